@@ -1,0 +1,112 @@
+"""``gardu run``: the agent, in the foreground."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from agent.core import config as configuration
+from agent.core.text import say
+from agent.edges.catalog import Catalog
+from agent.edges.database import StoreBusy, StoreError, StoreNewer
+from agent.edges.state_dir import Held, StateDir
+from agent.supervisor import Fault, Setup, Supervisor
+
+CONFIGURATION_WRONG = 78
+_LEVELS = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+
+_log = logging.getLogger("agent")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("--config", type=Path, default=Path("/etc/gardu/gardu.toml"), metavar="FILE")
+    parser.add_argument("--state", type=Path, default=None, metavar="DIR")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+
+
+def run(args: Namespace) -> int:
+    """Run until SIGTERM or Ctrl-C. Exit status 1: the store cannot be used; 78: the configuration is wrong."""
+    _start_logging(args.log_level)
+    setup = _read(args.config)
+    if setup is None:
+        return CONFIGURATION_WRONG
+    place = args.state or Path(os.environ.get("STATE_DIRECTORY") or "/var/lib/gardu")
+    try:
+        state_dir = StateDir(place)
+    except Held:
+        return _fail(say("another agent holds the store in {place}: stop it first, or give --state", place=place))
+    except OSError as error:
+        return _fail(say("the state directory {place} cannot be used: {why}", place=place, why=error.strerror))
+    try:
+        asyncio.run(_supervise(setup, state_dir, args.config))
+    except StoreBusy as error:
+        return _fail(say("another program holds the store {path}", path=error))
+    except StoreNewer as error:
+        return _fail(say("the store {path} was written by a newer release: install that one again", path=error))
+    except StoreError as error:
+        return _fail(say("the store cannot be used: {why}", why=error))
+    except Fault as error:
+        return _fail(say("a fault of the program, please report it: {what}", what=error))
+    finally:
+        state_dir.close()
+    return 0
+
+
+async def _supervise(setup: Setup, state_dir: StateDir, file: Path) -> None:
+    supervisor = Supervisor(setup, state_dir)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, supervisor.stop)
+    loop.add_signal_handler(signal.SIGHUP, _reread, supervisor, file)
+    await supervisor.run()
+
+
+def _reread(supervisor: Supervisor, file: Path) -> None:
+    setup = _read(file)
+    if setup is None:
+        _log.error(say("{file} is wrong: the agent goes on with what it had", file=file))
+    else:
+        supervisor.reload(setup)
+
+
+def _read(file: Path) -> Setup | None:
+    """The configuration and its drivers; ``None`` after every problem was told."""
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        _fail(say("the configuration {file} cannot be read: {why}", file=file, why=error.strerror))
+        return None
+    catalog = Catalog()
+    parsed = configuration.parse(raw, catalog)
+    for problem in parsed.problems:
+        _log.log(logging.ERROR if problem.level == "error" else logging.WARNING, "%s: %s", file, problem)
+    if parsed.config is None:
+        return None
+    return Setup(parsed.config, {one.driver: catalog.get(one.driver) for one in parsed.config.sensor})
+
+
+def _fail(line: str) -> int:
+    _log.error(line)
+    return 1
+
+
+class _Journal(logging.Formatter):
+    """One line a message; journald reads its level from the number in front, and has a clock of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"<{_LEVELS[record.levelname]}>{record.getMessage()}"
+
+
+def _start_logging(level: str) -> None:
+    """Log to standard error: for the journal where systemd listens, else for a person."""
+    handler = logging.StreamHandler(sys.stderr)
+    if os.environ.get("JOURNAL_STREAM"):
+        handler.setFormatter(_Journal())
+    else:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.getLogger("asyncio").setLevel(logging.ERROR)

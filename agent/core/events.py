@@ -1,0 +1,49 @@
+"""The agent's own events, as rows of ``event/_agent`` (without their ``t``)."""
+
+from typing import Literal
+
+from drivers.sdk.contract import Value
+
+Row = dict[str, Value]
+Why = Literal["overflow", "age", "corrupt", "memory", "edges", "rejected"]
+
+
+def started(agent: str, reason: str) -> Row:
+    """The agent runs."""
+    return {"ev": "started", "sev": "info", "agent": agent, "reason": reason}
+
+
+def stopped(reason: str) -> Row:
+    """The agent stops on purpose."""
+    return {"ev": "stopped", "sev": "info", "reason": reason}
+
+
+def sensor_lost(sensor: str, why: str) -> Row:
+    """A sensor gives nothing usable any more (or has not since the start)."""
+    return {"ev": "sensor_lost", "sev": "warn", "sensor": sensor, "why": why}
+
+
+def sensor_back(sensor: str, away_s: float) -> Row:
+    """A lost sensor gives readings again."""
+    return {"ev": "sensor_back", "sev": "info", "sensor": sensor, "away_s": round(away_s, 1)}
+
+
+def lost(stream: str, ep: str, start: int, stop: int, why: Why) -> Row:
+    """The numbers ``[start, stop)`` of a stream will never arrive."""
+    named: Row = {"ev": "lost", "sev": "warn", "stream": stream, "ep": ep}
+    return named | {"from": start, "to": stop - 1, "n": stop - start, "why": why}
+
+
+def lost_unnumbered(stream: str, ep: str, n: int, why: Why) -> Row:
+    """``n`` readings were dropped before they had a number: there is no hole in the stream's account."""
+    return {"ev": "lost", "sev": "warn", "stream": stream, "ep": ep, "n": n, "why": why}
+
+
+def store_reset(why: str) -> Row:
+    """Numbers begin anew in another epoch."""
+    return {"ev": "store_reset", "sev": "warn", "why": why}
+
+
+def takeover(client_id: str) -> Row:
+    """Another client with this gateway's id took the session."""
+    return {"ev": "takeover", "sev": "alarm", "client_id": client_id}

@@ -1,0 +1,52 @@
+"""Whether a sensor is well: lost once, back once, however often it fails in between. Pure."""
+
+from dataclasses import dataclass
+
+from agent.core import events
+
+
+@dataclass(slots=True)
+class Health:
+    """The state of one sensor. ``lost``: it gave nothing usable, for the reason ``why``."""
+
+    sensor: str
+    now_s: float
+    lost: bool = False
+    why: str = ""
+    rejected: int = 0
+    _good_s: float = 0.0
+    _bad_reason: str = ""
+
+    def __post_init__(self) -> None:
+        self._good_s = self.now_s
+
+    def good(self, now_s: float) -> events.Row | None:
+        """A measurement came. Gives the event to publish, if the sensor had been lost."""
+        away_s = now_s - self._good_s
+        self._good_s = now_s
+        self._bad_reason = ""
+        if not self.lost:
+            return None
+        self.lost = False
+        return events.sensor_back(self.sensor, away_s)
+
+    def reject(self, reason: str) -> None:
+        """A frame was refused."""
+        self.rejected += 1
+        self._bad_reason = reason
+
+    def quiet_since_s(self) -> float:
+        """When the last good measurement came (or the sensor was started)."""
+        return self._good_s
+
+    def silent(self) -> events.Row | None:
+        """Nothing good came for too long: ``timeout``, or why what came was refused."""
+        return self.fail(self._bad_reason or "timeout")
+
+    def fail(self, why: str) -> events.Row | None:
+        """The sensor cannot be used. Gives the event to publish, the first time."""
+        if self.lost:
+            return None
+        self.lost = True
+        self.why = why
+        return events.sensor_lost(self.sensor, why)

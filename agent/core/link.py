@@ -1,0 +1,51 @@
+"""What the agent and an MQTT connection say to each other: errors by the answer they call for, and small values."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class LinkLost(Exception):
+    """There is no connection (any more); the text says why, for people. Try again, a little later each time."""
+
+
+class NotReached(LinkLost):
+    """Nothing was said to the broker: it can hold no Will of this try."""
+
+
+class Refused(LinkLost):
+    """The broker answered, and said no (login, identifier, ban): hurrying will not help."""
+
+
+class WrongVersion(LinkLost):
+    """The broker does not speak this version of MQTT. Try another one."""
+
+
+class Unanswered(LinkLost):
+    """The broker closed the connection without an answer, as very old ones do at MQTT 5."""
+
+
+class TakenOver(LinkLost):
+    """The broker gave the session to another client with the same id. Keep away for a while."""
+
+
+class Message(NamedTuple):
+    """What a subscription brought."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+
+
+class Will(NamedTuple):
+    """What the broker shall publish, retained, when the connection breaks."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the broker allows: unacknowledged messages, and bytes of one packet."""
+
+    receive_maximum: int = 65_535
+    packet_bytes: int = 268_435_455

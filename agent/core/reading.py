@@ -1,0 +1,66 @@
+"""A reading: a measurement that has its time, on its way into the store; and a row: the same, coming out."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+AGENT = "_agent"
+"""The agent's own sensor: its health and its own events."""
+
+
+def telemetry(sensor: str) -> str:
+    """The stream of a sensor's readings."""
+    return f"telemetry/{sensor}"
+
+
+def event(sensor: str) -> str:
+    """The stream of a sensor's events."""
+    return f"event/{sensor}"
+
+
+class Stamp(NamedTuple):
+    """When something was measured: Unix milliseconds, milliseconds since boot, and how far the first is to be
+    trusted (``cq`` of the wire contract: 0 never set, 1 plausible, 2 NTP, 3 GNSS)."""
+
+    t: int
+    mono_ms: int
+    cq: int
+
+
+class Context(NamedTuple):
+    """What all rows of one message share: epoch, boot, clock quality, description."""
+
+    ep: str
+    bid: str
+    cq: int
+    mh: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """``mh``: the description it was measured under. ``body``: MessagePack of the row's map without its ``t``.
+    ``urgent``: it skips group commit and batching."""
+
+    stream: str
+    stamp: Stamp
+    mh: str
+    body: bytes
+    urgent: bool = False
+
+
+class Row(NamedTuple):
+    """A durable reading: it has its number."""
+
+    seq: int
+    t: int
+    mono_ms: int
+    context: Context
+    body: bytes
+
+
+class Fresh(NamedTuple):
+    """What a commit made durable in one stream: numbers ``[start, stop)``; ``mono_ms`` of the first."""
+
+    start: int
+    stop: int
+    mono_ms: int
+    urgent: bool

@@ -1,0 +1,69 @@
+"""The sliding window: what was sent and is not acknowledged, and whether more may follow. Pure."""
+
+from collections import defaultdict
+from typing import NamedTuple
+
+from agent.core.ranges import Ranges
+
+MAX_MESSAGES = 32
+MAX_BYTES = 1_048_576
+CAREFUL_BYTES = 16_384
+"""The first window on a link that did not acknowledge in time before."""
+_FIRST_BYTES = 65_536
+
+
+class Flight(NamedTuple):
+    """A message under way: numbers ``[start, stop)`` of a stream, and when it left (monotonic seconds). One that
+    carries no rows (``state``, ``meta``, ``streams``) has an empty range."""
+
+    stream: str
+    start: int
+    stop: int
+    size_bytes: int
+    sent_s: float
+    late: bool
+
+
+class Window:
+    """Bounded by messages (the broker's Receive Maximum too) and by bytes; the bytes grow with what is acknowledged,
+    so that a slow link is not given more than it can carry within the time for an acknowledgement."""
+
+    def __init__(self, receive_maximum: int, careful: bool) -> None:
+        self._messages = min(MAX_MESSAGES, receive_maximum)
+        self._limit_bytes = CAREFUL_BYTES if careful else _FIRST_BYTES
+        self._flights: dict[int, Flight] = {}
+        self._bytes = 0
+        self._late = 0
+        self.under_way: defaultdict[str, Ranges] = defaultdict(Ranges)
+
+    def __len__(self) -> int:
+        return len(self._flights)
+
+    def room(self, late: bool) -> bool:
+        """Whether one more message may leave. Late ones use half of the window: a live one always finds room."""
+        if not self._flights:
+            return True
+        if late and self._late >= max(1, self._messages // 2):
+            return False
+        return len(self._flights) < self._messages and self._bytes < self._limit_bytes // (2 if late else 1)
+
+    def sent(self, mid: int, flight: Flight) -> None:
+        """A message has left."""
+        self._flights[mid] = flight
+        self._bytes += flight.size_bytes
+        self._late += flight.late
+        self.under_way[flight.stream].add(flight.start, flight.stop)
+
+    def acknowledged(self, mid: int) -> Flight | None:
+        """A PUBACK came. ``None`` where nothing of that id is under way (a second one, or an invented one)."""
+        flight = self._flights.pop(mid, None)
+        if flight is not None:
+            self._bytes -= flight.size_bytes
+            self._late -= flight.late
+            self._limit_bytes = min(MAX_BYTES, self._limit_bytes + flight.size_bytes)
+            self.under_way[flight.stream].remove(flight.start, flight.stop)
+        return flight
+
+    def oldest_s(self) -> float | None:
+        """When the oldest unacknowledged message left."""
+        return next(iter(self._flights.values())).sent_s if self._flights else None

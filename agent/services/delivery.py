@@ -1,0 +1,314 @@
+"""What one connection delivers: live rows first, the backlog behind, each settled by its PUBACK."""
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from agent.core import wire
+from agent.core.account import StreamAccount
+from agent.core.events import lost
+from agent.core.link import Limits
+from agent.core.reading import Row
+from agent.core.settings import Publish
+from agent.core.text import say
+from agent.core.window import Flight, Window
+
+_log = logging.getLogger(__name__)
+
+_PACKET_OVERHEAD = 256
+"""Bytes kept free for topic and properties below the broker's Maximum Packet Size."""
+_TRIES = 3
+_PAUSE_S, _MAX_PAUSE_S = 30.0, 600.0
+_UNUSABLE = (0x95, 0x99)
+"""PUBACK reasons that mean this payload, not this topic: packet too large, payload format invalid."""
+
+Wanted = tuple[str, int, int, int]
+"""A stream, the first number, the one after the last, and how many rows at most."""
+
+
+class Store(Protocol):
+    """What delivery needs of the store."""
+
+    accounts: dict[str, StreamAccount]
+
+    async def read(self, wanted: Sequence[Wanted]) -> list[list[Row]]: ...
+    async def description(self, mh: str) -> bytes: ...
+    def settle(self, stream: str, start: int, stop: int) -> None: ...
+    def announce(self, row: Mapping[str, object]) -> None: ...
+
+
+class Link(Protocol):
+    """What delivery needs of a connection."""
+
+    limits: Limits
+
+    def publish(
+        self, topic: str, payload: bytes, retain: bool = False, content_type: str = "", encoding: str = ""
+    ) -> int: ...
+
+
+class LiveLane:
+    """Which rows are still to be sent live, per stream. Lives as long as the process.
+
+    Live messages of a stream have strictly rising numbers, so ``next`` never goes back: what is behind it and not
+    settled is backlog.
+    """
+
+    def __init__(self, accounts: Mapping[str, StreamAccount]) -> None:
+        self.next = {name: account.next for name, account in accounts.items()}
+        self.due_s: dict[str, float] = {}
+        self._recent: dict[str, deque[tuple[int, int]]] = {}
+
+    def fresh(self, stream: str, start: int, mono_ms: int, due_s: float) -> None:
+        """A commit brought numbers from ``start``, first measured at ``mono_ms``; they must leave by ``due_s``."""
+        self.next.setdefault(stream, start)
+        self.due_s[stream] = min(due_s, self.due_s.get(stream, due_s))
+        recent = self._recent.setdefault(stream, deque())
+        # One mark a second is enough to find the first number of the last half minute.
+        if not recent or mono_ms - recent[-1][0] >= 1000:
+            recent.append((mono_ms, start))
+        while recent[0][0] < mono_ms - wire.LIVE_MS and len(recent) > 1:
+            recent.popleft()
+
+    def skip_old(self, stream: str, following: int, mono_ms: int) -> None:
+        """Leave to the backlog what was measured more than half a minute before ``mono_ms``; ``following``: the
+        number after the stream's last."""
+        # What follows a mark within its second has no mark of its own.
+        oldest_ms = mono_ms - wire.LIVE_MS - 1000
+        start = next((start for measured_ms, start in self._recent[stream] if measured_ms >= oldest_ms), following)
+        self.next[stream] = max(self.next[stream], start)
+
+
+class Delivery:
+    """The state of one connection's deliveries. ``now_s``, ``mono_ms``: the clocks of the event loop and the boot."""
+
+    def __init__(
+        self, store: Store, link: Link, lane: LiveLane, settings: Publish, topics: wire.Topics,
+        describe: Callable[[bytes], bytes], mh: str, now_s: Callable[[], float], mono_ms: Callable[[], int],
+        careful: bool,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._link = link
+        self._lane = lane
+        self._settings = settings
+        self._topics = topics
+        self._describe = describe
+        self._described = {mh}
+        self._now_s = now_s
+        self._mono_ms = mono_ms
+        self.window = Window(link.limits.receive_maximum, careful)
+        self._max_bytes = min(wire.MAX_BATCH_BYTES, link.limits.packet_bytes - _PACKET_OVERHEAD)
+        self._tokens = float(settings.backlog_rows_per_s)
+        self._tokens_s = now_s()
+        self._refusals: Counter[str] = Counter()
+        self._paused_until_s: dict[str, float] = {}
+        self._max_rows: dict[str, int] = {}
+
+    async def send(self, flush: bool = False) -> float:
+        """Send what is due and finds room; say when to come again (loop seconds). ``flush``: all that is live is due
+        now, and nothing late is begun."""
+        while await self._send_live(flush):
+            pass
+        while not flush and await self._send_late():
+            pass
+        return self._next_due_s()
+
+    def announce(self, topic: str, payload: bytes, retain: bool) -> int:
+        """Send a message that carries no rows, within the same window; give its id."""
+        mid = self._link.publish(topic, payload, retain, wire.CONTENT_TYPES["json"])
+        self.window.sent(mid, Flight("", 0, 0, len(payload), self._now_s(), late=False))
+        return mid
+
+    def live_left(self) -> bool:
+        """Whether anything live is unsent or unacknowledged."""
+        accounts = self._store.accounts
+        return len(self.window) > 0 or any(
+            number < accounts[name].next and self._open(name) for name, number in self._lane.next.items()
+        )
+
+    def acknowledged(self, mid: int, failure: int) -> None:
+        """A PUBACK came; ``failure`` is its reason code if that is a refusal, else 0."""
+        flight = self.window.acknowledged(mid)
+        if flight is None or not flight.stream:
+            return
+        if not failure:
+            self._store.settle(flight.stream, flight.start, flight.stop)
+            if flight.stream in self._refusals:
+                del self._refusals[flight.stream]
+                self._max_rows.pop(flight.stream, None)
+                _log.warning(say("the broker takes {stream} again", stream=flight.stream))
+        elif failure in _UNUSABLE:
+            self._unusable(flight, failure)
+        else:
+            self._denied(flight, failure)
+
+    def _denied(self, flight: Flight, failure: int) -> None:
+        """The topic is refused (an ACL, a quota): keep its rows, try again later, let the others flow."""
+        if not self._open(flight.stream):
+            return
+        if not self._refusals[flight.stream]:
+            _log.error(say("the broker refuses {stream} (reason 0x{code:02x}): its readings wait, the others go on",
+                           stream=flight.stream, code=failure))  # fmt: skip
+        pause_s = min(_MAX_PAUSE_S, _PAUSE_S * 2 ** self._refusals[flight.stream])
+        self._refusals[flight.stream] += 1
+        self._paused_until_s[flight.stream] = self._now_s() + pause_s
+
+    def _unusable(self, flight: Flight, failure: int) -> None:
+        """The payload is refused: halve the batches until the row is alone, then give that one up."""
+        rows = flight.stop - flight.start
+        self._refusals[flight.stream] += 1
+        if rows > 1:
+            self._max_rows[flight.stream] = rows // 2
+        elif self._refusals[flight.stream] >= _TRIES:
+            self._give_up(flight.stream, flight.start, flight.stop, failure)
+
+    def _give_up(self, stream: str, start: int, stop: int, failure: int) -> None:
+        _log.error(say("row {number} of {stream} is given up: the broker refuses it (reason 0x{code:02x})",
+                       number=start, stream=stream, code=failure))  # fmt: skip
+        self._store.settle(stream, start, stop)
+        ep = self._store.accounts[stream].epoch_of(start)
+        self._store.announce(lost(stream, ep, start, stop, "rejected"))
+
+    def _rows_of(self, stream: str) -> int:
+        return self._max_rows.get(stream, self._settings.max_rows)
+
+    def _open(self, stream: str) -> bool:
+        return self._paused_until_s.get(stream, 0.0) <= self._now_s()
+
+    async def _send_live(self, flush: bool) -> bool:
+        """One round over the streams that are due; whether another one is worth it."""
+        now_s = self._now_s()
+        wanted: list[Wanted] = []
+        for stream in sorted(self._lane.due_s):  # events sort before telemetry
+            start, stop = self._lane.next[stream], self._store.accounts[stream].next
+            rows = self._rows_of(stream)
+            if (flush or now_s >= self._lane.due_s[stream] or stop - start >= rows) and self._open(stream):
+                self._lane.skip_old(stream, stop, self._mono_ms())
+                wanted.append((stream, self._lane.next[stream], stop, rows))
+        if not wanted or not self.window.room(late=False):
+            return False
+        more = False
+        for (stream, start, stop, _), found in zip(wanted, await self._store.read(wanted), strict=True):
+            oldest_ms = self._mono_ms() - wire.LIVE_MS
+            rows = [row for row in found if row.mono_ms >= oldest_ms]
+            if not self.window.room(late=False):
+                return False
+            if rows:
+                following = await self._publish(stream, rows, late=False)
+            else:
+                following = found[-1].seq + 1 if found else stop
+            self._lane.next[stream] = max(following, start)
+            if following >= self._store.accounts[stream].next:
+                self._lane.due_s.pop(stream, None)
+            else:
+                more = True
+        return more
+
+    async def _send_late(self) -> bool:
+        """Send one message of each stream that is behind; whether another round is worth it."""
+        wanted = [] if self._allowance() < 1 else list(self._behind())
+        if not wanted or not self.window.room(late=True):
+            return False
+        for (stream, start, stop, limit), late_rows in zip(wanted, await self._store.read(wanted), strict=True):
+            for first, after in _missing(late_rows, start, stop if len(late_rows) < limit else late_rows[-1].seq + 1):
+                for hole in self._store.accounts[stream].settled.gaps(first, after):
+                    self._vanished(stream, *hole)
+            if late_rows and self.window.room(late=True) and self._tokens >= 1:
+                self._tokens -= await self._publish(stream, late_rows, late=True) - late_rows[0].seq
+        return True
+
+    def _vanished(self, stream: str, start: int, stop: int) -> None:
+        self._store.settle(stream, start, stop)
+        self._store.announce(lost(stream, self._store.accounts[stream].epoch_of(start), start, stop, "corrupt"))
+
+    def _behind(self) -> list[Wanted]:
+        """The oldest owed range of each stream behind the live lane; of events alone while there are any."""
+        found: list[Wanted] = []
+        for stream in sorted(self._store.accounts):
+            if found and stream.startswith("telemetry/") and found[0][0].startswith("event/"):
+                break
+            if not self._open(stream):
+                continue
+            owed = self._owed(stream)
+            if owed is not None:
+                found.append((stream, *owed, min(self._rows_of(stream), max(1, int(self._tokens)))))
+        return found
+
+    def _owed(self, stream: str) -> tuple[int, int] | None:
+        account = self._store.accounts[stream]
+        under_way = self.window.under_way[stream]
+        for start, stop in account.settled.gaps(1, self._lane.next.get(stream, account.next)):
+            gap = under_way.first_gap(start, stop)
+            if gap is not None:
+                return gap
+        return None
+
+    def _allowance(self) -> float:
+        now_s = self._now_s()
+        rate = self._settings.backlog_rows_per_s
+        self._tokens = min(rate, self._tokens + (now_s - self._tokens_s) * rate)
+        self._tokens_s = now_s
+        return self._tokens
+
+    async def _publish(self, stream: str, rows: list[Row], late: bool) -> int:
+        """Send the longest beginning of ``rows`` that makes one message; give the number after its last row (the
+        first one's own, where an older description had to go first)."""
+        rows = _one_message(rows)
+        account = self._store.accounts[stream]
+        context = rows[0].context
+        if context.mh not in self._described:
+            self._described.add(context.mh)
+            sensors = await self._store.description(context.mh)
+            if sensors:
+                self.announce(self._topics.older_meta(context.mh), self._describe(sensors), retain=False)
+                return rows[0].seq
+        encoding = self._settings.encoding
+        payload = wire.encode_batch(rows, account.lo(context.ep), late, encoding)
+        while len(payload) > self._max_bytes and len(rows) > 1:
+            rows = rows[: max(1, len(rows) * self._max_bytes // (2 * len(payload)))]
+            payload = wire.encode_batch(rows, account.lo(context.ep), late, encoding)
+        start, stop = rows[0].seq, rows[-1].seq + 1
+        if len(payload) > self._max_bytes:
+            self._give_up(stream, start, stop, 0x95)
+            return stop
+        squeezed = self._settings.compress == "zlib"
+        if squeezed:
+            payload = wire.compressed(payload)
+        mid = self._link.publish(
+            self._topics.stream(stream), payload, False, wire.CONTENT_TYPES[encoding], "zlib" if squeezed else ""
+        )
+        self.window.sent(mid, Flight(stream, start, stop, len(payload), self._now_s(), late))
+        return stop
+
+    def _next_due_s(self) -> float:
+        """When there may be something to send without anything else happening."""
+        now_s = self._now_s()
+        due = [due_s for stream, due_s in self._lane.due_s.items() if self._open(stream)]
+        due += [until_s for until_s in self._paused_until_s.values() if until_s > now_s]
+        if self._tokens < 1:
+            due.append(now_s + 0.05)
+        if not self.window.room(late=False):
+            due = [due_s for due_s in due if due_s > now_s]
+        return min(due, default=now_s + 60.0)
+
+
+def _one_message(rows: list[Row]) -> list[Row]:
+    """The beginning of ``rows`` with consecutive numbers and one context."""
+    first = rows[0]
+    for index, row in enumerate(rows):
+        if row.seq != first.seq + index or row.context != first.context:
+            return rows[:index]
+    return rows
+
+
+def _missing(rows: list[Row], start: int, stop: int) -> list[tuple[int, int]]:
+    """The numbers of ``[start, stop)`` that ``rows`` leaves out."""
+    holes = []
+    for row in rows:
+        if row.seq > start:
+            holes.append((start, row.seq))
+        start = row.seq + 1
+    if start < stop:
+        holes.append((start, stop))
+    return holes

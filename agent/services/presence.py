@@ -1,0 +1,57 @@
+"""Who this gateway is to the city: its topics and the messages about itself."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from agent.core import wire
+from agent.core.account import StreamAccount
+from agent.core.link import Will
+from agent.core.reading import Stamp
+
+
+class Description:
+    """What ``meta`` says: the sensors in the bytes that are sent, and what stands around them."""
+
+    def __init__(self, sensors: Mapping[str, Any], gateway: Mapping[str, Any], site: Mapping[str, Any]) -> None:
+        self.sensors = wire.sensors_object(sensors)
+        self.mh = wire.meta_hash(self.sensors)
+        self._gateway = gateway
+        self._site = site
+
+    def message(self, sensors: bytes) -> bytes:
+        """The ``meta`` message of this or an older ``sensors`` object."""
+        return wire.meta(sensors, self._gateway, self._site)
+
+
+class Presence:
+    """``gen`` counts sessions; it is raised by the uplink before each."""
+
+    def __init__(
+        self, topics: wire.Topics, description: Description, agent: str, bid: str, now: Callable[[], Stamp]
+    ) -> None:
+        self.topics = topics
+        self.description = description
+        self.gen = 0
+        self._agent = agent
+        self._bid = bid
+        self._now = now
+
+    def state(self, ep: str, online: bool, reason: str) -> bytes:
+        """The ``state`` message of this session."""
+        return wire.state(online, self.gen, ep, self._bid, self._agent, self._now().t, reason)
+
+    def will(self, ep: str) -> Will:
+        """What the broker says for us when we are cut off."""
+        return Will(self.topics.state, self.state(ep, online=False, reason="lwt"))
+
+    def meta(self) -> bytes:
+        """The ``meta`` message."""
+        return self.description.message(self.description.sensors)
+
+    def streams(self, ep: str, accounts: Mapping[str, StreamAccount]) -> bytes:
+        """The ``streams`` message: where the numbers of the current epoch stand."""
+        numbers = {
+            name: {"first": account.first(ep), "lo": account.lo(ep), "next": account.next}
+            for name, account in sorted(accounts.items())
+        }
+        return wire.streams(ep, self._now().t, numbers)

@@ -1,0 +1,191 @@
+"""One session with the broker: introduce the gateway, deliver, keep the timers, say goodbye."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from agent.core import wire
+from agent.core.link import LinkLost, Message
+from agent.core.settings import Publish
+from agent.core.text import say
+from agent.services import delivery
+from agent.services.delivery import Delivery, LiveLane
+from agent.services.presence import Presence
+
+_log = logging.getLogger(__name__)
+
+_ACK_S = 20.0
+"""A message that is not acknowledged within this ends the connection: MQTT repeats nothing on a live one."""
+_STREAMS_S = 60.0
+_REPEAT_STATE_S = 5.0
+_GOODBYE_S = 0.7
+"""Kept for the last ``streams`` and ``state`` when there is not time to deliver everything."""
+
+
+class Unacknowledged(LinkLost):
+    """The broker did not acknowledge in time: come back with a smaller window."""
+
+
+class Store(delivery.Store, Protocol):
+    """What a session needs of the store."""
+
+    @property
+    def ep(self) -> str: ...
+    async def begin_epoch(self, why: str) -> None: ...
+
+
+class Link(delivery.Link, Protocol):
+    """What a session needs of a connection."""
+
+    on_ack: Callable[[int, int], None]
+    on_message: Callable[[Message], None]
+
+    async def subscribe(self, topics: list[str]) -> None: ...
+    async def lost(self) -> LinkLost: ...
+    async def close(self, timeout_s: float = 1.0) -> None: ...
+
+
+class Session:
+    """``wake`` is set by whoever has something for the session: a commit, an acknowledgement, the wish to stop."""
+
+    def __init__(
+        self, store: Store, link: Link, lane: LiveLane, presence: Presence, settings: Publish,
+        wake: asyncio.Event, mono_ms: Callable[[], int], careful: bool, first: bool,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._link = link
+        self._presence = presence
+        self._wake = wake
+        self._first = first
+        self.introduced = False
+        self._now_s = asyncio.get_running_loop().time
+        self._delivery = Delivery(
+            store, link, lane, settings, presence.topics, presence.description.message, presence.description.mh,
+            self._now_s, mono_ms, careful,
+        )  # fmt: skip
+        self._awaited: dict[int, asyncio.Future[int]] = {}
+        self._state = b""
+        self._repeat_from_s = 0.0
+        self._kept_streams = b""
+        self._told_streams = b""
+        self._streams_due_s = 0.0
+        link.on_ack = self._on_ack
+        link.on_message = self._on_message
+
+    async def run(self, stopping: Callable[[], float | None]) -> None:
+        """Introduce and deliver. Returns after the goodbye, when ``stopping`` gives a time by which to have ended
+        (loop seconds). Raises :class:`LinkLost`."""
+        lost = asyncio.create_task(self._link.lost(), name="link")
+        lost.add_done_callback(lambda _: self._wake.set())
+        try:
+            await self._introduce(lost)
+            while (deadline_s := stopping()) is None:
+                self._check(lost)
+                due_s = await self._delivery.send()
+                self._tell_streams_if_due()
+                await self._sleep_until(min(due_s, self._ack_due_s(), self._streams_due_s))
+            await self._goodbye(lost, deadline_s)
+        finally:
+            lost.cancel()
+
+    async def _introduce(self, lost: "asyncio.Task[LinkLost]") -> None:
+        topics = self._presence.topics
+        await self._link.subscribe([topics.state, topics.streams])
+        self._state = self._presence.state(self._store.ep, online=True, reason="start")
+        # Once the state is acknowledged, what the broker had kept for us has come as well: it answers in order.
+        await self._say(lost, topics.state, self._state)
+        if self._first and self._is_ahead(self._kept_streams):
+            _log.warning(say("the broker knows newer numbers than the store: a new epoch begins"))
+            await self._store.begin_epoch("behind_broker")
+            self._state = self._presence.state(self._store.ep, online=True, reason="start")
+            await self._say(lost, topics.state, self._state)
+        await self._say(lost, topics.meta, self._presence.meta())
+        await self._say(lost, topics.streams, self._streams())
+        self._repeat_from_s = self._now_s()
+        self.introduced = True
+
+    async def _say(self, lost: "asyncio.Task[LinkLost]", topic: str, payload: bytes) -> None:
+        """Publish retained and wait for the acknowledgement."""
+        mid = self._delivery.announce(topic, payload, retain=True)
+        answered = self._awaited[mid] = asyncio.get_running_loop().create_future()
+        await asyncio.wait((answered, lost), timeout=_ACK_S, return_when=asyncio.FIRST_COMPLETED)
+        self._check(lost)
+        if not answered.done():
+            raise Unacknowledged(say("the broker does not acknowledge"))
+        if answered.result():
+            _log.error(say("the broker refuses {topic} (reason 0x{code:02x}): check its ACL",
+                           topic=topic, code=answered.result()))  # fmt: skip
+
+    def _is_ahead(self, kept: bytes) -> bool:
+        """Whether the broker has seen numbers of this epoch that the store has not given."""
+        try:
+            message = wire.decode(kept)
+        except wire.WireError:
+            return False
+        numbers = message.get("streams")
+        if message.get("ep") != self._store.ep or not isinstance(numbers, Mapping):
+            return False
+        for name, one in numbers.items():
+            account = self._store.accounts.get(name)
+            following = one.get("next") if isinstance(one, Mapping) else None
+            if isinstance(following, int) and following > (account.next if account else 1):
+                return True
+        return False
+
+    def _streams(self) -> bytes:
+        self._told_streams = self._presence.streams(self._store.ep, self._store.accounts)
+        self._streams_due_s = self._now_s() + _STREAMS_S
+        return self._told_streams
+
+    def _tell_streams_if_due(self) -> None:
+        if self._now_s() >= self._streams_due_s and self._delivery.window.room(late=False):
+            before = self._told_streams
+            if wire.decode(self._streams())["streams"] != wire.decode(before)["streams"]:
+                self._delivery.announce(self._presence.topics.streams, self._told_streams, retain=True)
+
+    def _check(self, lost: "asyncio.Task[LinkLost]") -> None:
+        if lost.done():
+            raise lost.result()
+        if self._now_s() >= self._ack_due_s():
+            raise Unacknowledged(say("the broker does not acknowledge"))
+
+    def _ack_due_s(self) -> float:
+        oldest_s = self._delivery.window.oldest_s()
+        return self._now_s() + 3600.0 if oldest_s is None else oldest_s + _ACK_S
+
+    async def _sleep_until(self, due_s: float) -> None:
+        timer = asyncio.get_running_loop().call_at(due_s, self._wake.set)
+        await self._wake.wait()
+        timer.cancel()
+        self._wake.clear()
+
+    async def _goodbye(self, lost: "asyncio.Task[LinkLost]", deadline_s: float) -> None:
+        while self._delivery.live_left() and self._now_s() < deadline_s - _GOODBYE_S:
+            self._check(lost)
+            await self._delivery.send(flush=True)
+            await self._sleep_until(min(deadline_s - _GOODBYE_S, self._ack_due_s()))
+        self._state = self._presence.state(self._store.ep, online=False, reason="shutdown")
+        try:
+            async with asyncio.timeout_at(deadline_s):
+                await self._say(lost, self._presence.topics.streams, self._streams())
+                await self._say(lost, self._presence.topics.state, self._state)
+                await self._link.close()
+        except TimeoutError:
+            _log.warning(say("the broker was too slow for a goodbye"))
+
+    def _on_ack(self, mid: int, failure: int) -> None:
+        self._delivery.acknowledged(mid, failure)
+        awaited = self._awaited.pop(mid, None)
+        if awaited is not None and not awaited.done():
+            awaited.set_result(failure)
+        self._wake.set()
+
+    def _on_message(self, message: Message) -> None:
+        if message.topic == self._presence.topics.streams:
+            if not self._told_streams:
+                self._kept_streams = message.payload
+        elif self._repeat_from_s and message.payload != self._state and self._now_s() >= self._repeat_from_s:
+            # A Will that came late, or somebody else: what stands there must be true.
+            self._repeat_from_s = self._now_s() + _REPEAT_STATE_S
+            self._delivery.announce(self._presence.topics.state, self._state, retain=True)

@@ -1,0 +1,187 @@
+"""The way to the broker: connect, hold the session until it breaks, and again."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from tenacity import RetryCallState, wait_random_exponential
+
+from agent.core.events import takeover
+from agent.core.link import LinkLost, NotReached, Refused, TakenOver, Unanswered, Will, WrongVersion
+from agent.core.reading import Fresh
+from agent.core.settings import Config
+from agent.core.text import say
+from agent.services import session
+from agent.services.delivery import LiveLane
+from agent.services.persist import persist
+from agent.services.presence import Presence
+from agent.services.session import Session, Unacknowledged
+
+_log = logging.getLogger(__name__)
+
+_STABLE_S = 30.0
+"""A connection that held this long was a good one: only such a one resets the backoff."""
+_MAX_WAIT_S = 30.0
+_full_jitter = wait_random_exponential(multiplier=1, max=_MAX_WAIT_S)
+
+
+class Store(session.Store, Protocol):
+    """What the uplink needs of the store."""
+
+    on_commit: Callable[[Mapping[str, Fresh]], None]
+
+
+class Link(session.Link, Protocol):
+    """What the uplink needs of a connection."""
+
+    five: bool
+
+    def drop(self) -> None: ...
+
+
+Connect = Callable[[str, Will, bool], Awaitable[Link]]
+"""Open a connection: url, Will, whether to speak MQTT 5. Raises :class:`LinkLost` and its kinds."""
+
+
+def _wait(state: RetryCallState) -> float:
+    """Full jitter, so that a city's gateways do not come back all at once; longer where hurrying cannot help."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, TakenOver):
+        return random.uniform(60.0, 120.0)
+    if isinstance(error, Refused):
+        return random.uniform(10.0, 30.0)
+    return _full_jitter(state)
+
+
+class Uplink:
+    """Delivers the store to the broker while :meth:`run` runs. ``online``: whether a session is up."""
+
+    def __init__(
+        self, config: Config, store: Store, connect: Connect, presence: Presence, generation: Callable[[], int],
+        mono_ms: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self._config = config
+        self._store = store
+        self._connect = connect
+        self._presence = presence
+        self._generation = generation
+        self._mono_ms = mono_ms
+        self._lane = LiveLane(store.accounts)
+        self._wake = asyncio.Event()
+        self._deadline_s: float | None = None
+        self._five = config.broker.protocol != "3.1.1"
+        self._tries = 0
+        self._first = True
+        self._careful = False
+        self._will_is_out = True
+        self._told = ""
+        self.online = False
+        store.on_commit = self._on_commit
+
+    async def run(self) -> None:
+        """Connect and deliver until :meth:`stop`; returns when the goodbye was said or its time was over."""
+        while self._deadline_s is None:
+            await persist(self._hold, LinkLost, _wait, self._tell, self._sleep)
+
+    def stop(self, timeout_s: float) -> None:
+        """Send what is live, say goodbye and end within ``timeout_s``."""
+        self._deadline_s = asyncio.get_running_loop().time() + timeout_s
+        self._wake.set()
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait for the next try, or for :meth:`stop`. Commits wake it too, and are none of its business."""
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(seconds, self._wake.set)
+        until_s = loop.time() + seconds
+        while self._deadline_s is None and loop.time() < until_s:
+            self._wake.clear()
+            await self._wake.wait()
+        timer.cancel()
+
+    def _tell(self, error: BaseException) -> None:
+        """One line for each new reason; a broker that stays away is not told of again and again."""
+        self._tries += 1
+        if isinstance(error, TakenOver):
+            self._store.announce(takeover(self._config.gateway.id))
+        if str(error) != self._told:
+            self._told = str(error)
+            _log.warning(say("not connected: {reason}; readings are kept, trying again", reason=error))
+
+    async def _hold(self) -> None:
+        """Connect, and hold the session until it breaks. Raises :class:`LinkLost` unless it was a stable one."""
+        if self._deadline_s is not None:
+            return
+        link = await self._open()
+        began_s = asyncio.get_running_loop().time()
+        try:
+            await self._session(link)
+        except Unacknowledged:
+            self._careful = True
+            raise
+        except LinkLost as error:
+            if asyncio.get_running_loop().time() - began_s < _STABLE_S or isinstance(error, TakenOver):
+                raise
+            self._careful = False
+            self._tries = 0
+            self._told = ""
+            _log.warning(say("connection lost: {reason}; readings are kept", reason=error))
+            # Everybody's connection breaks when a broker restarts: come back spread over a second.
+            await self._sleep(random.random())
+        finally:
+            self.online = False
+            link.drop()
+
+    async def _session(self, link: Link) -> None:
+        one = Session(
+            self._store, link, self._lane, self._presence, self._config.publish, self._wake, self._mono_ms,
+            self._careful, self._first,
+        )  # fmt: skip
+        self.online = True
+        self._told = ""
+        _log.info(say("connected, MQTT {version}", version="5" if link.five else "3.1.1"))
+        try:
+            await one.run(lambda: self._deadline_s)
+        finally:
+            self._first = self._first and not one.introduced
+
+    async def _open(self) -> Link:
+        urls = self._config.broker.urls
+        url = urls[self._tries % len(urls)]
+        if self._will_is_out:
+            # Durable before the Will goes out: a late Will of an earlier session must be known by its lower number.
+            self._presence.gen = self._generation()
+            self._will_is_out = False
+        try:
+            link = await self._dial(url)
+        except (NotReached, Refused, WrongVersion):
+            raise
+        except LinkLost:
+            self._will_is_out = True
+            raise
+        self._will_is_out = True
+        return link
+
+    async def _dial(self, url: str) -> Link:
+        will = self._presence.will(self._store.ep)
+        automatic = self._config.broker.protocol == "auto"
+        try:
+            return await self._connect(url, will, self._five)
+        except WrongVersion:
+            if not automatic:
+                raise
+            self._five = not self._five
+            return await self._connect(url, will, self._five)
+        except Unanswered:
+            if automatic:
+                self._five = not self._five
+            raise
+
+    def _on_commit(self, fresh: Mapping[str, Fresh]) -> None:
+        now_s = asyncio.get_running_loop().time()
+        mono_ms = self._mono_ms()
+        for stream, one in fresh.items():
+            wait_s = 0.0 if one.urgent else self._config.publish.max_delay_s - (mono_ms - one.mono_ms) / 1000
+            self._lane.fresh(stream, one.start, one.mono_ms, now_s + max(0.0, wait_s))
+        self._wake.set()

@@ -1,0 +1,171 @@
+"""What a driver is, and what passes between a driver and the agent.
+
+A driver is a value: a :class:`SerialDriver` (a device that talks over a serial port) or a
+:class:`PollDriver` (something that is asked by a blocking call). It opens nothing, knows no time but the one
+it is given, and never thinks about reopening, partial reads, timestamps, numbers, topics or logs.
+
+Its heart is a :class:`Decoder`: bytes in, measurements and rejections out, no I/O.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal, Protocol
+
+Value = float | int | str | bool | None
+"""A measured value. ``None`` only together with a ``bad:`` entry in the measurement's ``q``."""
+
+Kind = Literal["gauge", "counter", "state", "text"]
+
+REASONS = frozenset(
+    {"crc", "checksum", "parity", "format", "range", "rate", "warmup", "frozen", "timeout", "power", "unset"}
+    | {"overload", "nofix", "motion", "device"}
+)
+"""Every reason that may stand behind ``uncertain:``, ``bad:`` or ``stale:``, and in :class:`Rejected`."""
+
+NOTHING_DOUBTED: Mapping[str, str] = MappingProxyType({})
+"""The ``q`` of a measurement that is wholly good: one for all of them."""
+
+
+_FIELD_NAME = re.compile("[a-z][a-z0-9_]{0,31}")
+_RESERVED = frozenset({"t", "q", "ev", "sev"})
+
+
+def is_field_name(name: str) -> bool:
+    """Whether a field may be called so: rows of a batch use some names themselves."""
+    return _FIELD_NAME.fullmatch(name) is not None and name not in _RESERVED
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One measured quantity of a driver.
+
+    ``unit`` is a SenML name (RFC 8428, RFC 8798), or empty for text and states. ``resolution`` is the step of
+    the published value (a value is rounded to it); ``min`` and ``max`` bound what the device can truly
+    report: outside of them a value is ``bad:range``.
+    """
+
+    unit: str = ""
+    kind: Kind = "gauge"
+    resolution: float | None = None
+    min: float | None = None
+    max: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What one frame said. ``q`` holds only what is not good: field -> ``uncertain:REASON`` and so on."""
+
+    values: Mapping[str, Value]
+    q: Mapping[str, str] = field(default_factory=lambda: NOTHING_DOUBTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A frame candidate whose check failed: counted, never used. ``reason`` is one of :data:`REASONS`."""
+
+    reason: str
+
+
+Item = Measurement | Rejected
+
+
+class Decoder(Protocol):
+    """Turns a device's bytes into items. Holds at most a bounded buffer. Never raises on any input."""
+
+    skipped: int
+    """Bytes passed over because they belonged to no frame."""
+
+    def feed(self, chunk: bytes, at_s: float) -> list[Item]:
+        """Take bytes in any chunking; give the items completed by them, in order.
+
+        ``at_s``: seconds since the link was opened (monotonic), for warm-up rules.
+        """
+
+    def finish(self, at_s: float) -> list[Item]:
+        """The line went quiet: give up on a partial frame, and read what is hidden behind its start."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """A serial line. ``parity``: N, E or O."""
+
+    baud: int = 9600
+    parity: str = "N"
+    stop_bits: int = 1
+    data_bits: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A key of ``[[sensor]]`` that only this driver knows."""
+
+    type: Literal["int", "float", "str", "bool"]
+    default: Value = None
+    doc: str = ""
+    min: float | None = None
+    max: float | None = None
+
+
+Options = Mapping[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A driver's page, shown by ``gardu drivers NAME``. ``example``: one ``[[sensor]]`` block in TOML."""
+
+    about: str = ""
+    wiring: str = ""
+    pitfalls: tuple[str, ...] = ()
+    example: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Driver:
+    """What every driver declares. ``period_s``: seconds between two measurements of a healthy device."""
+
+    name: str
+    title: str
+    source: str
+    fields: Mapping[str, Field]
+    period_s: float
+    decoder: Callable[[Options], Decoder]
+    options: Mapping[str, Option] = field(default_factory=dict)
+    page: Page = Page()
+    inline: bool = False
+    """The decoder is bounded pure code of the project (a profile): it may run on the event loop. Any other
+    decoder runs in a thread of the sensor's own, so that one that blocks stops nobody else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SerialDriver(Driver):
+    """A device on a serial port.
+
+    Without ``request`` it streams by itself. With ``request`` it is polled: the bytes are written every
+    ``interval_s`` (``period_s`` where the configuration has none); the answer is due within ``timeout_s``.
+    ``setup``: written each time the port was opened, one after the other.
+    """
+
+    line: LineSettings = LineSettings()
+    setup: tuple[bytes, ...] = ()
+    request: bytes = b""
+    timeout_s: float = 1.0
+
+
+class Reader(Protocol):
+    """Gets the raw bytes of one measurement. May block; runs in a thread of the sensor's own."""
+
+    def read(self) -> bytes:
+        """One raw answer, for the driver's decoder. Raises OSError when the device does not answer."""
+
+    def close(self) -> None:
+        """Release the device. Safe to call twice."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollDriver(Driver):
+    """Something read by a blocking call every ``interval_s``; each answer is fed whole to the decoder."""
+
+    reader: Callable[[Options], Reader]
+    timeout_s: float = 5.0
