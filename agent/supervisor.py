@@ -156,9 +156,9 @@ class Supervisor:
     async def _report(self, store: Store, sensors: list[SensorTask]) -> None:
         await agent_health.report(store, lambda: [one.health for one in sensors], self._clock.now)
 
-    async def _connect(self, url: str, will: Will, five: bool) -> broker.Link:
+    async def _connect(self, url: str, will: Will, five: bool, guess: bool) -> broker.Link:
         config = self._setup.config
-        return await broker.connect(config.broker, url, config.gateway.id, will, five)
+        return await broker.connect(config.broker, url, config.gateway.id, will, five, guess)
 
 
 def _topics(config: Config) -> wire.Topics:

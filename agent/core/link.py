@@ -21,7 +21,8 @@ class WrongVersion(LinkLost):
 
 
 class Unanswered(LinkLost):
-    """The broker closed the connection without an answer, as very old ones do at MQTT 5."""
+    """There was a connection, but no CONNACK: some brokers answer an MQTT version that they do not know by closing,
+    or not at all."""
 
 
 class TakenOver(LinkLost):

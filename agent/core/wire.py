@@ -21,6 +21,7 @@ MAX_BATCH_BYTES = 65_536
 LIVE_MS = 30_000
 """A row older than this (monotonic) when it is sent is not live."""
 
+FIELDS = ("health", "security", "mobility")
 CONTENT_TYPES = {"msgpack": "application/vnd.msgpack", "json": "application/json"}
 
 _TIMED = struct.Struct(">2sBQ")
@@ -82,11 +83,8 @@ class Address:
 def parse_topic(topic: str) -> Address | None:
     """Read a topic; ``None`` where it is not one of this contract."""
     levels = topic.split("/")
-    marker = f"v{VERSION}"
-    for index, level in enumerate(levels):
-        if level == marker and index > 0 and levels[index + 1 : index + 2] != [] and len(levels) > index + 4:
-            if levels[index + 1] not in ("health", "security", "mobility"):
-                continue
+    for index in range(1, len(levels) - 4):
+        if levels[index] == f"v{VERSION}" and levels[index + 1] in FIELDS:
             field, site, gateway = levels[index + 1 : index + 4]
             return Address("/".join(levels[:index]), field, site, gateway, "/".join(levels[index + 4 :]))
     return None
@@ -145,6 +143,31 @@ def decode(payload: bytes) -> dict[str, Any]:
     if message.get("v") != VERSION:
         raise WireError(f"version {message.get('v')!r}")
     return message
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as a subscriber reads it. Row *i* has the number ``seq + i``."""
+
+    ep: str
+    seq: int
+    lo: int
+    late: bool
+    rows: list[dict[str, Any]]
+
+
+def read_batch(message: Mapping[str, Any]) -> Batch:
+    """The parts of a decoded batch that a subscriber needs. Raises :class:`WireError` where one is not as it must be."""
+    ep, seq, lo, rows = (message.get(key) for key in ("ep", "seq", "lo", "r"))
+    if not isinstance(ep, str) or not _is_number(seq) or not _is_number(lo):
+        raise WireError("ep, seq or lo")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and _is_number(row.get("t")) for row in rows):
+        raise WireError("r")
+    return Batch(ep, int(seq or 0), int(lo or 0), message.get("h") is True, rows)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _decompressed(payload: bytes) -> bytes:

@@ -37,6 +37,8 @@ from agent.edges.worker import Overdue, Worker
 
 _CONNECT_S = 10.0
 """For DNS, TCP and TLS together, and again for the broker's CONNACK."""
+_PROBE_S = 4.0
+"""For the CONNACK where MQTT 5 is only a guess: a broker that cannot read it may wait for bytes that never come."""
 _MAX_INCOMING_BYTES = 131_072
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _UNSUPPORTED_VERSION = 0x84
@@ -78,17 +80,19 @@ class Link:
         self._loop.add_reader(self._socket, self._read)
         self._client.on_socket_register_write = lambda *_: self._start_writing()
         self._client.on_socket_unregister_write = lambda *_: self._stop_writing()
+        # Called before paho closes its socket: afterwards the event loop could not let go of it any more.
+        self._client.on_socket_close = lambda *_: self._detach()
         self._start_writing()
 
-    async def connected(self) -> None:
+    async def connected(self, timeout_s: float) -> None:
         """Wait for the CONNACK. Raises :class:`LinkLost` or one of its kind."""
         done, _ = await asyncio.wait(
-            (self._connected, self._lost), timeout=_CONNECT_S, return_when=asyncio.FIRST_COMPLETED
+            (self._connected, self._lost), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
         )
         if self._lost in done:
             raise self._lost.result()
         if not done:
-            raise LinkLost(say("the broker accepts connections but does not answer"))
+            raise Unanswered(say("the broker accepts connections but does not answer"))
 
     async def lost(self) -> LinkLost:
         """Return, with the reason, when the connection is gone. Keeps the ping timer meanwhile."""
@@ -150,18 +154,17 @@ class Link:
     def _break(self, reason: LinkLost) -> None:
         if not self._lost.done():
             self._lost.set_result(reason)
-        sock, self._socket = self._socket, None
+        sock = self._socket
         if sock is not None:
-            self._detach(sock)
-            self._client.on_socket_register_write = None
-            self._client.on_socket_unregister_write = None
+            self._detach()
             sock.close()
 
-    def _detach(self, sock: Any) -> None:
-        if sock.fileno() >= 0:
+    def _detach(self) -> None:
+        """Let the event loop go of the socket."""
+        sock, self._socket = self._socket, None
+        if sock is not None:
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
-        self._writing = False
 
     def _read(self) -> None:
         self._heard = self._loop.time()
@@ -193,7 +196,6 @@ class Link:
             self._connected.set_result(None)
 
     def _on_disconnect(self, client: Client, userdata: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
-        # paho has closed its socket already, or is about to: the event loop must let go of it first.
         if flags.is_disconnect_packet_from_server and code.value == 0x8E:
             self._break(TakenOver(say("another client with the same id has connected")))
         elif flags.is_disconnect_packet_from_server:
@@ -228,14 +230,18 @@ def _refusal(code: ReasonCode) -> LinkLost:
     return LinkLost(say("the broker is not ready: {reason}", reason=code))
 
 
-async def connect(settings: Broker, url: str, client_id: str, will: Will | None, five: bool) -> Link:
-    """Open a connection to one broker, with a clean start.
+async def connect(
+    settings: Broker, url: str, client_id: str, will: Will | None, five: bool, probe: bool = False,
+    password: str | None = None,
+) -> Link:  # fmt: skip
+    """Open a connection to one broker, with a clean start. ``probe``: whether it speaks MQTT 5 is not known.
+    ``password``: instead of the one in ``password_file``.
 
     Raises :class:`LinkLost`, :class:`Refused` or :class:`WrongVersion`; the text is one clear line.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-    client = _client(settings, parts.scheme == "mqtts", client_id, will, five)
+    client = _client(settings, parts.scheme == "mqtts", client_id, will, five, password)
     link = Link(client, five)
     # DNS, TCP and TLS block: off the loop. With a write callback set, paho writes nothing in that thread.
     client.on_socket_register_write = lambda *_: None
@@ -250,14 +256,16 @@ async def connect(settings: Broker, url: str, client_id: str, will: Will | None,
         worker.close()
     link.attach()
     try:
-        await link.connected()
+        await link.connected(_PROBE_S if probe else _CONNECT_S)
     except BaseException:
         link.drop()
         raise
     return link
 
 
-def _client(settings: Broker, tls: bool, client_id: str, will: Will | None, five: bool) -> Client:
+def _client(
+    settings: Broker, tls: bool, client_id: str, will: Will | None, five: bool, password: str | None
+) -> Client:
     client = Client(
         CallbackAPIVersion.VERSION2,
         client_id,
@@ -270,7 +278,7 @@ def _client(settings: Broker, tls: bool, client_id: str, will: Will | None, five
     client.connect_timeout = _CONNECT_S / 2
     try:
         if settings.username:
-            client.username_pw_set(settings.username, _secret(settings.password_file))
+            client.username_pw_set(settings.username, password or _secret(settings.password_file))
         if tls:
             client.tls_set_context(_tls(settings))
     except (OSError, ValueError) as error:
@@ -286,7 +294,7 @@ def _open(client: Client, host: str, port: int, keepalive_s: int, five: bool) ->
     if five:
         properties = _properties(PacketTypes.CONNECT)
         properties.MaximumPacketSize = _MAX_INCOMING_BYTES
-    client.connect(host, port, keepalive_s, clean_start=bool(five) if five else 3, properties=properties)
+    client.connect(host, port, keepalive_s, properties=properties)
     sock = client.socket()
     if sock is not None:
         # Without it, small messages wait for the acknowledgement of the ones before.

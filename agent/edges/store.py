@@ -147,6 +147,7 @@ class Store:
         """The numbers ``[start, stop)`` need not be sent any more. Durable with the next commit."""
         if self.accounts[stream].settled.add(start, stop):
             self._settled.append((stream, start, stop))
+            self._idle.clear()
             if self._timer is None:
                 self._wake_in(max(self._commit_s, _SETTLE_S))
 
@@ -155,7 +156,7 @@ class Store:
         return len(self._pending) + sum(account.unsettled() for account in self.accounts.values())
 
     async def flush(self) -> None:
-        """Return when everything appended so far is durable. While the disk takes nothing, this waits."""
+        """Return when all that was appended and settled so far is durable. While the disk takes nothing, this waits."""
         self._ready.set()
         await self._idle.wait()
 
@@ -231,7 +232,7 @@ class Store:
         self._dropped.clear()
         if self._pending:
             self._ready.set()
-        else:
+        elif not self._settled:
             self._idle.set()
         if commit.given:
             self.on_commit(_fresh(commit, readings))

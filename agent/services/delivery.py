@@ -182,10 +182,10 @@ class Delivery:
         wanted: list[Wanted] = []
         for stream in sorted(self._lane.due_s):  # events sort before telemetry
             start, stop = self._lane.next[stream], self._store.accounts[stream].next
-            rows = self._rows_of(stream)
-            if (flush or now_s >= self._lane.due_s[stream] or stop - start >= rows) and self._open(stream):
+            limit = self._rows_of(stream)
+            if (flush or now_s >= self._lane.due_s[stream] or stop - start >= limit) and self._open(stream):
                 self._lane.skip_old(stream, stop, self._mono_ms())
-                wanted.append((stream, self._lane.next[stream], stop, rows))
+                wanted.append((stream, self._lane.next[stream], stop, limit))
         if not wanted or not self.window.room(late=False):
             return False
         more = False

@@ -41,8 +41,9 @@ class Link(session.Link, Protocol):
     def drop(self) -> None: ...
 
 
-Connect = Callable[[str, Will, bool], Awaitable[Link]]
-"""Open a connection: url, Will, whether to speak MQTT 5. Raises :class:`LinkLost` and its kinds."""
+Connect = Callable[[str, Will, bool, bool], Awaitable[Link]]
+"""Open a connection: url, Will, whether to speak MQTT 5, whether that is a guess. Raises :class:`LinkLost` and its
+kinds."""
 
 
 def _wait(state: RetryCallState) -> float:
@@ -72,6 +73,7 @@ class Uplink:
         self._wake = asyncio.Event()
         self._deadline_s: float | None = None
         self._five = config.broker.protocol != "3.1.1"
+        self._guessing = config.broker.protocol == "auto"
         self._tries = 0
         self._first = True
         self._careful = False
@@ -164,19 +166,21 @@ class Uplink:
         return link
 
     async def _dial(self, url: str) -> Link:
+        """Connect in the version that is known, or guessed: 5 first, then 3.1.1, by turns."""
         will = self._presence.will(self._store.ep)
-        automatic = self._config.broker.protocol == "auto"
         try:
-            return await self._connect(url, will, self._five)
+            link = await self._connect(url, will, self._five, self._guessing and self._five)
         except WrongVersion:
-            if not automatic:
+            if self._config.broker.protocol != "auto":
                 raise
             self._five = not self._five
-            return await self._connect(url, will, self._five)
+            link = await self._connect(url, will, self._five, False)
         except Unanswered:
-            if automatic:
+            if self._guessing:
                 self._five = not self._five
             raise
+        self._guessing = False
+        return link
 
     def _on_commit(self, fresh: Mapping[str, Fresh]) -> None:
         now_s = asyncio.get_running_loop().time()

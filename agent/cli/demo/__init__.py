@@ -1,0 +1,35 @@
+"""``gardu demo``: a city on one machine, with nothing to install beside the package and its extra ``demo``."""
+
+import asyncio
+import sys
+from argparse import ArgumentParser, Namespace
+from importlib.util import find_spec
+
+from agent.core.text import say
+
+DEFAULT_S = 30.0
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("--seconds", type=_seconds, default=DEFAULT_S, metavar="N",
+                        help=say("how long the devices speak; default {n:.0f}", n=DEFAULT_S))  # fmt: skip
+    parser.add_argument("--outage", action="store_true", help=say("cut the gateways' link for the middle third"))
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 1 <= value <= 86_400:
+        raise ValueError(text)
+    return value
+
+
+def run(args: Namespace) -> int:
+    """Run the city. Exit status 1: a reading was lost or came twice, or an agent failed."""
+    missing = [name for name in ("amqtt", "rich") if find_spec(name) is None]
+    if missing:
+        print(say("the demo needs {what}: pip install 'gardu[demo]'", what=", ".join(missing)), file=sys.stderr)
+        return 1
+    from agent.cli.demo.show import Show
+
+    return asyncio.run(Show(args.seconds, args.outage).run())

@@ -1,0 +1,109 @@
+"""What the demo shows: a live picture on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from agent.cli.demo.city import Place
+from agent.cli.listen_formats import Table, value_words
+from agent.core.ledger import Gap
+from agent.core.subscriber import Arrival, Subscriber
+from agent.core.text import say
+
+_LOG_LINES = 7
+
+
+class Screen(Protocol):
+    """Where the demo shows what happens."""
+
+    def __enter__(self) -> "Screen": ...
+    def __exit__(self, *error: object) -> None: ...
+    def arrived(self, item: Arrival | Gap, known: Subscriber) -> None: ...
+    def log(self, who: str, line: str) -> None: ...
+    def tick(self, phase: str, left_s: float) -> None: ...
+
+
+class PlainScreen:
+    """One line a reading, and the agents' own lines."""
+
+    def __init__(self) -> None:
+        self._table = Table(sys.stdout)
+
+    def __enter__(self) -> Screen:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._table.flush()
+
+    def arrived(self, item: Arrival | Gap, known: Subscriber) -> None:
+        self._table.take(item, known)
+        self._table.flush()
+
+    def log(self, who: str, line: str) -> None:
+        print(f"{who}: {line}", flush=True)
+
+    def tick(self, phase: str, left_s: float) -> None:
+        pass
+
+
+class LiveScreen:
+    """A picture of the city that renews itself in place."""
+
+    def __init__(self, places: Sequence[Place]) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._places = places
+        self._latest: dict[tuple[str, str], tuple[float, str]] = {}
+        self._counts: dict[str, int] = {}
+        self._lines: deque[str] = deque(maxlen=_LOG_LINES)
+        self._phase = ""
+        self._left_s = 0.0
+        self._live = Live(console=Console(), auto_refresh=False, transient=False)
+
+    def __enter__(self) -> Screen:
+        self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def arrived(self, item: Arrival | Gap, known: Subscriber) -> None:
+        gateway = item.of.gateway
+        if isinstance(item, Gap):
+            self.log(gateway, say("gap: {start} to {last} of {stream}", start=item.start, last=item.stop - 1,
+                                  stream=item.of.stream))  # fmt: skip
+            return
+        self._counts[gateway] = self._counts.get(gateway, 0) + 1
+        if item.kind == "event":
+            self.log(gateway, " ".join(value_words(item, known)))
+        elif not item.late:
+            self._latest[gateway, item.sensor] = (time.monotonic(), ", ".join(value_words(item, known)))
+
+    def log(self, who: str, line: str) -> None:
+        self._lines.append(f"{time.strftime('%H:%M:%S')} {who}: {line}")
+
+    def tick(self, phase: str, left_s: float) -> None:
+        self._phase, self._left_s = phase, left_s
+        self._live.update(self._picture(), refresh=True)
+
+    def _picture(self) -> object:
+        from rich.console import Group
+        from rich.panel import Panel
+        from rich.table import Table as Grid
+        from rich.text import Text
+
+        panels: list[Panel] = []
+        for place in self._places:
+            grid = Grid.grid(padding=(0, 2))
+            for sensor, driver in (*place.devices, ("system", "system")):
+                when_s, words = self._latest.get((place.gateway, sensor), (0.0, ""))
+                age = f"{time.monotonic() - when_s:.0f} s" if when_s else "-"
+                grid.add_row(Text(sensor, style="bold"), driver, Text(age, style="dim"), words)
+            count = say("{n} readings arrived", n=self._counts.get(place.gateway, 0))
+            panels.append(Panel(grid, title=f"{place.title} ({place.gateway})", subtitle=count, title_align="left",
+                                subtitle_align="right"))  # fmt: skip
+        footer = Text(f"{self._phase}  {self._left_s:.0f} s", style="bold")
+        return Group(*panels, Panel(Text("\n".join(self._lines)), title="log", title_align="left"), footer)

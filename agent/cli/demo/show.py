@@ -1,0 +1,135 @@
+"""The course of the demo: start the city, listen, cut the link, mend it, stop, and count honestly."""
+
+import asyncio
+import signal
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from agent.cli.demo.city import PLACES, Agent
+from agent.cli.demo.network import EmbeddedBroker, Proxy
+from agent.cli.demo.screen import LiveScreen, PlainScreen, Screen
+from agent.core.ledger import Gap
+from agent.core.link import Message
+from agent.core.settings import Broker
+from agent.core.subscriber import Arrival, Subscriber
+from agent.core.text import say
+from agent.edges import broker
+
+_TICK_S = 0.25
+_QUIET_S = 2.0
+"""No late reading for this long: what was kept during an outage has arrived."""
+_DRAIN_S = 45.0
+
+
+class Show:
+    """One run of the demo."""
+
+    def __init__(self, seconds: float, outage: bool) -> None:
+        self._seconds = seconds
+        self._outage = outage
+        self._subscriber = Subscriber()
+        self._arrived = 0
+        self._last_s: dict[str, float] = {}
+        self._last_late_s = 0.0
+        self._rows: Counter[tuple[object, ...]] = Counter()
+        self._interrupted = asyncio.Event()
+        self._screen: Screen = LiveScreen(PLACES) if sys.stdout.isatty() else PlainScreen()
+
+    async def run(self) -> int:
+        """Run it; give the exit status."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._interrupted.set)
+        embedded = EmbeddedBroker()
+        await embedded.start()
+        proxy = Proxy(embedded.port)
+        await proxy.mend()
+        with tempfile.TemporaryDirectory(prefix="gardu-demo-") as folder, self._screen:
+            agents = [Agent(place, Path(folder), self._screen.log) for place in PLACES]
+            link = await self._subscribe(embedded.port)
+            lost = asyncio.create_task(link.lost())
+            try:
+                for agent in agents:
+                    await agent.start(proxy.port)
+                await self._play(proxy)
+                if self._outage:
+                    await self._drain()
+            finally:
+                statuses = await asyncio.gather(*(agent.stop() for agent in agents))
+            await self._settle()
+            sent = sum(agent.accepted() for agent in agents)
+            lost.cancel()
+            await link.close()
+        await proxy.cut()
+        await embedded.stop()
+        return self._conclude(sent, statuses)
+
+    async def _subscribe(self, port: int) -> broker.Link:
+        url = f"mqtt://127.0.0.1:{port}"
+        link = await broker.connect(Broker(url=url), url, "gardu-demo", None, five=False)
+        link.on_message = self._on_message
+        await link.subscribe(["#"])
+        return link
+
+    def _on_message(self, message: Message) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for item in self._subscriber.take(message.topic, message.payload, now_s):
+            self._screen.arrived(item, self._subscriber)
+            if isinstance(item, Arrival):
+                self._arrived += 1
+                self._last_s[item.of.gateway] = now_s
+                if item.late:
+                    self._last_late_s = now_s
+                # By what it says, not by its number: a reading that was stored twice would have two numbers.
+                self._rows[item.of.gateway, item.of.stream, *map(str, item.fields.items())] += 1
+
+    async def _play(self, proxy: Proxy) -> None:
+        third_s = self._seconds / 3
+        await self._wait(third_s, say("running, link up"))
+        if self._outage and not self._interrupted.is_set():
+            self._screen.log("demo", say("the link is cut"))
+            await proxy.cut()
+        await self._wait(third_s, say("running, LINK CUT") if self._outage else say("running, link up"))
+        if self._outage:
+            await proxy.mend()
+            self._screen.log("demo", say("the link is back"))
+        await self._wait(third_s, say("running, link up"))
+
+    async def _wait(self, seconds: float, phase: str) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + seconds
+        while (left_s := until_s - loop.time()) > 0 and not self._interrupted.is_set():
+            self._screen.tick(phase, left_s)
+            await asyncio.sleep(min(_TICK_S, left_s))
+
+    async def _drain(self) -> None:
+        """Wait until every agent is back and has sent what it kept."""
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        while (left_s := began_s + _DRAIN_S - loop.time()) > 0:
+            back = all(self._last_s.get(place.gateway, 0.0) > began_s for place in PLACES)
+            if back and loop.time() - max(self._last_late_s, began_s) > _QUIET_S:
+                return
+            self._screen.tick(say("what was kept arrives"), left_s)
+            await asyncio.sleep(_TICK_S)
+
+    async def _settle(self) -> None:
+        """Take what the broker still has on its way to us."""
+        before = -1
+        while before != self._arrived:
+            before = self._arrived
+            await asyncio.sleep(2 * _TICK_S)
+
+    def _conclude(self, sent: int, statuses: list[int]) -> int:
+        twice = sum(count - 1 for count in self._rows.values())
+        again = sum(tally.again for tally in self._subscriber.ledger.tally().values())
+        if again:
+            print(say("{n} were sent again after the cut, and removed by their number", n=again))
+        failed = [place.gateway for place, status in zip(PLACES, statuses, strict=True) if status]
+        if failed:
+            print(say("these agents failed: {names}", names=", ".join(failed)), file=sys.stderr)
+        lost = sent - self._arrived
+        print(f"sent {sent} arrived {self._arrived} lost {lost} twice {twice}", flush=True)
+        return 1 if lost or twice or failed else 0

@@ -1,0 +1,158 @@
+"""``gardu listen``: a subscriber, for people and for pipes."""
+
+import asyncio
+import os
+import signal
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from secrets import token_hex
+from urllib.parse import unquote, urlsplit
+
+from tenacity import wait_random_exponential
+
+from agent.cli.listen_formats import FORMATS, Format
+from agent.core.ledger import GRACE_S
+from agent.core.link import LinkLost, Message, Unanswered, WrongVersion
+from agent.core.settings import Broker
+from agent.core.subscriber import Subscriber
+from agent.core.text import say
+from agent.edges import broker
+from agent.services.persist import persist
+
+_TICK_S = 1.0
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this command."""
+    parser.add_argument("url", metavar="URL", type=_url, help="mqtt://[user:password@]host[:port] or mqtts://…")
+    parser.add_argument("--filter", default="#", metavar="TOPIC")
+    parser.add_argument("--format", default="table", choices=tuple(FORMATS))
+    parser.add_argument("--seconds", type=_seconds, default=None, metavar="N")
+    parser.add_argument("--prove", action="store_true", help=say("end with the account of every number"))
+    parser.add_argument("--username", default="")
+    parser.add_argument("--password-file", default="", metavar="FILE")
+    parser.add_argument("--ca-file", default="", metavar="FILE")
+    parser.add_argument("--cert-file", default="", metavar="FILE")
+    parser.add_argument("--key-file", default="", metavar="FILE")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise ValueError(text)
+    return value
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    try:
+        usable = parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ArgumentTypeError(say("{url} is no broker: mqtt://host:port or mqtts://host:port", url=repr(text)))
+    return text
+
+
+def run(args: Namespace) -> int:
+    """Listen until ``--seconds`` are over or Ctrl-C. Exit status 1: never connected, or ``--prove`` found a hole."""
+    return asyncio.run(_listen(args))
+
+
+async def _listen(args: Namespace) -> int:
+    listener = Listener(args, FORMATS[args.format](sys.stdout))
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, over.set)
+    if args.seconds is not None:
+        loop.call_later(args.seconds, over.set)
+    ended = asyncio.create_task(over.wait())
+    listening = asyncio.create_task(listener.run())
+    await asyncio.wait((ended, listening), return_when=asyncio.FIRST_COMPLETED)
+    ended.cancel()
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+    failed = listening.exception() if not listening.cancelled() else None
+    if failed is not None:
+        raise failed
+    return listener.finish()
+
+
+class Listener:
+    """One run of the command: connects again whenever the connection breaks."""
+
+    def __init__(self, args: Namespace, out: Format) -> None:
+        self._args = args
+        self._out = out
+        self._subscriber = Subscriber()
+        self._connected = False
+        self._five = True
+        self._told = ""
+        parts = urlsplit(args.url)
+        address = parts.netloc.rpartition("@")[2]
+        self._url = f"{parts.scheme}://{address}"
+        self._password = unquote(parts.password) if parts.password is not None else None
+        self._settings = Broker(
+            url=self._url, username=args.username or unquote(parts.username or ""), ca_file=args.ca_file,
+            password_file=args.password_file, cert_file=args.cert_file, key_file=args.key_file,
+        )  # fmt: skip
+
+    async def run(self) -> None:
+        """Listen, for ever."""
+        wait = wait_random_exponential(multiplier=0.5, max=10)
+        while True:
+            await persist(self._hold, LinkLost, wait, self._tell, asyncio.sleep)
+
+    def finish(self) -> int:
+        """Tell what is left to tell, and the account; give the exit status."""
+        now_s = asyncio.get_running_loop().time()
+        for gap in self._subscriber.gaps(now_s + GRACE_S):
+            self._out.gap(gap)
+        tallies = self._subscriber.ledger.tally()
+        if self._args.prove:
+            self._out.flush()
+            for of, tally in tallies.items():
+                print(say("{gateway} {stream} {ep}: {n} numbers, {seen} arrived, {lost} lost, {missing} missing, "
+                          "{again} came again", gateway=of.gateway, stream=of.stream, ep=of.ep, n=tally.numbers,
+                          seen=tally.seen, lost=tally.lost, missing=tally.missing, again=tally.again),
+                      file=sys.stderr)  # fmt: skip
+        if self._subscriber.refused:
+            print(say("{n} messages were not of this contract", n=self._subscriber.refused), file=sys.stderr)
+        holes = sum(tally.missing for tally in tallies.values())
+        return 1 if not self._connected or (self._args.prove and holes) else 0
+
+    def _tell(self, error: BaseException) -> None:
+        if str(error) != self._told:
+            self._told = str(error)
+            print(say("not connected: {reason}; trying again", reason=error), file=sys.stderr, flush=True)
+
+    async def _hold(self) -> None:
+        name = f"gardu-listen-{token_hex(4)}"
+        try:
+            link = await broker.connect(self._settings, self._url, name, None, self._five, self._five, self._password)
+        except (WrongVersion, Unanswered):
+            self._five = not self._five
+            raise
+        link.on_message = self._on_message
+        try:
+            await link.subscribe([self._args.filter])
+            self._connected, self._told = True, ""
+            lost = asyncio.create_task(link.lost())
+            try:
+                while not lost.done():
+                    await asyncio.wait((lost,), timeout=_TICK_S)
+                    for gap in self._subscriber.gaps(asyncio.get_running_loop().time()):
+                        self._out.gap(gap)
+                    self._out.flush()
+            finally:
+                lost.cancel()
+            raise lost.result()
+        finally:
+            link.drop()
+
+    def _on_message(self, message: Message) -> None:
+        now_s = asyncio.get_running_loop().time()
+        for item in self._subscriber.take(message.topic, message.payload, now_s):
+            self._out.take(item, self._subscriber)
+        self._out.flush()

@@ -1,0 +1,123 @@
+"""How ``gardu listen`` prints: for people (table) and for programs (jsonl, csv, senml)."""
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TextIO
+
+from agent.core.ledger import Gap
+from agent.core.subscriber import Arrival, Subscriber
+from agent.core.text import say
+
+_RESERVED = ("t", "q")
+
+
+class Format:
+    """Prints arrivals and gaps to ``out``."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def take(self, item: Arrival | Gap, known: Subscriber) -> None:
+        """Print one item; ``known`` has the units."""
+        if isinstance(item, Gap):
+            self.gap(item)
+        else:
+            self.row(item, known)
+
+    def row(self, arrival: Arrival, known: Subscriber) -> None:
+        raise NotImplementedError
+
+    def gap(self, gap: Gap) -> None:
+        """By default only the formats that can say a gap do."""
+
+    def flush(self) -> None:
+        """Let what was printed be seen."""
+        self._out.flush()
+
+
+class JsonLines(Format):
+    """One row a line; gaps as lines of their own."""
+
+    def row(self, arrival: Arrival, known: Subscriber) -> None:
+        of, fields = arrival.of, arrival.fields
+        head = {"gateway": of.gateway, "sensor": arrival.sensor, "kind": arrival.kind, "ep": of.ep, "seq": arrival.seq}
+        values = {name: value for name, value in fields.items() if name != "q"}
+        line = {**head, **values, "q": fields.get("q", {})}
+        self._out.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+    def gap(self, gap: Gap) -> None:
+        kind, _, sensor = gap.of.stream.partition("/")
+        line = {"gateway": gap.of.gateway, "sensor": sensor, "kind": kind, "ep": gap.of.ep, "from": gap.start,
+                "to": gap.stop - 1, "n": gap.stop - gap.start, "why": gap.why}  # fmt: skip
+        self._out.write(json.dumps({"gap": line}, separators=(",", ":")) + "\n")
+
+
+class Csv(Format):
+    """One value a line."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(out)
+        self._writer = csv.writer(out, lineterminator="\n")
+        self._writer.writerow(("gateway", "sensor", "kind", "ep", "seq", "t", "field", "value", "unit", "q"))
+
+    def row(self, arrival: Arrival, known: Subscriber) -> None:
+        of = arrival.of
+        doubts = arrival.fields.get("q") or {}
+        for name, value in _values(arrival).items():
+            self._writer.writerow((
+                of.gateway, arrival.sensor, arrival.kind, of.ep, arrival.seq, arrival.fields["t"], name,
+                "" if value is None else value, known.unit(of.gateway, arrival.sensor, name), doubts.get(name, ""),
+            ))  # fmt: skip
+
+
+class SenMl(Format):
+    """One SenML pack (RFC 8428) a line. A value that is null has no record: SenML has no way to say it."""
+
+    def row(self, arrival: Arrival, known: Subscriber) -> None:
+        base: dict[str, Any] = {"bn": f"{arrival.of.gateway}/{arrival.sensor}/", "bt": arrival.fields["t"] / 1000}
+        records = []
+        for name, value in _values(arrival).items():
+            key = "vb" if isinstance(value, bool) else "vs" if isinstance(value, str) else "v"
+            if value is not None and not isinstance(value, (dict, list)):
+                unit = known.unit(arrival.of.gateway, arrival.sensor, name)
+                records.append({"n": name, **({"u": unit} if unit else {}), key: value})
+        if records:
+            pack = [{**base, **records[0]}, *records[1:]]
+            self._out.write(json.dumps(pack, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+class Table(Format):
+    """One row a line, for reading; times are of this computer's time zone."""
+
+    def row(self, arrival: Arrival, known: Subscriber) -> None:
+        when = datetime.fromtimestamp(arrival.fields["t"] / 1000).strftime("%H:%M:%S")
+        mark = "!" if arrival.kind == "event" else "<" if arrival.late else " "
+        self._out.write(f"{when} {mark} {arrival.of.gateway:<16} {arrival.sensor:<14} {', '.join(value_words(arrival, known))}\n")
+
+    def gap(self, gap: Gap) -> None:
+        line = say("gap: {gateway} {stream} {start} to {last} ({n} rows): {why}", gateway=gap.of.gateway,
+                   stream=gap.of.stream, start=gap.start, last=gap.stop - 1, n=gap.stop - gap.start, why=gap.why)  # fmt: skip
+        self._out.write(line + "\n")
+
+
+def value_words(arrival: Arrival, known: Subscriber) -> list[str]:
+    """Each field of a row with its value, unit and doubt, for reading."""
+    doubts = arrival.fields.get("q") or {}
+    words = []
+    for name, value in _values(arrival).items():
+        unit = known.unit(arrival.of.gateway, arrival.sensor, name)
+        shown = "-" if value is None else str(value)
+        doubt = f" ({doubts[name]})" if name in doubts else ""
+        words.append(f"{name} {shown}{' ' + unit if unit and value is not None else ''}{doubt}")
+    return words
+
+
+def _values(arrival: Arrival) -> Mapping[str, Any]:
+    return {name: value for name, value in arrival.fields.items() if name not in _RESERVED}
+
+
+FORMATS: Mapping[str, Callable[[TextIO], Format]] = {
+    "table": Table, "jsonl": JsonLines, "csv": Csv, "senml": SenMl,
+}  # fmt: skip

@@ -1,0 +1,98 @@
+"""A subscriber's view of the broker: messages in; rows, each once, and gaps out. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from agent.core import wire
+from agent.core.ledger import Gap, Ledger, StreamId
+from agent.core.reading import AGENT, event
+
+_KINDS = ("telemetry", "event")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A row that came for the first time. ``fields``: the row as sent, its ``t`` included."""
+
+    of: StreamId
+    seq: int
+    fields: Mapping[str, Any]
+    late: bool
+
+    @property
+    def kind(self) -> str:
+        """``telemetry`` or ``event``."""
+        return self.of.stream.partition("/")[0]
+
+    @property
+    def sensor(self) -> str:
+        return self.of.stream.partition("/")[2]
+
+
+class Subscriber:
+    """Decodes, removes duplicates, keeps the account. ``refused``: messages that the contract does not allow."""
+
+    def __init__(self) -> None:
+        self.ledger = Ledger()
+        self.refused = 0
+        self._sensors: dict[str, Mapping[str, Any]] = {}
+
+    def unit(self, gateway: str, sensor: str, field: str) -> str:
+        """A field's unit as ``meta`` tells it; empty where it is not known."""
+        described = self._sensors.get(gateway, {}).get(sensor, {})
+        fields = described.get("fields", {}) if isinstance(described, Mapping) else {}
+        entry = fields.get(field, {}) if isinstance(fields, Mapping) else {}
+        unit = entry.get("unit", "") if isinstance(entry, Mapping) else ""
+        return unit if isinstance(unit, str) else ""
+
+    def take(self, topic: str, payload: bytes, now_s: float) -> list[Arrival | Gap]:
+        """One message from the broker: what is new in it. Topics that are not of the contract give nothing."""
+        address = wire.parse_topic(topic)
+        kind = address.leaf.partition("/")[0] if address is not None else ""
+        if address is None or kind not in (*_KINDS, "meta", "streams") or not payload:
+            return []
+        try:
+            message = wire.decode(payload)
+            if kind == "meta":
+                if address.leaf == "meta" and isinstance(message.get("sensors"), dict):
+                    self._sensors[address.gateway] = message["sensors"]
+                return []
+            if kind == "streams":
+                self._close(address.gateway, message, now_s)
+                return []
+            return list(self._rows(address.gateway, address.leaf, wire.read_batch(message), now_s))
+        except wire.WireError:
+            self.refused += 1
+            return []
+
+    def gaps(self, now_s: float) -> list[Gap]:
+        """Holes that nothing explains; each is given once."""
+        return list(self.ledger.gaps(now_s))
+
+    def _rows(self, gateway: str, stream: str, batch: wire.Batch, now_s: float) -> Iterator[Arrival | Gap]:
+        of = StreamId(gateway, stream, batch.ep)
+        new = self.ledger.take(of, batch.lo, batch.seq, batch.seq + len(batch.rows), now_s)
+        for number in new:
+            row = batch.rows[number - batch.seq]
+            yield Arrival(of, number, row, batch.late)
+            if stream == event(AGENT) and row.get("ev") == "lost":
+                yield from self._lost(gateway, row)
+
+    def _lost(self, gateway: str, row: Mapping[str, Any]) -> Iterator[Gap]:
+        stream, ep, start, last = (row.get(key) for key in ("stream", "ep", "from", "to"))
+        if not (isinstance(stream, str) and isinstance(ep, str)):
+            return
+        if isinstance(start, int) and isinstance(last, int) and start <= last:
+            of = StreamId(gateway, stream, ep)
+            self.ledger.lost(of, start, last + 1)
+            yield Gap(of, start, last + 1, str(row.get("why", "")))
+
+    def _close(self, gateway: str, message: Mapping[str, Any], now_s: float) -> None:
+        streams, ep = message.get("streams"), message.get("ep")
+        if not isinstance(streams, dict) or not isinstance(ep, str):
+            raise wire.WireError("streams")
+        for name, numbers in streams.items():
+            lo = numbers.get("lo") if isinstance(numbers, dict) else None
+            if isinstance(lo, int):
+                self.ledger.closed(StreamId(gateway, name, ep), lo, now_s)
