@@ -7,11 +7,6 @@ from agent.core.quality import assess
 from agent.core.settings import Calibrate
 from drivers.sdk.contract import Field, Measurement, Value
 
-_EARLY = 0.1
-"""A measurement may come this part of an interval early: a device that sends every second is not sent every two
-because its clock is a little fast."""
-
-
 class Chain:
     """One sensor's chain. With ``interval_s`` one reading an interval is let through, with the last value of each
     field that came in it; without, every one."""
@@ -25,6 +20,7 @@ class Chain:
         self._rounded = {name: replace(field, min=None, max=None) for name, field in fields.items()}
         self._interval_s = interval_s
         self._due_s: float | None = None
+        self._last_s = 0.0
         self._values: dict[str, Value] = {}
         self._q: dict[str, str] = {}
 
@@ -39,7 +35,10 @@ class Chain:
             self._values[name] = value
             self._q.pop(name, None)
         self._q.update(measurement.q)
-        if self._due_s is not None and now_s < self._due_s - _EARLY * self._interval_s:
+        # The measurement nearest to the due time: a device as fast as the interval keeps its rate though it jitters.
+        early_s = min(now_s - self._last_s, self._interval_s) / 2
+        self._last_s = now_s
+        if self._due_s is not None and now_s < self._due_s - early_s:
             return None
         # On a grid, so that the rate is kept; anew where the grid was missed.
         grid_s = self._due_s if self._due_s is not None and now_s < self._due_s + self._interval_s else now_s

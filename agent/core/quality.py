@@ -31,7 +31,7 @@ def assess(measurement: Measurement, fields: Mapping[str, Field]) -> Measurement
         fault = ""
         if type(value) is float or type(value) is int:
             low, high = field.min, field.max
-            if (low is not None and not value >= low) or (high is not None and not value <= high):
+            if (low is not None and value < low) or (high is not None and value > high):
                 fault = "bad:range"
             elif type(value) is float:
                 if not -_INFINITY < value < _INFINITY:

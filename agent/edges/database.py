@@ -269,7 +269,7 @@ class Database:
                 (name, spent) for name, account in self.accounts.items() if (spent := account.spent()) is not None
             )
             if victim is None:
-                victim = self._oldest(self._owed("telemetry/")) or self._oldest(self._owed("event/"))
+                victim = self._undelivered()
                 if victim is None:
                     return
                 self._shed(commit, *victim)
@@ -290,12 +290,25 @@ class Database:
         (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
         return int(pages) - int(free)
 
-    def _owed(self, prefix: str) -> Iterable[tuple[str, tuple[int, int]]]:
-        for name, account in self.accounts.items():
-            if name.startswith(prefix):
-                for start, stop in account.deliverable():
-                    yield name, (start, min(stop, account.epoch_end(start)))
-                    break
+    def _undelivered(self) -> Range | None:
+        """What is to be given up next: telemetry, then events, the agent's own at last."""
+        own = event(AGENT)
+        telemetry = [name for name in self.accounts if name.startswith("telemetry/")]
+        events = [name for name in self.accounts if name.startswith("event/") and name != own]
+        for names in (telemetry, events):
+            victim = self._oldest(self._owed(names))
+            if victim is not None:
+                return victim
+        victim = self._oldest(self._owed([own] if own in self.accounts else []))
+        # Giving up one's own event costs another event: a single one would go round for ever.
+        return victim if victim is not None and victim[2] - victim[1] > 1 else None
+
+    def _owed(self, names: Iterable[str]) -> Iterable[tuple[str, tuple[int, int]]]:
+        for name in names:
+            account = self.accounts[name]
+            owed = next(account.deliverable(), None)
+            if owed is not None:
+                yield name, (owed[0], min(owed[1], account.epoch_end(owed[0])))
 
     def _oldest(self, ranges: Iterable[tuple[str, tuple[int, int]]]) -> Range | None:
         """Of the first rows of these ranges the oldest, with the rows behind it: at most :data:`_SHED_ROWS`."""

@@ -1,0 +1,57 @@
+"""Keys that are accepted and do nothing yet. A feature that arrives takes its lines out of this table."""
+
+from collections.abc import Mapping
+
+from agent.core.config_problem import Report
+from agent.core.config_values import labels
+from agent.core.text import say
+
+PENDING: Mapping[str, object] = {
+    "broker.ca_pem": None,
+    "publish.budget_bytes_per_day": 0,
+    "store.max_age_days": None,
+    "clock.*": None,
+    "web.*": None,
+    "privacy.*": None,
+    "commands.*": None,
+    "bus": None,
+    "alarm": None,
+    "sensor.bus": None,
+    "sensor.unit": None,
+    "sensor.i2c_bus": None,
+    "sensor.address": None,
+    "sensor.w1": None,
+    "sensor.chip": None,
+    "sensor.line": None,
+    "sensor.active_low": None,
+    "sensor.debounce_ms": None,
+    "sensor.publish": "last",
+    "sensor.deadband": None,
+    "sensor.heartbeat_s": None,
+    "sensor.required": None,
+    "sensor.personal": None,
+}
+"""Key -> the value that already says what the agent does (no warning then). ``.*``: all keys of the table."""
+
+
+def warn_pending(tables: Mapping[str, object], report: Report) -> None:
+    """Warn about each key of the file that has no effect yet."""
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            _warn_keys(name, name, table, report)
+        elif isinstance(table, list):
+            entries = [entry for entry in table if isinstance(entry, dict)]
+            paths = labels(name, [entry.get("id") for entry in entries])
+            for label, entry in zip(paths, entries, strict=True):
+                _warn_keys(name, label, entry, report)
+
+
+def _warn_keys(name: str, label: str, table: Mapping[str, object], report: Report) -> None:
+    if name in PENDING:
+        report.warn(label, "no_effect", say("this has no effect yet"))
+        return
+    for key, value in table.items():
+        rule = f"{name}.{key}" if f"{name}.{key}" in PENDING else f"{name}.*"
+        where = f"{label}.{key}"
+        if rule in PENDING and value != PENDING[rule] and not report.wrong(where):
+            report.warn(where, "no_effect", say("this has no effect yet"))

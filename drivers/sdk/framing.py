@@ -1,0 +1,193 @@
+"""Finding frames in a stream of bytes, and lines in a stream of text. Pure; nothing here raises on any input.
+
+Both decoders give the same items for any chunking, hold a bounded rest, and go on at the next good frame:
+a candidate that fails its check costs one byte, not its whole length.
+"""
+
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from drivers.sdk.checksum import Checksum
+from drivers.sdk.contract import Item, Measurement, Rejected
+
+
+class FrameError(ValueError):
+    """A candidate is no frame: drop it and read on. ``reason`` is one of the contract's ``REASONS``."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A checksum over ``frame[start:end]`` that stands at ``at``; negative positions count from the end."""
+
+    sum: Checksum
+    start: int
+    end: int | None
+    at: int
+
+    @property
+    def place(self) -> slice:
+        """Where in the frame the checksum stands."""
+        return slice(self.at, self.at + self.sum.size or None)
+
+    def test(self) -> Callable[[bytes], bool]:
+        """A function that says whether a whole frame carries the right checksum."""
+        body, place = slice(self.start, self.end), self.place
+        compute, order = self.sum.compute, self.sum.order
+        little = order == "little"
+
+        def right(frame: bytes) -> bool:
+            return compute(frame[body]) == int.from_bytes(frame[place], "little" if little else "big")
+
+        return right
+
+
+@dataclass(frozen=True, slots=True)
+class LengthField:
+    """A frame's length is the number at ``at`` (a struct format) plus ``add``, within least and most."""
+
+    at: int
+    format: str
+    add: int
+    least: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameFormat:
+    """How a frame begins, how long it is, how it ends and what proves it."""
+
+    sync: bytes
+    length: int | LengthField
+    tail: bytes = b""
+    check: Check | None = None
+
+
+class FrameDecoder:
+    """Cuts frames out of bytes; ``read`` turns a proven frame into its measurement (or raises FrameError)."""
+
+    def __init__(self, frame: FrameFormat, read: Callable[[bytes, float], Measurement]) -> None:
+        self.skipped = 0
+        self._rest = b""
+        self._sync = frame.sync
+        self._fixed = frame.length if isinstance(frame.length, int) else 0
+        self._field = frame.length if isinstance(frame.length, LengthField) else None
+        self._tail = frame.tail
+        self._right = frame.check.test() if frame.check else None
+        self._wrong = Rejected(frame.check.sum.reason if frame.check else "checksum")
+        self._read = read
+
+    def feed(self, chunk: bytes, at_s: float) -> list[Item]:
+        return self._scan(self._rest + chunk, at_s)
+
+    def finish(self, at_s: float) -> list[Item]:
+        items: list[Item] = []
+        while self._rest:
+            self.skipped += 1
+            items += self._scan(self._rest[1:], at_s)
+        return items
+
+    def _scan(self, buffer: bytes, at_s: float) -> list[Item]:
+        items: list[Item] = []
+        here = 0
+        while True:
+            start = buffer.find(self._sync, here)
+            if start < 0:
+                start = len(buffer) - self._begun(buffer, here)
+                self.skipped += start - here
+                break
+            self.skipped += start - here
+            length = self._fixed or self._length(buffer, start)
+            if start + length > len(buffer):
+                break
+            item = self._judge(buffer[start : start + length], at_s)
+            items.append(item)
+            if isinstance(item, Rejected):
+                self.skipped += 1
+                here = start + 1
+            else:
+                here = start + length
+        self._rest = buffer[start:]
+        return items
+
+    def _begun(self, buffer: bytes, here: int) -> int:
+        """How many of the last bytes may be the beginning of the next sync."""
+        for count in range(min(len(self._sync) - 1, len(buffer) - here), 0, -1):
+            if buffer.endswith(self._sync[:count]):
+                return count
+        return 0
+
+    def _length(self, buffer: bytes, start: int) -> int:
+        """The length a frame gives itself; what is impossible is cut right behind the length field."""
+        field = self._field
+        assert field is not None
+        head = field.at + struct.calcsize(field.format)
+        if start + head > len(buffer):
+            return head
+        length = int(struct.unpack_from(field.format, buffer, start + field.at)[0]) + field.add
+        return length if field.least <= length <= field.most else head
+
+    def _judge(self, frame: bytes, at_s: float) -> Item:
+        if self._field and len(frame) < self._field.least:
+            return Rejected("format")
+        if self._right and not self._right(frame):
+            return self._wrong
+        if self._tail and not frame.endswith(self._tail):
+            return Rejected("format")
+        try:
+            return self._read(frame, at_s)
+        except FrameError as error:
+            return Rejected(error.reason)
+
+
+class LineDecoder:
+    """Cuts lines (ended by CR, LF or both) out of bytes, as latin-1 text.
+
+    ``read`` gives a line's measurement, or nothing for a line that is none; FrameError rejects it. A line
+    longer than ``most`` bytes is passed over.
+    """
+
+    def __init__(self, read: Callable[[str, float], Measurement | None], most: int = 512) -> None:
+        self.skipped = 0
+        self._read = read
+        self._most = most
+        self._rest = b""
+        self._overlong = False
+
+    def feed(self, chunk: bytes, at_s: float) -> list[Item]:
+        lines = (self._rest + chunk).replace(b"\r", b"\n").split(b"\n")
+        self._rest = lines.pop()
+        items: list[Item] = []
+        for line in lines:
+            self._take(line, at_s, items)
+        if self._overlong or len(self._rest) > self._most:
+            self.skipped += len(self._rest)
+            self._rest = b""
+            self._overlong = True
+        return items
+
+    def finish(self, at_s: float) -> list[Item]:
+        items: list[Item] = []
+        line, self._rest = self._rest, b""
+        self._take(line, at_s, items)
+        return items
+
+    def _take(self, line: bytes, at_s: float, items: list[Item]) -> None:
+        if self._overlong or len(line) > self._most:
+            self._overlong = False
+            self.skipped += len(line)
+            return
+        if not line:
+            return
+        try:
+            item: Item | None = self._read(line.decode("latin-1"), at_s)
+        except FrameError as error:
+            item = Rejected(error.reason)
+        if item is None:
+            self.skipped += len(line)
+        else:
+            items.append(item)

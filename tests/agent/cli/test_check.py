@@ -1,0 +1,122 @@
+"""gardu check, with the real drivers: its lines, its status, and the files that the project shows."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.cli import main
+from agent.core.config import parse
+from agent.core.text import choose_language
+from agent.edges.catalog import Catalog
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = sorted((ROOT / "config").glob("*.toml"))
+SHOWN = [
+    pytest.param(block, id=f"{page.name}-{number}")
+    for page in (ROOT / "README.md", ROOT / "docs" / "configuration.md")
+    for number, block in enumerate(re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), flags=re.DOTALL))
+]
+
+WRONG = """
+[gateway]
+id = "Batua 01"
+site = "batua"
+field = "health"
+[broker]
+url = "mqtt://127.0.0.1"
+[web]
+listen = "127.0.0.1:8080"
+[[sensor]]
+id = "air-1"
+driver = "sds01"
+"""
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    yield
+    choose_language({})
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_an_example_is_right_to_the_last_key(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(file)]) == 0
+    out, err = capsys.readouterr()
+    assert re.fullmatch(rf"{re.escape(str(file))}: ok, \d sensors\n", out)
+    assert err == ""
+
+
+def test_there_is_an_example_for_each_kind_of_site() -> None:
+    assert [file.stem for file in EXAMPLES] == ["bus-stop", "checkpoint", "clinic"]
+
+
+@pytest.mark.parametrize("block", SHOWN)
+def test_a_file_in_the_documentation_is_right(block: str) -> None:
+    assert parse(block.encode(), Catalog()).problems == ()
+
+
+def test_the_documentation_shows_files() -> None:
+    assert len(SHOWN) >= 2
+
+
+def test_every_problem_is_a_line_with_file_path_and_hint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "gardu.toml"
+    file.write_text(WRONG)
+    assert main(["check", str(file)]) == 1
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines() == [
+        f'{file}: gateway.id: "Batua 01" is not possible here (a-z, 0-9 and -, at most 32, not first -)',
+        f'{file}: sensor.air-1.driver: there is no driver "sds01" here (did you mean sds011?)',
+        f"{file}: web.listen: warning: this has no effect yet",
+    ]
+
+
+def test_warnings_alone_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "gardu.toml"
+    file.write_text(
+        (ROOT / "config" / "clinic.toml").read_text("utf-8") + '[web]\nlisten = "127.0.0.1:8080"\n'
+    )
+    assert main(["check", str(file)]) == 0
+    out, err = capsys.readouterr()
+    assert out == f"{file}: ok, 4 sensors\n"
+    assert err == f"{file}: web.listen: warning: this has no effect yet\n"
+
+
+def test_json_is_alone_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "gardu.toml"
+    file.write_text(WRONG)
+    assert main(["check", "--json", str(file)]) == 1
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert err == ""
+    assert result["ok"] is False
+    assert [(problem["level"], problem["code"], problem["path"]) for problem in result["problems"]] == [
+        ("error", "pattern", "gateway.id"),
+        ("error", "unknown_driver", "sensor.air-1.driver"),
+        ("warning", "no_effect", "web.listen"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "why"), [("none.toml", "No such file or directory"), (".", "Is a directory")]
+)
+def test_a_file_that_cannot_be_read_is_one_line(
+    name: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(tmp_path / name)]) == 1
+    assert capsys.readouterr().err == f"{tmp_path / name}: {why}\n"
+
+
+def test_a_profile_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
+    (tmp_path / "fog.toml").write_text("name = ")
+    text = (ROOT / "config" / "clinic.toml").read_text("utf-8").replace('"mhz19"', '"fog"')
+    (problem,) = parse(text.encode(), Catalog(local=tmp_path)).problems
+    assert (problem.path, problem.code) == ("sensor.waiting-co2.driver", "broken_driver")
+    assert "fog.toml" in problem.message

@@ -1,0 +1,121 @@
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from agent.cli import main
+
+SDS011 = "AA C0 D4 04 3A 0A A1 60 1D AB"
+DUST = {"fields": {"pm2_5": 123.6, "pm10": 261.8}, "q": {}}
+
+
+class Decoding:
+    """``gardu decode`` in this process, its standard input a pipe."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, raw: bytes, *words: str) -> tuple[int, list[object], str]:
+        """Exit status, the lines as values, and standard error."""
+        reading, writing = os.pipe()
+        os.write(writing, raw)
+        os.close(writing)
+        with io.TextIOWrapper(os.fdopen(reading, "rb")) as stdin:
+            self._monkeypatch.setattr(sys, "stdin", stdin)
+            status = main(["decode", *words])
+        printed = self._capsys.readouterr()
+        return status, [json.loads(line) for line in printed.out.splitlines()], printed.err
+
+
+@pytest.fixture
+def decode(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Decoding:
+    monkeypatch.setenv("LC_ALL", "C")
+    return Decoding(monkeypatch, capsys)
+
+
+def test_bytes_are_decoded(decode: Decoding) -> None:
+    assert decode(bytes.fromhex(SDS011) * 2, "sds011") == (0, [DUST, DUST], "")
+
+
+@pytest.mark.parametrize(
+    "text", [SDS011, SDS011.lower().replace(" ", ""), "\n" + SDS011.replace(" ", "\r\n\t") + "\n"]
+)
+def test_hexadecimal_may_be_spaced_in_any_way(text: str, decode: Decoding) -> None:
+    assert decode(text.encode(), "sds011", "--hex") == (0, [DUST], "")
+
+
+def test_a_digit_pair_may_be_split_between_rows_of_one_stream(decode: Decoding) -> None:
+    assert decode(SDS011.encode().replace(b"D4", b"D\n4"), "sds011", "--hex") == (0, [DUST], "")
+
+
+def test_a_failed_check_is_said_and_noise_is_not(decode: Decoding) -> None:
+    status, lines, _ = decode(b"00 11 AA C0 D4 04 3A 0A A1 60 00 AB 22" + SDS011.encode(), "sds011", "--hex")
+
+    assert (status, lines) == (0, [{"rejected": "checksum"}, DUST])
+
+
+def test_a_bad_value_is_null_with_its_reason(decode: Decoding) -> None:
+    _, lines, _ = decode(b"FF 00 00 FF", "a02yyuw", "--hex")
+
+    assert lines == [{"fields": {"distance": None}, "q": {"distance": "bad:range"}}]
+
+
+def test_text_needs_no_end_of_line(decode: Decoding) -> None:
+    _, lines, _ = decode(b"ST,GS,+  12.34kg", "cas_scale")
+
+    assert lines == [{"fields": {"weight": 12.34, "stable": True}, "q": {}}]
+
+
+def test_no_input_is_no_failure(decode: Decoding) -> None:
+    assert decode(b"", "sds011") == (0, [], "")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [(b"AA C0\nD4 xyz", "line 2 of the input is not hexadecimal: 'xyz'"), (b"AA C", "odd number of digits")],
+)
+def test_what_is_not_hexadecimal_is_said_in_one_line(text: bytes, words: str, decode: Decoding) -> None:
+    status, lines, error = decode(text, "sds011", "--hex")
+
+    assert (status, lines) == (2, [])
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_an_unknown_driver_is_said_with_its_neighbours(decode: Decoding) -> None:
+    assert decode(b"", "sds01") == (2, [], "there is no driver sds01; did you mean sds011?\n")
+
+
+def test_a_profile_of_one_s_own_can_be_tried(tmp_path: Path, decode: Decoding) -> None:
+    (tmp_path / "probe.toml").write_text(
+        'name = "probe"\ntitle = "x"\nsource = "x"\nkind = "serial_frame"\n'
+        'frame = { sync = "AA", length = 2 }\n[fields]\nlevel = { at = 1, type = "u8" }\n'
+    )
+
+    status, lines, _ = decode(b"\xaa\x07", "probe", "--profiles", str(tmp_path))
+
+    assert (status, lines) == (0, [{"fields": {"level": 7}, "q": {}}])
+
+
+def test_a_reader_that_has_seen_enough_ends_it_quietly() -> None:
+    program = "import sys; from agent.cli import main; sys.exit(main(['decode', 'sds011']))"
+    running = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert running.stdin is not None
+    assert running.stdout is not None
+    assert running.stderr is not None
+    running.stdin.write(bytes.fromhex(SDS011))
+    running.stdin.flush()
+    assert json.loads(running.stdout.readline()) == DUST
+    running.stdout.close()
+    running.stdin.write(bytes.fromhex(SDS011) * 10)
+    running.stdin.close()
+
+    assert running.wait(10) == 0
+    assert running.stderr.read() == b""
+    running.stderr.close()

@@ -1,0 +1,180 @@
+"""The store as the services use it: appends never wait, commits come in groups, numbers come back."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from agent.core.reading import Fresh, Reading, Stamp
+from agent.edges.database import StoreBusy
+from agent.edges.store import Store
+from tests.support.mosquitto import until
+
+NOW = Stamp(1_795_000_000_000, 5_000, 1)
+
+
+async def opened(path: Path, commit_s: float = 0.0, max_bytes: int = 1 << 24, board: str = "") -> Store:
+    return await Store.open(path, max_bytes, commit_s, "b0070000", board, lambda: NOW)
+
+
+def reading(stream: str = "telemetry/a", urgent: bool = False, **fields: object) -> Reading:
+    return Reading(stream, NOW, "mh000000", msgpack.packb(fields), urgent)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = await opened(tmp_path / "store.db")
+    yield store
+    await store.close(5.0)
+
+
+async def test_what_was_appended_is_durable_after_flush_and_can_be_read(store: Store) -> None:
+    for number in range(5):
+        store.append(reading(n=number))
+    await store.flush()
+    (rows,) = await store.read([("telemetry/a", 1, 9, 9)])
+    assert [(row.seq, msgpack.unpackb(row.body)["n"]) for row in rows] == [(n + 1, n) for n in range(5)]
+    assert store.accounts["telemetry/a"].next == 6
+    assert store.unsettled() == 5
+
+
+async def test_the_uplink_is_told_what_a_commit_brought(store: Store) -> None:
+    told: list[Mapping[str, Fresh]] = []
+    store.on_commit = told.append
+    store.append(reading())
+    store.append(reading("event/a", urgent=True))
+    store.append(reading())
+    await store.flush()
+    assert told == [{"telemetry/a": Fresh(1, 3, NOW.mono_ms, False), "event/a": Fresh(1, 2, NOW.mono_ms, True)}]
+
+
+async def test_readings_wait_for_a_group_but_urgent_ones_do_not(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "store.db", commit_s=3600.0)
+    store.append(reading(n=1))
+    await asyncio.sleep(0.05)
+    assert store.accounts == {}
+    store.append(reading(n=2, urgent=True))
+    await until(lambda: "telemetry/a" in store.accounts)
+    assert store.accounts["telemetry/a"].next == 3, "the urgent one takes the waiting one along"
+    await store.close(5.0)
+
+
+async def test_close_makes_durable_what_waits_and_what_was_settled(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "store.db", commit_s=3600.0)
+    store.append(reading(urgent=True))
+    await until(lambda: "telemetry/a" in store.accounts)
+    store.append(reading())
+    store.settle("telemetry/a", 1, 2)
+    assert await store.close(5.0)
+    store = await opened(tmp_path / "store.db")
+    account = store.accounts["telemetry/a"]
+    assert (account.next, list(account.settled)) == (3, [(1, 2)])
+    await store.close(5.0)
+
+
+async def test_the_file_is_let_go_of_on_close(tmp_path: Path) -> None:
+    first = await opened(tmp_path / "store.db")
+    with pytest.raises(StoreBusy):
+        await opened(tmp_path / "store.db")
+    await first.close(5.0)
+    await (await opened(tmp_path / "store.db")).close(5.0)
+
+
+async def test_a_damaged_file_is_set_aside_and_a_new_store_begins(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"\0" * 8192)
+    store = await opened(path)
+    await store.flush()
+    (events,) = await store.read([("event/_agent", 1, 9, 9)])
+    assert [msgpack.unpackb(row.body)["ev"] for row in events] == ["store_reset"]
+    assert (tmp_path / "store.db.broken-b0070000").read_bytes() == b"\0" * 8192
+    await store.close(5.0)
+
+
+async def test_a_card_moved_to_another_computer_begins_a_new_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = await opened(path, board="1000")
+    ep = store.ep
+    await store.close(5.0)
+    store = await opened(path, board="1000")
+    assert store.ep == ep
+    await store.close(5.0)
+    store = await opened(path, board="2000")
+    assert store.ep != ep
+    await store.flush()
+    (events,) = await store.read([("event/_agent", 1, 9, 9)])
+    assert [msgpack.unpackb(row.body)["why"] for row in events] == ["other_board"]
+    await store.close(5.0)
+
+
+async def test_a_new_epoch_counts_what_was_given_since_the_store_was_opened(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = await opened(path)
+    store.append(reading())
+    await store.close(5.0)
+    store = await opened(path)
+    before = store.ep
+    store.append(reading())
+    store.append(reading("telemetry/new"))
+    await store.flush()
+    await store.begin_epoch("behind_broker")
+    await store.flush()
+    (rows, new) = await store.read([("telemetry/a", 1, 9, 9), ("telemetry/new", 1, 9, 9)])
+    assert [row.context.ep for row in rows] == [before, store.ep]
+    assert [row.context.ep for row in new] == [store.ep]
+    assert store.accounts["telemetry/a"].span(store.ep) == (2, 3)
+    await store.close(5.0)
+
+
+async def test_a_full_disk_loses_nothing_and_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await opened(tmp_path / "store.db")
+    await fill_up(store)
+    for number in range(500):
+        store.append(reading(n=number, text="x" * 100))
+    await until(lambda: "takes nothing" in caplog.text)
+    await asyncio.sleep(1.2)
+    assert caplog.text.count("takes nothing") == 1
+    await fill_up(store, pages=1_000_000)
+    await store.flush()
+    (rows,) = await store.read([("telemetry/a", 1, 9999, 9999)])
+    assert [msgpack.unpackb(row.body)["n"] for row in rows] == list(range(500))
+    assert "takes readings again" in caplog.text
+    await store.close(5.0)
+
+
+async def fill_up(store: Store, pages: int = 1) -> None:
+    """Let the store's file grow no further (SQLite raises the number to what is there already)."""
+    await store._worker.call(lambda: store._database._connection.execute(f"PRAGMA max_page_count = {pages}").fetchall())
+
+
+async def test_what_memory_cannot_hold_is_dropped_from_the_oldest_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.edges.store._MAX_PENDING", 10)
+    store = await opened(tmp_path / "store.db", commit_s=3600.0)
+    for number in range(15):
+        store.append(reading(n=number))
+    await store.flush()
+    await store.flush()
+    rows, events = await store.read([("telemetry/a", 1, 99, 99), ("event/_agent", 1, 99, 99)])
+    assert [msgpack.unpackb(row.body)["n"] for row in rows] == list(range(5, 15))
+    assert [row.seq for row in rows] == list(range(1, 11)), "what never had a number leaves no hole"
+    (event,) = [msgpack.unpackb(row.body) for row in events]
+    assert (event["n"], event["why"], "from" in event) == (5, "memory", False)
+    await store.close(5.0)
+
+
+async def test_close_does_not_wait_for_a_disk_that_takes_nothing(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "store.db")
+    await fill_up(store)
+    for _ in range(500):
+        store.append(reading(text="x" * 100))
+    began_s = asyncio.get_running_loop().time()
+    assert not await store.close(0.3)
+    assert asyncio.get_running_loop().time() - began_s < 2.0
+    assert os.path.exists(tmp_path / "store.db")
