@@ -11,7 +11,7 @@ from typing import Any
 from agent import __version__
 from agent.core import description, events, wire
 from agent.core.link import Will
-from agent.core.reading import AGENT, Stamp
+from agent.core.reading import AGENT
 from agent.core.settings import Config
 from agent.core.text import say
 from agent.edges import broker, clock

@@ -65,9 +65,7 @@ class _Sentence:
             return Measurement(self.values, dict.fromkeys(names, "bad:nofix"))
         missing = [name for name in ("lat", "lon") if name in names and name not in self.values]
         self.values.update(dict.fromkeys(missing))
-        doubts = dict.fromkeys(
-            (name for name in names if name in self.values and estimated), "uncertain:nofix"
-        )
+        doubts = dict.fromkeys((name for name in names if name in self.values and estimated), "uncertain:nofix")
         doubts.update(dict.fromkeys(missing, "bad:nofix"))
         return Measurement(self.values, doubts)
 

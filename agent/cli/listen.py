@@ -1,7 +1,6 @@
 """``gardu listen``: a subscriber, for people and for pipes."""
 
 import asyncio
-import os
 import signal
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace

@@ -94,11 +94,13 @@ class Table(Format):
     def row(self, arrival: Arrival, known: Subscriber) -> None:
         when = datetime.fromtimestamp(arrival.fields["t"] / 1000).strftime("%H:%M:%S")
         mark = "!" if arrival.kind == "event" else "<" if arrival.late else " "
-        self._out.write(f"{when} {mark} {arrival.of.gateway:<16} {arrival.sensor:<14} {', '.join(value_words(arrival, known))}\n")
+        words = ", ".join(value_words(arrival, known))
+        self._out.write(f"{when} {mark} {arrival.of.gateway:<16} {arrival.sensor:<14} {words}\n")
 
     def gap(self, gap: Gap) -> None:
-        line = say("gap: {gateway} {stream} {start} to {last} ({n} rows): {why}", gateway=gap.of.gateway,
-                   stream=gap.of.stream, start=gap.start, last=gap.stop - 1, n=gap.stop - gap.start, why=gap.why)  # fmt: skip
+        of, last, n = gap.of, gap.stop - 1, gap.stop - gap.start
+        line = say("gap: {gateway} {stream} {start} to {last} ({n} rows): {why}", gateway=of.gateway, stream=of.stream,
+                   start=gap.start, last=last, n=n, why=gap.why)  # fmt: skip
         self._out.write(line + "\n")
 
 

@@ -103,9 +103,7 @@ BAHASA: dict[str, str] = {
     ),
     "the profile {file} is wrong: {problems}": "profil {file} salah: {problems}",
     "the profile {file} cannot be read: {why}": "profil {file} tidak dapat dibaca: {why}",
-    "the driver {name} ({module}) cannot be loaded: {why}": (
-        "driver {name} ({module}) tidak dapat dimuat: {why}"
-    ),
+    "the driver {name} ({module}) cannot be loaded: {why}": ("driver {name} ({module}) tidak dapat dimuat: {why}"),
     "{where} holds no driver: DRIVER is {found}": "{where} tidak berisi driver: DRIVER adalah {found}",
     "{where} calls its driver {other}, not {name}": "{where} menamai drivernya {other}, bukan {name}",
     "{where} has a field {field}: that name cannot be published": (
@@ -141,9 +139,7 @@ BAHASA: dict[str, str] = {
     "a regular expression with named groups": "ekspresi reguler dengan grup bernama",
     "the name of the group that holds the unit": "nama grup yang berisi satuan",
     "a text, a number, true or false": "teks, bilangan, true atau false",
-    "this key is not known here: one of {choices}": (
-        "kunci ini tidak dikenal di sini: salah satu dari {choices}"
-    ),
+    "this key is not known here: one of {choices}": ("kunci ini tidak dikenal di sini: salah satu dari {choices}"),
     '{value} is not hexadecimal, as in "AA C0"': '{value} bukan heksadesimal, seperti "AA C0"',
     "{value} is not known: one of {choices}": "{value} tidak dikenal: salah satu dari {choices}",
     "{value} is not a quality: uncertain: or bad:, then one of {choices}": (
@@ -151,9 +147,7 @@ BAHASA: dict[str, str] = {
     ),
     "{value} is no field here: one of {choices}": "{value} bukan besaran di sini: salah satu dari {choices}",
     "a rule needs a condition, as in when = {example}": "aturan perlu syarat, seperti when = {example}",
-    "a map goes from a number to a word, as in {example}": (
-        "map berjalan dari bilangan ke kata, seperti {example}"
-    ),
+    "a map goes from a number to a word, as in {example}": ("map berjalan dari bilangan ke kata, seperti {example}"),
     "a frame needs at least one byte by which it is found": "frame perlu sekurangnya satu bita pengenal",
     "{value} is not between {least} and {most}": "{value} tidak di antara {least} dan {most}",
     "the field {field} does not fit into {size} bytes": "besaran {field} tidak muat dalam {size} bita",

@@ -7,6 +7,7 @@ from agent.core.quality import assess
 from agent.core.settings import Calibrate
 from drivers.sdk.contract import Field, Measurement, Value
 
+
 class Chain:
     """One sensor's chain. With ``interval_s`` one reading an interval is let through, with the last value of each
     field that came in it; without, every one."""

@@ -109,9 +109,7 @@ def _read_sensors(
         report.error("sensor", "type", say("this is not a list of tables"), hint)
         return ()
     names = labels("sensor", [table.get("id") for table in tables])
-    return tuple(
-        _read_sensor(table, path, catalog, drivers, report) for path, table in zip(names, tables, strict=True)
-    )
+    return tuple(_read_sensor(table, path, catalog, drivers, report) for path, table in zip(names, tables, strict=True))
 
 
 def _read_sensor(

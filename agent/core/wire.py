@@ -157,7 +157,7 @@ class Batch:
 
 
 def read_batch(message: Mapping[str, Any]) -> Batch:
-    """The parts of a decoded batch that a subscriber needs. Raises :class:`WireError` where one is not as it must be."""
+    """The parts of a decoded batch that a subscriber needs. Raises :class:`WireError` where one is wrong."""
     ep, seq, lo, rows = (message.get(key) for key in ("ep", "seq", "lo", "r"))
     if not isinstance(ep, str) or not _is_number(seq) or not _is_number(lo):
         raise WireError("ep, seq or lo")

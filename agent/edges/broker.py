@@ -263,9 +263,7 @@ async def connect(
     return link
 
 
-def _client(
-    settings: Broker, tls: bool, client_id: str, will: Will | None, five: bool, password: str | None
-) -> Client:
+def _client(settings: Broker, tls: bool, client_id: str, will: Will | None, five: bool, password: str | None) -> Client:
     client = Client(
         CallbackAPIVersion.VERSION2,
         client_id,

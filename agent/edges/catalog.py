@@ -25,7 +25,7 @@ _NO_DRIVERS = frozenset({"sdk", "sim", "profiles"})
 _NAME = re.compile("[a-z0-9][a-z0-9_-]{0,31}")
 
 
-class UnknownDriver(LookupError):  # noqa: N818 - named by what the caller does about it
+class UnknownDriver(LookupError):
     """There is no driver of this name. Its text is one line for people, with the ``near`` names."""
 
     def __init__(self, name: str, near: tuple[str, ...]) -> None:
@@ -37,7 +37,7 @@ class UnknownDriver(LookupError):  # noqa: N818 - named by what the caller does 
         super().__init__(text)
 
 
-class DriverBroken(Exception):  # noqa: N818 - named by what the caller does about it
+class DriverBroken(ValueError):
     """A driver is there but cannot be used. Its text is one line for people: which, where, why."""
 
 
@@ -78,9 +78,7 @@ class Catalog:
             driver = load_profile(raw, str(file))
         except ProfileError as error:
             problems = "; ".join(_translated(problem) for problem in error.problems)
-            raise DriverBroken(
-                say("the profile {file} is wrong: {problems}", file=file, problems=problems)
-            ) from error
+            raise DriverBroken(say("the profile {file} is wrong: {problems}", file=file, problems=problems)) from error
         self._loaded[name] = raw, self._checked(name, driver, str(file))
         return self._loaded[name][1]
 
@@ -115,9 +113,7 @@ class Catalog:
         for field in found.fields:
             if not is_field_name(field):
                 raise DriverBroken(
-                    say(
-                        "{where} has a field {field}: that name cannot be published", where=where, field=field
-                    )
+                    say("{where} has a field {field}: that name cannot be published", where=where, field=field)
                 )
         return found
 
@@ -151,9 +147,7 @@ def _profile_bytes(file: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise DriverBroken(
-            say("the profile {file} cannot be read: {why}", file=file, why=error.strerror)
-        ) from error
+        raise DriverBroken(say("the profile {file} cannot be read: {why}", file=file, why=error.strerror)) from error
 
 
 def _entries(folder: Path) -> list[str]:

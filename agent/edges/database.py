@@ -246,21 +246,30 @@ class Database:
 
     def _insert(self, commit: Commit, readings: Iterable[Reading]) -> None:
         records: list[tuple[int, int, int, int, bytes]] = []
-        ep = self._properties["ep"]
+        following: dict[str, int] = {}
+        contexts: dict[tuple[int, str], int] = {}
         for reading in readings:
-            name = reading.stream
-            account = self.accounts.get(name) or self._new_account(name, ep)
-            seq = account.next
-            account.next = seq + 1
-            if name in commit.given:
-                commit.given[name] = (commit.given[name][0], seq + 1)
-            else:
-                commit.given[name] = (seq, seq + 1)
-            stamp = reading.stamp
-            context = Context(ep, self._bid, stamp.cq, reading.mh)
-            number = self._contexts.get(context) or self._new_context(context)
-            records.append((self._ids[name] << _SEQ_BITS | seq, number, stamp.t, stamp.mono_ms, reading.body))
+            name, (t, mono_ms, cq) = reading.stream, reading.stamp
+            key = following.get(name) or self._first_key(commit, name)
+            following[name] = key + 1
+            context = contexts.get((cq, reading.mh)) or self._context(cq, reading.mh)
+            contexts[cq, reading.mh] = context
+            records.append((key, context, t, mono_ms, reading.body))
         self._connection.executemany("INSERT INTO reading VALUES (?, ?, ?, ?, ?)", records)
+        for name, key in following.items():
+            account = self.accounts[name]
+            account.next = key & ((1 << _SEQ_BITS) - 1)
+            commit.given[name] = (commit.given[name][0], account.next)
+
+    def _first_key(self, commit: Commit, name: str) -> int:
+        """The key of a stream's next row, which is noted as the first that this commit gives."""
+        account = self.accounts.get(name) or self._new_account(name, self._properties["ep"])
+        commit.given.setdefault(name, (account.next, account.next))
+        return self._ids[name] << _SEQ_BITS | account.next
+
+    def _context(self, cq: int, mh: str) -> int:
+        context = Context(self._properties["ep"], self._bid, cq, mh)
+        return self._contexts.get(context) or self._new_context(context)
 
     def _make_room(self, commit: Commit) -> None:
         """Let rows go until the file fits: delivered ones first, then telemetry, events last; the oldest first."""

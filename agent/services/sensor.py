@@ -122,7 +122,7 @@ class SensorTask:
             if self._now_s() - began_s < _STABLE_S:
                 raise
             self._tell(error)
-        except Exception as error:  # noqa: BLE001 - the guard around foreign code: whatever it raises stays here
+        except Exception as error:
             self._report(self.health.fail(DriverFault.why))
             frame = traceback.extract_tb(error.__traceback__)[-1]
             _log.debug("driver %s raised", self._driver.name, exc_info=error)

@@ -82,9 +82,7 @@ def _field_tables(table: Table) -> list[tuple[str, Table]]:
     fields = table.table("fields", required=True)
     for name in fields.keys():  # noqa: SIM118
         if not is_field_name(name):
-            fields.wrong(
-                name, "no name for a field: a-z, 0-9 and _, a letter first, at most 32, not t, q, ev, sev"
-            )
+            fields.wrong(name, "no name for a field: a-z, 0-9 and _, a letter first, at most 32, not t, q, ev, sev")
     return [(name, fields.table(name, required=True)) for name in fields.keys()]  # noqa: SIM118
 
 

@@ -148,9 +148,7 @@ def read_frame(table: Table, columns: tuple[Column, ...]) -> FrameFormat:
         )
     for column in columns:
         if column.at < 0 or column.end > shortest:
-            table.wrong(
-                "length", "the field {field} does not fit into {size} bytes", field=column.name, size=shortest
-            )
+            table.wrong("length", "the field {field} does not fit into {size} bytes", field=column.name, size=shortest)
     frame = FrameFormat(sync, length, table.hexadecimal("tail", ""), _read_check(table, shortest))
     table.done()
     return frame

@@ -160,9 +160,7 @@ def read_field(name: str, table: Table, *, text: bool) -> LineField:
         None if units is None else {key: units.number(key) for key in units.keys()},  # noqa: SIM118
     )
     if units is not None and not read.unit_group:
-        table.wrong(
-            "unit_group", "missing: {wanted} is needed", wanted="the name of the group that holds the unit"
-        )
+        table.wrong("unit_group", "missing: {wanted} is needed", wanted="the name of the group that holds the unit")
     return read
 
 
@@ -183,16 +181,12 @@ def read_lines(table: Table, fields: tuple[LineField, ...], rules: tuple[Rule, .
     names = [field.name for field in fields]
     for name in require:
         if name not in names:
-            table.wrong(
-                "require", "{value} is no field here: one of {choices}", value=name, choices=", ".join(names)
-            )
+            table.wrong("require", "{value} is no field here: one of {choices}", value=name, choices=", ".join(names))
     if pattern is not None:
         for group in {group for field in fields for group in (*field.keys, field.unit_group) if group}:
             if group not in pattern.groupindex:
                 known = ", ".join(pattern.groupindex) or "(?P<name>...)"
-                table.wrong(
-                    "pattern", "it has no group {value}: it has {choices}", value=group, choices=known
-                )
+                table.wrong("pattern", "it has no group {value}: it has {choices}", value=group, choices=known)
     most = table.integer("max_length", 512, least=1, most=4096)
     table.done()
     return LineSpec(pattern, candidate, require, fields, rules, most)

@@ -65,9 +65,7 @@ def _read_rule(table: Table, known: Sequence[str], binary: bool) -> Rule:
     equals = {key: _constants(when.raw(key)) for key in when.keys()}  # noqa: SIM118
     for name in (*table.texts("fields"), *equals):
         if name not in known:
-            table.wrong(
-                "", "{value} is no field here: one of {choices}", value=name, choices=", ".join(known)
-            )
+            table.wrong("", "{value} is no field here: one of {choices}", value=name, choices=", ".join(known))
     zeros = None
     if binary and "zeros" in table:
         span = table.table("zeros")

@@ -67,9 +67,7 @@ class Table:
         if value in known:
             return value
         if key in self:
-            self.wrong(
-                key, "{value} is not known: one of {choices}", value=repr(value), choices=", ".join(known)
-            )
+            self.wrong(key, "{value} is not known: one of {choices}", value=repr(value), choices=", ".join(known))
         return known[0]
 
     def number(self, key: str, default: float | object = _REQUIRED) -> float:

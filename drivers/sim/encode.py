@@ -37,9 +37,7 @@ def _encode_frame(spec: FrameSpec, model: bytes, values: Mapping[str, Value]) ->
         frame[-len(spec.frame.tail) :] = spec.frame.tail
     if check := spec.frame.check:
         total = check.sum.compute(bytes(frame[check.start : check.end]))
-        frame[check.place] = total.to_bytes(
-            check.sum.size, "little" if check.sum.order == "little" else "big"
-        )
+        frame[check.place] = total.to_bytes(check.sum.size, "little" if check.sum.order == "little" else "big")
     return bytes(frame)
 
 

@@ -52,10 +52,7 @@ CHECKED = [
     row
     for row in GOOD
     if row.driver.name == "nmea0183"
-    or (
-        isinstance(spec := getattr(PROFILES.get(row.driver.name), "spec", None), FrameSpec)
-        and spec.frame.check
-    )
+    or (isinstance(spec := getattr(PROFILES.get(row.driver.name), "spec", None), FrameSpec) and spec.frame.check)
 ]
 every_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 every_good_row = pytest.mark.parametrize("row", GOOD, ids=lambda row: row.name)
@@ -158,11 +155,7 @@ def test_a_flipped_bit_never_gives_a_wrong_value(row: Row) -> None:
         for bit in range(8):
             broken = bytearray(row.raw)
             broken[at] ^= 1 << bit
-            wrong = [
-                item
-                for item in decode(row.driver, bytes(broken))
-                if "fields" in item and item not in row.expect
-            ]
+            wrong = [item for item in decode(row.driver, bytes(broken)) if "fields" in item and item not in row.expect]
             assert not wrong, f"byte {at}, bit {bit}"
 
 

@@ -6,10 +6,7 @@ import pytest
 from drivers.sdk.contract import Measurement, Rejected
 from drivers.system import DRIVER
 
-ANSWER = (
-    b"temp=48312\nload=0.52 0.41 0.30 2/90 1234\nuptime=3600.25 7000.10\n"
-    b"mem=2048 kB\ndisk=1000000\nclock=2\nend\n"
-)
+ANSWER = b"temp=48312\nload=0.52 0.41 0.30 2/90 1234\nuptime=3600.25 7000.10\nmem=2048 kB\ndisk=1000000\nclock=2\nend\n"
 
 
 def test_one_answer_of_the_reader_is_one_measurement() -> None:
@@ -42,9 +39,7 @@ def test_nothing_of_one_answer_stays_for_the_next() -> None:
         ("0x4", (False, True), (False, False)),
     ],
 )
-def test_the_power_bits_are_told_apart(
-    bits: str, now: tuple[bool, bool], since_boot: tuple[bool, bool]
-) -> None:
+def test_the_power_bits_are_told_apart(bits: str, now: tuple[bool, bool], since_boot: tuple[bool, bool]) -> None:
     (found,) = DRIVER.decoder({}).feed(f"throttled={bits}\nend\n".encode(), 0)
 
     assert isinstance(found, Measurement)

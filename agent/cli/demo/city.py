@@ -111,7 +111,7 @@ class Agent:
         return status
 
     def accepted(self) -> int:
-        """How many readings and events the agent took into its store, by the store's own account. After :meth:`stop`."""
+        """How many readings and events the agent took, by its store's own account. After :meth:`stop`."""
         file = self._folder / "state" / "store.db"
         if not file.exists():
             return 0

@@ -4,13 +4,16 @@ import sys
 import time
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agent.cli.demo.city import Place
 from agent.cli.listen_formats import Table, value_words
 from agent.core.ledger import Gap
 from agent.core.subscriber import Arrival, Subscriber
 from agent.core.text import say
+
+if TYPE_CHECKING:
+    from rich.console import Group
 
 _LOG_LINES = 7
 
@@ -89,7 +92,7 @@ class LiveScreen:
         self._phase, self._left_s = phase, left_s
         self._live.update(self._picture(), refresh=True)
 
-    def _picture(self) -> object:
+    def _picture(self) -> "Group":
         from rich.console import Group
         from rich.panel import Panel
         from rich.table import Table as Grid

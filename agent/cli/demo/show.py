@@ -10,7 +10,6 @@ from pathlib import Path
 from agent.cli.demo.city import PLACES, Agent
 from agent.cli.demo.network import EmbeddedBroker, Proxy
 from agent.cli.demo.screen import LiveScreen, PlainScreen, Screen
-from agent.core.ledger import Gap
 from agent.core.link import Message
 from agent.core.settings import Broker
 from agent.core.subscriber import Arrival, Subscriber

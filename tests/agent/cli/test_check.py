@@ -63,9 +63,7 @@ def test_the_documentation_shows_files() -> None:
     assert len(SHOWN) >= 2
 
 
-def test_every_problem_is_a_line_with_file_path_and_hint(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_problem_is_a_line_with_file_path_and_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "gardu.toml"
     file.write_text(WRONG)
     assert main(["check", str(file)]) == 1
@@ -80,9 +78,7 @@ def test_every_problem_is_a_line_with_file_path_and_hint(
 
 def test_warnings_alone_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "gardu.toml"
-    file.write_text(
-        (ROOT / "config" / "clinic.toml").read_text("utf-8") + '[web]\nlisten = "127.0.0.1:8080"\n'
-    )
+    file.write_text((ROOT / "config" / "clinic.toml").read_text("utf-8") + '[web]\nlisten = "127.0.0.1:8080"\n')
     assert main(["check", str(file)]) == 0
     out, err = capsys.readouterr()
     assert out == f"{file}: ok, 4 sensors\n"
@@ -104,9 +100,7 @@ def test_json_is_alone_on_standard_output(tmp_path: Path, capsys: pytest.Capture
     ]
 
 
-@pytest.mark.parametrize(
-    ("name", "why"), [("none.toml", "No such file or directory"), (".", "Is a directory")]
-)
+@pytest.mark.parametrize(("name", "why"), [("none.toml", "No such file or directory"), (".", "Is a directory")])
 def test_a_file_that_cannot_be_read_is_one_line(
     name: str, why: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

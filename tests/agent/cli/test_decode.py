@@ -41,9 +41,7 @@ def test_bytes_are_decoded(decode: Decoding) -> None:
     assert decode(bytes.fromhex(SDS011) * 2, "sds011") == (0, [DUST, DUST], "")
 
 
-@pytest.mark.parametrize(
-    "text", [SDS011, SDS011.lower().replace(" ", ""), "\n" + SDS011.replace(" ", "\r\n\t") + "\n"]
-)
+@pytest.mark.parametrize("text", [SDS011, SDS011.lower().replace(" ", ""), "\n" + SDS011.replace(" ", "\r\n\t") + "\n"])
 def test_hexadecimal_may_be_spaced_in_any_way(text: str, decode: Decoding) -> None:
     assert decode(text.encode(), "sds011", "--hex") == (0, [DUST], "")
 

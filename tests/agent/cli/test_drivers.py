@@ -46,9 +46,7 @@ def test_an_unknown_name_is_said_in_one_line(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == "there is no driver mhz91; did you mean mhz19?\n"
 
 
-def test_a_broken_profile_does_not_hide_the_others(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_broken_profile_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "broken.toml").write_text("name = ")
 
     assert main(["drivers", "--profiles", str(tmp_path)]) == 1
@@ -58,9 +56,7 @@ def test_a_broken_profile_does_not_hide_the_others(
     assert "broken.toml is wrong" in printed.err
 
 
-def test_a_page_can_be_read_in_indonesian(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_page_can_be_read_in_indonesian(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("LC_ALL", "id_ID.UTF-8")
 
     assert main(["drivers", "sds011"]) == 0

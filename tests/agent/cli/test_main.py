@@ -61,9 +61,7 @@ def test_wrong_usage_is_one_line(words: list[str], line: str, capsys: pytest.Cap
     assert (out, err) == ("", line + "\n")
 
 
-def test_the_locale_chooses_the_language(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_locale_chooses_the_language(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("LC_ALL", "id_ID.UTF-8")
     assert main(["check"]) == 2
     assert capsys.readouterr().err == "gardu check: belum ada: FILE (gardu check --help)\n"
@@ -75,9 +73,7 @@ def test_only_the_chosen_command_is_loaded() -> None:
         "print(*sorted(name for name in sys.modules if name.startswith('agent.cli')),"
         "*({'asyncio', 'paho', 'sqlite3', 'importlib.metadata'} & sys.modules.keys()))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "agent.cli agent.cli.check"
 
 

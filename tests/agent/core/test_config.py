@@ -160,9 +160,7 @@ def test_any_bytes_give_an_answer(raw: bytes) -> None:
 _KEYS = st.sampled_from(
     ["gateway", "broker", "sensor", "bus", "alarm", "publish", "id", "driver", "port", "url", "field", "site"]
 ) | st.sampled_from(["calibrate", "deadband", "above", "clear", "output", "line", "angle_deg", "x"])
-_WORDS = st.sampled_from(
-    ["", "dust", "host", "torn", "air-1", "mqtt://[::1]:1", "mqtt://a:b@c", "a\nb", "\x00"]
-)
+_WORDS = st.sampled_from(["", "dust", "host", "torn", "air-1", "mqtt://[::1]:1", "mqtt://a:b@c", "a\nb", "\x00"])
 _VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.dates() | _WORDS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=6),

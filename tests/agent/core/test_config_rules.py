@@ -34,9 +34,7 @@ def test_a_serial_driver_needs_a_port() -> None:
 
 
 def test_a_port_of_the_wrong_type_is_one_error() -> None:
-    assert found(MINIMAL, '[[sensor]]\nid = "air-1"\ndriver = "dust"\nport = 3') == [
-        ("sensor.air-1.port", "type")
-    ]
+    assert found(MINIMAL, '[[sensor]]\nid = "air-1"\ndriver = "dust"\nport = 3') == [("sensor.air-1.port", "type")]
 
 
 def test_a_bus_stands_for_a_port() -> None:
@@ -108,9 +106,7 @@ def test_an_alarm_names_a_sensor_and_a_field_that_exist() -> None:
 
 
 def test_a_sensor_with_a_wrong_id_is_no_output() -> None:
-    assert found(
-        MINIMAL, SENSOR.replace("air-1", "Air"), HOST, ALARM.replace("air-1", "host-1"), "above = 1"
-    ) == [
+    assert found(MINIMAL, SENSOR.replace("air-1", "Air"), HOST, ALARM.replace("air-1", "host-1"), "above = 1") == [
         ("sensor[0].id", "pattern"),
         ("alarm.bad-air.field", "unknown_field"),
     ]

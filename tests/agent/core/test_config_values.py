@@ -77,9 +77,7 @@ def test_the_topic_root_may_have_several_levels() -> None:
     assert found(text) == []
 
 
-@pytest.mark.parametrize(
-    ("line", "code"), [(f'label = "{"x" * 1025}"', "length"), (r'label = "a\u0000b"', "pattern")]
-)
+@pytest.mark.parametrize(("line", "code"), [(f'label = "{"x" * 1025}"', "length"), (r'label = "a\u0000b"', "pattern")])
 def test_a_text_is_bounded_and_printable(line: str, code: str) -> None:
     assert found(MINIMAL, SENSOR, line) == [("sensor.air-1.label", code)]
 
@@ -151,9 +149,7 @@ def test_a_key_of_a_driver_is_checked_as_it_declares(line: str, code: str) -> No
 
 
 def test_keys_of_an_unknown_driver_are_not_judged() -> None:
-    assert found(MINIMAL, SENSOR.replace("dust", "fog"), "height = 3") == [
-        ("sensor.air-1.driver", "unknown_driver")
-    ]
+    assert found(MINIMAL, SENSOR.replace("dust", "fog"), "height = 3") == [("sensor.air-1.driver", "unknown_driver")]
 
 
 def test_entries_without_a_good_id_of_their_own_are_counted() -> None:

@@ -93,9 +93,7 @@ def test_unknown_fields_are_dropped() -> None:
 
 
 def test_a_bad_field_that_the_driver_left_out_is_shown_as_null() -> None:
-    assert assess(Measurement({}, {"x": "bad:timeout"}), {"x": GAUGE}) == Measurement(
-        {"x": None}, {"x": "bad:timeout"}
-    )
+    assert assess(Measurement({}, {"x": "bad:timeout"}), {"x": GAUGE}) == Measurement({"x": None}, {"x": "bad:timeout"})
 
 
 @given(value=st.floats(-1e9, 1e9), resolution=st.sampled_from([1, 0.1, 0.01, 0.5, 0.25, 0.0625, 2, 0.2794]))

@@ -1,5 +1,7 @@
 """A set of numbers as ranges behaves as a set of numbers does."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,7 +26,7 @@ def test_adding_and_removing_is_as_with_a_plain_set(steps: list[tuple[str, tuple
         assert ranges.count() == len(plain)
         assert [number in ranges for number in range(41)] == [number in plain for number in range(41)]
     pairs = list(ranges)
-    assert all(a[1] < b[0] for a, b in zip(pairs, pairs[1:], strict=False)), "ranges touch or overlap"
+    assert all(a[1] < b[0] for a, b in pairwise(pairs)), "ranges touch or overlap"
 
 
 @given(st.lists(_pairs, max_size=8), _pairs)

@@ -92,9 +92,7 @@ def test_an_unknown_name_comes_with_those_near_to_it(local: Path) -> None:
     assert isinstance(caught.value, LookupError)
 
 
-@pytest.mark.parametrize(
-    "name", ["", "../profiles/sds011", "sdk", "profiles", "sim", "SDS011", "zzzzz", "_x", "a/b"]
-)
+@pytest.mark.parametrize("name", ["", "../profiles/sds011", "sdk", "profiles", "sim", "SDS011", "zzzzz", "_x", "a/b"])
 def test_what_is_no_driver_s_name_finds_none(name: str, local: Path) -> None:
     with pytest.raises(UnknownDriver):
         Catalog(local).get(name)
@@ -103,9 +101,7 @@ def test_what_is_no_driver_s_name_finds_none(name: str, local: Path) -> None:
 def test_a_broken_profile_says_in_one_line_where_and_why(local: Path) -> None:
     write(local, PROFILE.format(title="x").replace("u8", "u9"))
 
-    with pytest.raises(
-        DriverBroken, match=r"probe\.toml is wrong: fields\.level\.type: 'u9' is not known"
-    ) as caught:
+    with pytest.raises(DriverBroken, match=r"probe\.toml is wrong: fields\.level\.type: 'u9' is not known") as caught:
         Catalog(local).get("probe")
     assert "\n" not in str(caught.value)
 

@@ -60,9 +60,7 @@ def test_a_signed_field_may_be_negative() -> None:
 )
 def test_a_field_has_the_type_that_it_names(kind: str, raw: str, value: float) -> None:
     size = 1 + len(bytes.fromhex(raw))
-    profile = (
-        FRAME + f'frame = {{ sync = "AA", length = {size} }}\n[fields]\nx = {{ at = 1, type = "{kind}" }}\n'
-    )
+    profile = FRAME + f'frame = {{ sync = "AA", length = {size} }}\n[fields]\nx = {{ at = 1, type = "{kind}" }}\n'
 
     assert values(profile, bytes.fromhex("AA" + raw)) == {"x": value}
 
@@ -78,9 +76,7 @@ def test_a_map_gives_words_and_refuses_numbers_that_it_does_not_know() -> None:
 
 
 def test_line_settings_request_and_setup_reach_the_driver() -> None:
-    top = (
-        'line = { baud = 2400, parity = "E" }\nrequest = "01 02"\ntimeout_s = 0.5\nsetup = ["03", "04 05"]\n'
-    )
+    top = 'line = { baud = 2400, parity = "E" }\nrequest = "01 02"\ntimeout_s = 0.5\nsetup = ["03", "04 05"]\n'
     driver = load_profile((FRAME + top + PLAIN.removeprefix(FRAME)).encode(), "probe.toml")
 
     assert driver.line == LineSettings(2400, "E")
@@ -96,9 +92,7 @@ RULED = PLAIN + (
 
 
 def test_a_bad_value_is_null_and_carries_its_reason() -> None:
-    assert read(RULED, bytes.fromhex("AA 00 00 AA")) == [
-        Measurement({"level": None}, {"level": "bad:warmup"})
-    ]
+    assert read(RULED, bytes.fromhex("AA 00 00 AA")) == [Measurement({"level": None}, {"level": "bad:warmup"})]
 
 
 def test_a_rule_holds_only_so_long_after_the_link_was_opened() -> None:
@@ -134,9 +128,7 @@ def test_a_line_without_the_required_field_is_no_candidate(line: str) -> None:
     assert read(JSON_LINES, line.encode()) == []
 
 
-@pytest.mark.parametrize(
-    "line", ['{"v": 1', '{"v": "1_0"}', '{"v": true}', '{"v": null}', "{" * 400, '{"v":[[1]]}']
-)
+@pytest.mark.parametrize("line", ['{"v": 1', '{"v": "1_0"}', '{"v": true}', '{"v": null}', "{" * 400, '{"v":[[1]]}'])
 def test_a_candidate_that_cannot_be_read_is_rejected(line: str) -> None:
     assert read(JSON_LINES, line.encode()) == [Rejected("format")]
 

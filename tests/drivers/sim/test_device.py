@@ -73,9 +73,7 @@ async def test_a_streaming_device_sends_what_it_is_given_in_order(connect: Calla
 
 
 async def test_nothing_is_sent_or_counted_while_nobody_listens(connect: Callable[..., Side]) -> None:
-    async with SimulatedDevice(
-        model("a02yyuw"), values=counting, period_s=PERIOD_S, keep_rate=False
-    ) as device:
+    async with SimulatedDevice(model("a02yyuw"), values=counting, period_s=PERIOD_S, keep_rate=False) as device:
         for _ in range(5):
             device.send()
         assert device.sent == 0
@@ -84,9 +82,7 @@ async def test_nothing_is_sent_or_counted_while_nobody_listens(connect: Callable
 
 
 @pytest.mark.parametrize("name", sorted(file.stem for file in PROFILES.glob("*.toml")))
-async def test_a_wrong_line_rate_gives_noise_and_no_measurement(
-    name: str, connect: Callable[..., Side]
-) -> None:
+async def test_a_wrong_line_rate_gives_noise_and_no_measurement(name: str, connect: Callable[..., Side]) -> None:
     device_model = model(name)
     decoder = load_profile((PROFILES / f"{name}.toml").read_bytes(), name).decoder({})
     async with SimulatedDevice(device_model, period_s=PERIOD_S) as device:

@@ -1,0 +1,29 @@
+"""Build the wheel and compare it with the checkout: every module and every profile must be in it."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from zipfile import ZipFile
+
+
+def main() -> int:
+    """0 when nothing is missing."""
+    with tempfile.TemporaryDirectory() as folder:
+        pip = [sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check"]
+        subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, "."], check=True)
+        (wheel,) = Path(folder).glob("gardu-*.whl")
+        inside = set(ZipFile(wheel).namelist())
+    wanted = {
+        path.as_posix()
+        for package in ("agent", "drivers")
+        for path in Path(package).rglob("*")
+        if path.suffix in {".py", ".toml"}
+    }
+    for name in sorted(wanted - inside):
+        print(f"not in the wheel: {name} (is its folder a package?)")
+    return 1 if wanted - inside else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

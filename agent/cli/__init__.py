@@ -1,0 +1,111 @@
+"""``gardu``: one module per command, and only the chosen one is loaded.
+
+A command is a module ``agent/cli/NAME.py`` with ``add_arguments(parser)`` and ``run(args) -> int``, which
+gives the exit status.
+"""
+
+import os
+import re
+import select
+import sys
+from argparse import ArgumentParser
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import NoReturn
+
+from agent import __version__
+from agent.core.text import choose_language, say
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C in a command that does not end normally by it (128 + SIGINT)."""
+
+
+class UsageError(Exception):
+    """The command line is wrong; the text says how, in one line."""
+
+
+class _Parser(ArgumentParser):
+    """argparse, with one line for a mistake instead of a usage text."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {_translated(message)} ({say('{prog} --help', prog=self.prog)})")
+
+
+def commands() -> Mapping[str, str]:
+    """The commands that exist, each with what it does."""
+    return {
+        "run": say("run the agent in the foreground"),
+        "check": say("check a configuration file"),
+        "listen": say("show what gateways publish"),
+        "demo": say("a small city on this machine"),
+        "drivers": say("list the drivers, or show one's page"),
+        "decode": say("decode what a device sent"),
+    }
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit status."""
+    choose_language(os.environ)
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        return _run(words)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        if _stdout_is_open():
+            raise
+        return 0
+
+
+def _run(words: list[str]) -> int:
+    parser = _Parser(prog="gardu", allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"gardu {__version__}")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    known = commands()
+    if chosen is None and not {"-h", "--help", "--version"}.intersection(words):
+        parser.error(say("which command? {names}", names=", ".join(known)))
+    if chosen is not None and chosen not in known:
+        parser.error(say('there is no command "{name}", only {names}', name=chosen, names=", ".join(known)))
+    for name, does in known.items():
+        subparser = subparsers.add_parser(name, help=does, description=does, allow_abbrev=False)
+        if name == chosen:
+            module = import_module(f"agent.cli.{name}")
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    try:
+        args = parser.parse_args(words)
+        status: int = args.run(args)
+    except SystemExit:  # --help and --version are done
+        status = 0
+    sys.stdout.flush()
+    return status
+
+
+def _translated(message: str) -> str:
+    """argparse's usual complaints in our own words; what it may say beside them stays as it is."""
+    if found := re.fullmatch(r"unrecognized arguments: (.*)", message):
+        return say("not known here: {what}", what=found[1])
+    if found := re.fullmatch(r"the following arguments are required: (.*)", message):
+        return say("missing: {what}", what=found[1])
+    if found := re.fullmatch(r"argument (.*): expected one argument", message):
+        return say("{what} needs a value", what=found[1])
+    if found := re.fullmatch(r"argument (.*): invalid choice: (.*?) \(choose from (.*)\)", message):
+        choices = found[3].replace("'", "")
+        return say("{what} cannot be {value}, only {choices}", what=found[1], value=found[2], choices=choices)
+    if found := re.fullmatch(r"argument (.*): invalid \S+ value: (.*)", message):
+        return say("{what} cannot be {value}", what=found[1], value=found[2])
+    return message
+
+
+def _stdout_is_open() -> bool:
+    """Whether someone still reads standard output. If not, it is pointed at nothing: exit is quiet."""
+    output = select.poll()
+    output.register(sys.stdout, select.POLLOUT)
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0)):
+        return True
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return False

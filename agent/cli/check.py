@@ -1,0 +1,47 @@
+"""``gardu check FILE``: everything that is wrong with a configuration, without a port or another file."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from agent.core.config import MAX_BYTES, Parsed, parse
+from agent.core.text import say
+from agent.edges.catalog import Catalog
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """``FILE`` and ``--json``."""
+    parser.add_argument("file", metavar="FILE", type=Path, help=say("the configuration, such as gardu.toml"))
+    parser.add_argument("--json", action="store_true", help=say("print the problems as one JSON document"))
+
+
+def run(args: Namespace) -> int:
+    """0: usable (there may be warnings); 1: not usable, or not there."""
+    file: Path = args.file
+    try:
+        with file.open("rb") as stream:
+            raw = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        print(say("{file}: {why}", file=file, why=error.strerror or error), file=sys.stderr)
+        return 1
+    parsed = parse(raw, Catalog())
+    if args.json:
+        _print_json(parsed)
+    else:
+        _print_lines(file, parsed)
+    return 0 if parsed.config else 1
+
+
+def _print_lines(file: Path, parsed: Parsed) -> None:
+    for problem in parsed.problems:
+        print(f"{file}: {problem}", file=sys.stderr)
+    if parsed.config:
+        print(say("{file}: ok, {count} sensors", file=file, count=len(parsed.config.sensor)))
+
+
+def _print_json(parsed: Parsed) -> None:
+    import json
+    from dataclasses import asdict
+
+    problems = [asdict(problem) for problem in parsed.problems]
+    print(json.dumps({"ok": parsed.config is not None, "problems": problems}, ensure_ascii=False))
