@@ -7,12 +7,11 @@ from agent.core import events
 
 @dataclass(slots=True)
 class Health:
-    """The state of one sensor. ``lost``: it gave nothing usable, for the reason ``why``."""
+    """The state of one sensor. ``lost``: it gives nothing usable."""
 
     sensor: str
     now_s: float
     lost: bool = False
-    why: str = ""
     rejected: int = 0
     _good_s: float = 0.0
     _bad_reason: str = ""
@@ -41,12 +40,15 @@ class Health:
 
     def silent(self) -> events.Row | None:
         """Nothing good came for too long: ``timeout``, or why what came was refused."""
-        return self.fail(self._bad_reason or "timeout")
+        return self.fail(self.doubt())
+
+    def doubt(self) -> str:
+        """Why there is nothing good: ``timeout``, or why the last frame was refused."""
+        return self._bad_reason or "timeout"
 
     def fail(self, why: str) -> events.Row | None:
         """The sensor cannot be used. Gives the event to publish, the first time."""
         if self.lost:
             return None
         self.lost = True
-        self.why = why
         return events.sensor_lost(self.sensor, why)

@@ -20,6 +20,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.core.failure import Overdue
 from agent.core.link import (
     Limits,
     LinkLost,
@@ -33,7 +34,7 @@ from agent.core.link import (
 )
 from agent.core.settings import Broker
 from agent.core.text import say
-from agent.edges.worker import Overdue, Worker
+from agent.edges.worker import Worker
 
 _CONNECT_S = 10.0
 """For DNS, TCP and TLS together, and again for the broker's CONNACK."""
@@ -51,7 +52,7 @@ class Link:
     ``on_message(message)``: a subscription brought something.
     """
 
-    def __init__(self, client: Client, five: bool) -> None:
+    def __init__(self, client: Client, five: bool, keepalive_s: int) -> None:
         self._client = client
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
@@ -61,7 +62,7 @@ class Link:
         self._heard = self._loop.time()
         self.five = five
         self.limits = Limits()
-        self.keepalive_s = client.keepalive
+        self.keepalive_s = keepalive_s
         self.on_ack: Callable[[int, int], None] = lambda mid, failure: None
         self.on_message: Callable[[Message], None] = lambda message: None
         self._subscribed: dict[int | None, asyncio.Future[None]] = {}
@@ -242,7 +243,7 @@ async def connect(
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
     client = _client(settings, parts.scheme == "mqtts", client_id, will, five, password)
-    link = Link(client, five)
+    link = Link(client, five, settings.keepalive_s)
     # DNS, TCP and TLS block: off the loop. With a write callback set, paho writes nothing in that thread.
     client.on_socket_register_write = lambda *_: None
     worker = Worker("connect")
@@ -280,8 +281,8 @@ def _client(settings: Broker, tls: bool, client_id: str, will: Will | None, five
         if tls:
             client.tls_set_context(_tls(settings))
     except (OSError, ValueError) as error:
-        raise NotReached(say("{file} cannot be used: {error}", file=getattr(error, "filename", None) or "TLS",
-                           error=getattr(error, "strerror", None) or error)) from error  # fmt: skip
+        file = getattr(error, "filename", None) or settings.cert_file or settings.ca_file
+        raise NotReached(say("{file} cannot be used: {error}", file=file, error=_text(error))) from error
     if will is not None:
         client.will_set(will.topic, will.payload, qos=1, retain=True)
     return client
@@ -312,6 +313,9 @@ def _secret(name: str) -> str | None:
 
 
 def _tls(settings: Broker) -> ssl.SSLContext:
+    """The context for a connection. Raises :class:`OSError` with the file's name, or :class:`ValueError`."""
+    for name in filter(None, (settings.ca_file, settings.cert_file, settings.key_file)):
+        local_file(name).open("rb").close()  # ssl would not say which file it could not read
     context = ssl.create_default_context(
         cafile=str(local_file(settings.ca_file)) if settings.ca_file else None, cadata=settings.ca_pem or None
     )
@@ -320,6 +324,10 @@ def _tls(settings: Broker) -> ssl.SSLContext:
         key = local_file(settings.key_file) if settings.key_file else None
         context.load_cert_chain(local_file(settings.cert_file), key, password="")
     return context
+
+
+def _text(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _why(error: OSError, host: str, port: int) -> str:
@@ -334,4 +342,4 @@ def _why(error: OSError, host: str, port: int) -> str:
         return say("nothing listens at {where}: is the broker running, is the port right?", where=where)
     if isinstance(error, TimeoutError):
         return say("no answer from {host}:{port}", host=host, port=port)
-    return say("no connection to {where}: {why}", where=where, why=error.strerror or error)
+    return say("no connection to {where}: {why}", where=where, why=_text(error))

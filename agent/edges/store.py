@@ -14,11 +14,12 @@ from secrets import token_hex
 
 from agent.core.account import FIRST_NUMBER, StreamAccount
 from agent.core.events import lost_unnumbered, store_reset
+from agent.core.failure import Overdue
 from agent.core.reading import AGENT, Fresh, Reading, Row, Stamp, event
 from agent.core.text import say
 from agent.core.wire import packed
 from agent.edges.database import Commit, Database, Range, StoreBroken, StoreError
-from agent.edges.worker import Overdue, Worker
+from agent.edges.worker import Worker
 
 _log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from tenacity import RetryCallState, wait_random_exponential
 
 from agent.core import events
 from agent.core.chain import Chain
-from agent.core.failure import DriverFault, SensorFailure, Silent, Stuck
+from agent.core.failure import DriverFault, Overdue, SensorFailure, Silent, Stuck
 from agent.core.health import Health
 from agent.core.reading import Reading, Stamp, telemetry
 from agent.core.settings import Sensor
@@ -48,9 +48,10 @@ class Link(Protocol):
 
 
 class Worker(Protocol):
-    """A thread of the sensor's own, for code that may block. ``call`` raises :class:`TimeoutError`."""
+    """A thread of the sensor's own, for code that may block. ``call`` raises :class:`Overdue`."""
 
     async def call(self, function: Callable[[], T], timeout_s: float | None = None) -> T: ...
+    def post(self, function: Callable[[], None]) -> None: ...
     def close(self) -> None: ...
 
 
@@ -93,7 +94,7 @@ class SensorTask:
     async def run(self) -> None:
         """Keep the sensor going. Returns only when its driver must not be started again."""
         try:
-            while self._stuck < _MAX_STUCK:
+            while not self._given_up():
                 await persist(self._attempt, SensorFailure, self._wait, self._tell, asyncio.sleep)
             _log.error(say("{sensor}: driver {driver} hangs again and again; it is switched off",
                            sensor=self._settings.id, driver=self._driver.name))  # fmt: skip
@@ -113,7 +114,10 @@ class SensorTask:
         return 0.0
 
     async def _attempt(self) -> None:
-        """Use the sensor; return when that has gone well for a while, so that the backoff begins anew."""
+        """Use the sensor; return when that has gone well for a while, so that the backoff begins anew, and when the
+        driver must not be started again."""
+        if self._given_up():
+            return
         began_s = self._now_s()
         try:
             await self._use()
@@ -128,6 +132,9 @@ class SensorTask:
             _log.debug("driver %s raised", self._driver.name, exc_info=error)
             raise DriverFault(say("driver {driver} raised {error} ({file}, line {line})", driver=self._driver.name,
                                   error=repr(error), file=frame.filename, line=frame.lineno)) from error  # fmt: skip
+
+    def _given_up(self) -> bool:
+        return self._stuck >= _MAX_STUCK
 
     def _wait(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -169,7 +176,7 @@ class SensorTask:
             self._worker = self._edges.worker(f"sensor {self._settings.id}")
         try:
             return await self._worker.call(function, timeout_s)
-        except TimeoutError:
+        except Overdue:
             self._worker = None
             self._stuck += 1
             raise Stuck(say("driver {driver} did not return within {n:.0f} s",
@@ -248,16 +255,16 @@ class SerialSensor(SensorTask):
         if self._period_s and self._now_s() - self.health.quiet_since_s() >= self._silence_s():
             row = self.health.silent()
             if row is not None:
-                self._tell(Silent(_silence(row["why"], self._settings)))
+                self._tell(Silent(_silence(self.health.doubt(), self._settings)))
             self._report(row)
 
     def _check_silence(self, opened_s: float) -> None:
         self._report_silence()
         if self.health.lost and self._now_s() - max(opened_s, self.health.quiet_since_s()) > _REOPEN_S:
-            raise Silent(_silence(self.health.why, self._settings))
+            raise Silent(_silence(self.health.doubt(), self._settings))
 
 
-def _silence(why: object, settings: Sensor) -> str:
+def _silence(why: str, settings: Sensor) -> str:
     if why == "timeout":
         return say("nothing comes from {port}: is the device powered, are its wires right?", port=settings.port)
     return say("only garbage comes from {port} ({why}): is this the right device, driver and baud rate?",
@@ -281,8 +288,9 @@ class PollSensor(SensorTask):
                 next_s = max(next_s + self._poll_s(), self._now_s())
                 await asyncio.sleep(next_s - self._now_s())
         finally:
+            # Not awaited: on the way out of a cancellation nothing may be waited for.
             if self._worker is not None:
-                await self._apart(reader.close, timeout_s)
+                self._worker.post(reader.close)
 
 
 def _read(reader: Reader, decoder: Decoder, at_s: float) -> list[Item]:

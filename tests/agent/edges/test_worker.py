@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from agent.edges.worker import Overdue, Worker
+from agent.core.failure import Overdue
+from agent.edges.worker import Worker
 
 
 async def test_calls_run_in_order_in_one_thread_and_give_their_results() -> None:
@@ -21,6 +22,25 @@ async def test_what_a_call_raises_is_raised_to_the_caller() -> None:
         await worker.call(lambda: 1 // 0)
     assert await worker.call(lambda: 5) == 5, "the thread goes on"
     worker.close()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), StopIteration(), asyncio.CancelledError()])
+async def test_what_would_end_the_program_is_an_error_of_the_call_alone(error: BaseException) -> None:
+    def fail() -> None:
+        raise error
+
+    worker = Worker("test")
+    with pytest.raises(RuntimeError, match=type(error).__name__):
+        await worker.call(fail)
+    worker.close()
+
+
+async def test_a_posted_call_is_run_and_not_waited_for() -> None:
+    worker = Worker("test")
+    ran = threading.Event()
+    worker.post(ran.set)
+    worker.close()
+    assert await asyncio.to_thread(ran.wait, 5)
 
 
 async def test_a_call_that_does_not_return_is_left_behind() -> None:
