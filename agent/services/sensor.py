@@ -157,13 +157,13 @@ class SensorTask:
             if isinstance(item, Rejected):
                 self.health.reject(item.reason)
                 continue
+            measurement = self._chain.on(item, now_s)
             self._frames += 1
             back = self.health.good(now_s)
             if back is not None:
                 self._report(back)
                 _log.info(say("{sensor}: back", sensor=self._settings.id))
                 self._told = ""
-            measurement = self._chain.on(item, now_s)
             if measurement is None:
                 continue
             row = {**measurement.values, "q": dict(measurement.q)} if measurement.q else measurement.values

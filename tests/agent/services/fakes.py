@@ -81,6 +81,8 @@ class FakeStore:
 
     async def begin_epoch(self, why: str) -> None:
         self.ep = "bbbbbbbb"
+        for account in self.accounts.values():
+            account.begin_epoch(self.ep, 1)
         self.announced.append({"ev": "store_reset", "why": why})
 
     def bodies(self, stream: str) -> list[dict[str, Any]]:
