@@ -371,7 +371,7 @@ async def test_something_that_is_read_by_a_blocking_call_is_read_on_time(bench: 
     await until(lambda: len(bench.readings()) >= 3)
     assert bench.readings()[:3] == [20.0, 21.0, 22.0]
     await bench.stop()
-    assert reader.closed == 1
+    await until(lambda: reader.closed == 1)
 
 
 async def test_a_device_that_does_not_answer_is_lost_and_back(bench: Bench) -> None:
