@@ -59,9 +59,9 @@ def run(args: Namespace) -> int:
 
 
 async def _listen(args: Namespace) -> int:
-    listener = Listener(args, FORMATS[args.format](sys.stdout))
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
+    listener = Listener(args, FORMATS[args.format](sys.stdout), over)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, over.set)
     if args.seconds is not None:
@@ -81,8 +81,9 @@ async def _listen(args: Namespace) -> int:
 class Listener:
     """One run of the command: connects again whenever the connection breaks."""
 
-    def __init__(self, args: Namespace, out: Format) -> None:
+    def __init__(self, args: Namespace, out: Format, over: asyncio.Event) -> None:
         self._args = args
+        self._over = over
         self._out = out
         self._subscriber = Subscriber()
         self._connected = False
@@ -104,7 +105,8 @@ class Listener:
             await persist(self._hold, LinkLost, wait, self._tell, asyncio.sleep)
 
     def finish(self) -> int:
-        """Tell what is left to tell, and the account; give the exit status."""
+        """Tell what is left to tell, and the account; give the exit status. Raises :class:`BrokenPipeError`."""
+        self._out.flush()
         now_s = asyncio.get_running_loop().time()
         for gap in self._subscriber.gaps(now_s + GRACE_S):
             self._out.gap(gap)
@@ -152,6 +154,9 @@ class Listener:
 
     def _on_message(self, message: Message) -> None:
         now_s = asyncio.get_running_loop().time()
-        for item in self._subscriber.take(message.topic, message.payload, now_s):
-            self._out.take(item, self._subscriber)
-        self._out.flush()
+        try:
+            for item in self._subscriber.take(message.topic, message.payload, now_s):
+                self._out.take(item, self._subscriber)
+            self._out.flush()
+        except BrokenPipeError:
+            self._over.set()  # whoever read the output has gone; `main` ends quietly
