@@ -67,5 +67,5 @@ async def until(condition: "object", timeout_s: float = 10.0) -> None:
     """Wait until ``condition()`` is true. Raises :class:`TimeoutError`."""
     assert callable(condition)
     async with asyncio.timeout(timeout_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - most conditions lie in another process
             await asyncio.sleep(0.01)

@@ -1,0 +1,77 @@
+"""The way from the store to the broker, of real parts, in the test's own event loop: its timers can be shortened."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.core import wire
+from agent.core.link import Will
+from agent.core.reading import Reading, telemetry
+from agent.core.settings import Broker, Config, Gateway, Publish
+from agent.edges import broker, clock
+from agent.edges.state_dir import StateDir
+from agent.edges.store import Store
+from agent.services.presence import Description, Presence
+from agent.services.uplink import Uplink
+from tests.support.mosquitto import until
+
+TOPICS = wire.Topics.of("makassar", "security", "checkpoint", "pos-1")
+BID = "b41d0c7e"
+PROMPT = Publish(max_delay_s=0.05)
+
+
+@dataclass(slots=True)
+class Running:
+    """A store and an uplink that works on it."""
+
+    store: Store
+    uplink: Uplink
+    task: "asyncio.Task[None]"
+
+    def measure(self, sensor: str, *values: object, **more: object) -> None:
+        """Append readings with these values of ``n``."""
+        for value in values:
+            body = wire.packed({"n": value, **more})
+            self.store.append(Reading(telemetry(sensor), clock.Clock().now(), self.store.mh, body))
+
+    async def settled(self, sensor: str = "count-1") -> None:
+        """Wait until all readings so far are durable, and those of a sensor acknowledged or given up."""
+        await self.store.flush()
+        await until(lambda: not self.unsettled(sensor))
+
+    def unsettled(self, sensor: str) -> int:
+        """How many readings of a sensor the broker has not acknowledged."""
+        return self.store.accounts[telemetry(sensor)].unsettled()
+
+
+@contextlib.asynccontextmanager
+async def gateway(
+    folder: Path, url: str, publish: Publish = PROMPT, keepalive_s: int = 60, described: str = "n"
+) -> AsyncIterator[Running]:
+    """Run it; at the end it says goodbye. ``described``: the name of the field in its ``meta``."""
+    state_dir = StateDir(folder)
+    now = clock.Clock().now
+    store = await Store.open(folder / "store.db", 1 << 24, 0.0, BID, "", now)
+    described_by = Description({"count-1": {"driver": "x", "fields": {described: {}}}}, {}, {})
+    await store.describe(described_by.mh, described_by.sensors)
+    config = Config(Gateway("pos-1", "checkpoint", "security"), Broker(url, keepalive_s=keepalive_s), publish)
+    presence = Presence(TOPICS, described_by, "0.0.0", BID, now)
+
+    async def connect(url: str, will: Will, five: bool, guess: bool) -> broker.Link:
+        return await broker.connect(config.broker, url, config.gateway.id, will, five, guess)
+
+    uplink = Uplink(config, store, connect, presence, state_dir.next_generation, clock.mono_ms)
+    task = asyncio.create_task(uplink.run())
+    try:
+        yield Running(store, uplink, task)
+    finally:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(store.flush(), 1.0)
+        uplink.stop(1.0)
+        await asyncio.wait((task,), timeout=2.0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await store.close(1.0)
+        state_dir.close()

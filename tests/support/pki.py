@@ -1,0 +1,47 @@
+"""A certificate authority for a test, made with the ``openssl`` command."""
+
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+
+class Issued(NamedTuple):
+    """The files of a certificate and its key."""
+
+    certificate: Path
+    key: Path
+
+
+class Authority:
+    """A CA with its files in ``folder``; ``certificate`` is what the others must trust."""
+
+    def __init__(self, folder: Path, name: str = "ca") -> None:
+        self._folder = folder
+        self._key = folder / f"{name}.key"
+        self.certificate = folder / f"{name}.pem"
+        _openssl(
+            "req", "-x509", *_KEY, "-keyout", self._key, "-out", self.certificate, "-subj", f"/CN={name}",
+            "-days", "2", "-addext", "basicConstraints=critical,CA:TRUE",
+            "-addext", "keyUsage=critical,keyCertSign,cRLSign",
+        )  # fmt: skip
+
+    def issue(self, name: str, alternative: str = "", days: int = 1) -> Issued:
+        """A certificate for ``name``. ``alternative``: the host, as in ``IP:127.0.0.1``; ``days`` below 0: it has
+        expired."""
+        stem = f"{name}{'' if days > 0 else '-expired'}"
+        issued = Issued(self._folder / f"{stem}.pem", self._folder / f"{stem}.key")
+        request, extensions = self._folder / f"{stem}.csr", self._folder / f"{stem}.ext"
+        extensions.write_text(f"subjectAltName={alternative}\n" if alternative else "basicConstraints=CA:FALSE\n")
+        _openssl("req", "-new", *_KEY, "-keyout", issued.key, "-out", request, "-subj", f"/CN={name}")
+        _openssl(
+            "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
+            "-days", days, "-extfile", extensions, "-out", issued.certificate,
+        )  # fmt: skip
+        return issued
+
+
+_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def _openssl(*arguments: object) -> None:
+    subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)

@@ -1,0 +1,351 @@
+"""A small MQTT broker that does as a test tells it: versions 5 and 3.1.1, in the test's own event loop.
+
+Written after the OASIS specifications of MQTT 5.0 and 3.1.1, as far as the agent uses them: QoS 1, no topic alias.
+"""
+
+import asyncio
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from agent.core import wire
+
+_CONNECT, _CONNACK, _PUBLISH, _PUBACK, _SUBSCRIBE, _SUBACK, _PING, _PONG, _DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
+_UNSUPPORTED = 0x84
+_RECEIVE_MAXIMUM, _MAXIMUM_PACKET, _CONTENT_TYPE, _USER_PROPERTY = 0x21, 0x27, 0x03, 0x26
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """A message from the agent. ``size_bytes``: of the whole packet."""
+
+    topic: str
+    payload: bytes
+    retain: bool
+    content_type: str
+    size_bytes: int
+
+    @property
+    def leaf(self) -> str:
+        """The topic below the gateway's path."""
+        address = wire.parse_topic(self.topic)
+        return address.leaf if address else self.topic
+
+    @property
+    def message(self) -> dict[str, Any]:
+        """The payload, decoded."""
+        return wire.decode(self.payload)
+
+    @property
+    def batch(self) -> wire.Batch:
+        """The payload of ``telemetry`` or ``event``."""
+        return wire.read_batch(self.message)
+
+
+@dataclass(slots=True)
+class Session:
+    """One accepted connection. ``most_open``: how many messages were unacknowledged at a time; ``ended``: the other
+    side is gone; ``goodbye``: it said so first."""
+
+    version: int
+    client_id: str
+    keepalive_s: int
+    will: Publish | None
+    writer: asyncio.StreamWriter
+    began_s: float
+    published: list[Publish] = field(default_factory=list)
+    open: int = 0
+    most_open: int = 0
+    pings: int = 0
+    goodbye: bool = False
+    ended: bool = False
+    ended_s: float = 0.0
+
+    def leaves(self) -> list[str]:
+        """The topics in the order in which they came."""
+        return [one.leaf for one in self.published]
+
+    def send(self, kind: int, body: bytes = b"", flags: int = 0) -> None:
+        """Send a packet of this type."""
+        if not self.writer.is_closing():
+            self.writer.write(bytes((kind << 4 | flags,)) + _length(len(body)) + body)
+
+    def disconnect(self, reason: int) -> None:
+        """End the session from the broker's side."""
+        if self.version == 5:
+            self.send(_DISCONNECT, bytes((reason, 0)))
+        self.writer.close()
+
+    def acknowledge(self, mid: int, reason: int = 0) -> None:
+        """PUBACK, whether or not there is such a message."""
+        self.send(_PUBACK, struct.pack(">H", mid) + (bytes((reason, 0)) if reason and self.version == 5 else b""))
+
+
+Answer = Callable[[Session, Publish], int | None]
+"""The PUBACK's reason code for a message; ``None``: no PUBACK at all."""
+
+
+def accept(session: Session, publish: Publish) -> int | None:
+    """Every message is acknowledged."""
+    return 0
+
+
+class ScriptedBroker:
+    """``answer`` may be changed while it runs; ``retained`` is what it keeps; ``sessions`` what has happened.
+
+    ``deaf``: take connections and say nothing; ``answer_pings``: a False makes the link half open.
+    ``ack_delay_s``: so late comes each PUBACK.
+    """
+
+    def __init__(
+        self, *, versions: tuple[int, ...] = (5, 4), limits: Mapping[int, int] | None = None, answer: Answer = accept,
+        deaf: bool = False, answer_pings: bool = True, refuse_in_own_version: bool = True,
+        hang_up_on_others: bool = False, ack_delay_s: float = 0.0,
+    ) -> None:  # fmt: skip
+        self.answer = answer
+        self.retained: dict[str, bytes] = {}
+        self.sessions: list[Session] = []
+        self.connections = 0
+        self.deaf = deaf
+        self.answer_pings = answer_pings
+        self.port = 0
+        self._versions = versions
+        self._limits = dict(limits or {})
+        self._refuse_in_own_version = refuse_in_own_version
+        self._hang_up_on_others = hang_up_on_others
+        self._ack_delay_s = ack_delay_s
+        self._subscribers: dict[str, list[Session]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def limited(cls, receive_maximum: int, packet_bytes: int, **more: Any) -> "ScriptedBroker":
+        """One that tells these limits in its CONNACK."""
+        return cls(limits={_RECEIVE_MAXIMUM: receive_maximum, _MAXIMUM_PACKET: packet_bytes}, **more)
+
+    @property
+    def url(self) -> str:
+        return f"mqtt://127.0.0.1:{self.port}"
+
+    async def __aenter__(self) -> "ScriptedBroker":
+        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def published(self) -> list[Publish]:
+        """Everything that came, over all sessions."""
+        return [one for session in self.sessions for one in session.published]
+
+    def batches(self, stream: str) -> list[wire.Batch]:
+        """The batches of a stream, as they came."""
+        return [one.batch for one in self.published() if one.leaf == stream]
+
+    def rows(self, stream: str) -> dict[tuple[str, int], Mapping[str, Any]]:
+        """The rows of a stream, by epoch and number."""
+        return {
+            (batch.ep, batch.seq + index): row
+            for batch in self.batches(stream)
+            for index, row in enumerate(batch.rows)
+        }
+
+    def events(self, name: str) -> list[Mapping[str, Any]]:
+        """The agent's own events of this name."""
+        return [row for row in self.rows("event/_agent").values() if row["ev"] == name]
+
+    def say(self, topic: str, payload: bytes, retain: bool = True) -> None:
+        """Publish as another client would."""
+        if retain:
+            self.retained[topic] = payload
+        for session in self._subscribers.get(topic, []):
+            self._forward(session, topic, payload, retain=retain)
+
+    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        self.connections += 1
+        try:
+            await self._serve(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+            self._tasks.discard(task)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.deaf:
+            await reader.read()
+            return
+        _, body, _ = await _packet(reader)
+        session = _connect(body, writer)
+        if session.version not in self._versions:
+            if not self._hang_up_on_others:
+                own = session.version == 5 and not self._refuse_in_own_version
+                session.send(_CONNACK, bytes((0, _UNSUPPORTED, 0)) if own else bytes((0, 1)))
+            return
+        self.sessions.append(session)
+        session.send(_CONNACK, b"\0\0" + (self._told_limits() if session.version == 5 else b""))
+        try:
+            while True:
+                kind, body, size = await _packet(reader)
+                if not self._obey(session, kind >> 4, kind & 15, body, size):
+                    return
+        finally:
+            session.ended = True
+            session.ended_s = asyncio.get_running_loop().time()
+            for listeners in self._subscribers.values():
+                if session in listeners:
+                    listeners.remove(session)
+
+    def _obey(self, session: Session, kind: int, flags: int, body: bytes, size: int) -> bool:
+        """Do what a packet asks; whether to go on."""
+        if kind == _DISCONNECT:
+            session.goodbye = True
+            return False
+        if kind == _PING:
+            session.pings += 1
+            if self.answer_pings:
+                session.send(_PONG)
+        elif kind == _SUBSCRIBE:
+            self._subscribe(session, body)
+        elif kind == _PUBLISH:
+            self._publish(session, flags, body, size)
+        return True
+
+    def _publish(self, session: Session, flags: int, body: bytes, size: int) -> None:
+        mid, publish = _published(session.version, flags, body, size)
+        session.published.append(publish)
+        session.open += 1
+        session.most_open = max(session.most_open, session.open)
+        reason = self.answer(session, publish)
+        if reason is not None:
+            if self._ack_delay_s:
+                asyncio.get_running_loop().call_later(self._ack_delay_s, self._acknowledge, session, mid, reason)
+            else:
+                self._acknowledge(session, mid, reason)
+        if not reason:
+            if publish.retain:
+                self.retained[publish.topic] = publish.payload
+            for listener in self._subscribers.get(publish.topic, []):
+                self._forward(listener, publish.topic, publish.payload, retain=publish.retain and listener.version == 5)
+
+    def _acknowledge(self, session: Session, mid: int, reason: int) -> None:
+        session.open -= 1
+        session.acknowledge(mid, reason)
+
+    def _subscribe(self, session: Session, body: bytes) -> None:
+        mid, rest = body[:2], body[2:]
+        if session.version == 5:
+            _, rest = _properties(rest)
+        topics = []
+        while rest:
+            topic, rest = _text(rest)
+            topics.append(topic)
+            rest = rest[1:]
+        session.send(_SUBACK, mid + (b"\0" if session.version == 5 else b"") + b"\1" * len(topics))
+        for topic in topics:
+            self._subscribers.setdefault(topic, []).append(session)
+            if topic in self.retained:
+                self._forward(session, topic, self.retained[topic], retain=True)
+
+    def _forward(self, session: Session, topic: str, payload: bytes, retain: bool) -> None:
+        name = topic.encode()
+        head = struct.pack(">H", len(name)) + name + (b"\0" if session.version == 5 else b"")
+        session.send(_PUBLISH, head + payload, flags=int(retain))
+
+    def _told_limits(self) -> bytes:
+        found = b"".join(
+            bytes((name,)) + struct.pack(">H" if name == _RECEIVE_MAXIMUM else ">I", value)
+            for name, value in self._limits.items()
+        )
+        return _length(len(found)) + found
+
+
+async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes, int]:
+    """The next packet: its first byte, its body, and its whole length."""
+    first = await reader.readexactly(1)
+    length = shift = 0
+    while True:
+        (byte,) = await reader.readexactly(1)
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        if not byte & 0x80:
+            break
+    return first[0], await reader.readexactly(length), 1 + shift // 7 + length
+
+
+def _connect(body: bytes, writer: asyncio.StreamWriter) -> Session:
+    _, rest = _text(body)
+    version, flags, keepalive_s = struct.unpack(">BBH", rest[:4])
+    rest = rest[4:]
+    if version == 5:
+        _, rest = _properties(rest)
+    client_id, rest = _text(rest)
+    will = None
+    if flags & 4:
+        if version == 5:
+            _, rest = _properties(rest)
+        topic, rest = _text(rest)
+        (size,) = struct.unpack(">H", rest[:2])
+        will = Publish(topic, rest[2 : 2 + size], bool(flags & 0x20), "", 0)
+    began_s = asyncio.get_running_loop().time()
+    return Session(version, client_id, keepalive_s, will, writer, began_s)
+
+
+def _published(version: int, flags: int, body: bytes, size: int) -> tuple[int, Publish]:
+    topic, rest = _text(body)
+    (mid,) = struct.unpack(">H", rest[:2])
+    rest = rest[2:]
+    content_type = ""
+    if version == 5:
+        properties, rest = _properties(rest)
+        content_type = _content_type(properties)
+    return mid, Publish(topic, rest, bool(flags & 1), content_type, size)
+
+
+def _content_type(properties: bytes) -> str:
+    while properties:
+        name, properties = properties[0], properties[1:]
+        if name == _CONTENT_TYPE:
+            return _text(properties)[0]
+        if name != _USER_PROPERTY:
+            raise ValueError(f"property {name} was not expected")
+        _, properties = _text(properties)
+        _, properties = _text(properties)
+    return ""
+
+
+def _properties(body: bytes) -> tuple[bytes, bytes]:
+    """The properties at the front, and what follows them."""
+    length = shift = used = 0
+    while True:
+        byte = body[used]
+        length |= (byte & 0x7F) << shift
+        shift += 7
+        used += 1
+        if not byte & 0x80:
+            return body[used : used + length], body[used + length :]
+
+
+def _text(body: bytes) -> tuple[str, bytes]:
+    (size,) = struct.unpack(">H", body[:2])
+    return body[2 : 2 + size].decode(), body[2 + size :]
+
+
+def _length(size: int) -> bytes:
+    """MQTT's variable byte integer."""
+    found = bytearray()
+    while True:
+        size, digit = divmod(size, 128)
+        found.append(digit | (0x80 if size else 0))
+        if not size:
+            return bytes(found)
