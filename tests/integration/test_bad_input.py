@@ -135,6 +135,7 @@ async def test_a_name_that_no_resolver_knows_is_told(tmp_path: Path) -> None:
 
 async def test_a_broker_that_speaks_http_is_told_and_tried_again(tmp_path: Path) -> None:
     """A captive portal, or a wrong port."""
+
     async def page(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\n\r\n<html>" + b"x" * 1000)
@@ -202,9 +203,7 @@ async def test_a_state_directory_that_may_not_be_written_is_told(tmp_path: Path)
     (tmp_path / "gardu.toml").write_text(configuration(NOWHERE))
     # Root may write anywhere, unless this right of its is taken away.
     under = ("setpriv", "--bounding-set=-dac_override") if os.getuid() == 0 else ()
-    status, out, err = await gardu(
-        "run", "--config", str(tmp_path / "gardu.toml"), "--state", str(state), under=under
-    )
+    status, out, err = await gardu("run", "--config", str(tmp_path / "gardu.toml"), "--state", str(state), under=under)
     (line,) = err.splitlines()
     assert (status, out) == (1, "")
     assert str(state) in line

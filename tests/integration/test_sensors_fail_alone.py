@@ -188,8 +188,9 @@ async def test_a_driver_that_raises_what_ends_programs_is_lost_alone(tmp_path: P
             text = configuration(broker.url, [*healthy.sensors, *(sensor(name, name) for name in errors)])
             async with AgentProcess(tmp_path, text, packages) as agent:
                 await until(
-                    lambda: {row["sensor"] for row in recorder.events("sensor_lost")} == {*errors}
-                    or not agent.running()
+                    lambda: (
+                        {row["sensor"] for row in recorder.events("sensor_lost")} == {*errors} or not agent.running()
+                    )
                 )
                 count = len(recorder.rows("telemetry/dust-0"))
                 await until(lambda: len(recorder.rows("telemetry/dust-0")) > count + 5)

@@ -80,7 +80,8 @@ async def test_a_broker_that_acknowledges_nothing_any_more_does_not_keep_it(tmp_
         return None if publish.leaf == "telemetry/dust-0" else 0
 
     async with (
-        ScriptedBroker(answer=fall_silent) as broker, street(tmp_path, 1) as devices,
+        ScriptedBroker(answer=fall_silent) as broker,
+        street(tmp_path, 1) as devices,
         AgentProcess(tmp_path, configuration(broker.url, devices.sensors)) as agent,
     ):
         await until(lambda: len(broker.rows("telemetry/dust-0")) > 3)

@@ -36,9 +36,7 @@ class City:
     def recorder(self, port: int) -> Recorder:
         """The subscriber, with a certificate and a login of its own."""
         own = self.authority.issue("recorder")
-        return Recorder(
-            port, (str(self.authority.certificate), str(own.certificate), str(own.key)), ("recorder", "r")
-        )
+        return Recorder(port, (str(self.authority.certificate), str(own.certificate), str(own.key)), ("recorder", "r"))
 
     def table(self, port: int, trusted: Path | None = None, own: Issued | None = None, login: bool = True) -> str:
         """The agent's ``[broker]``."""

@@ -82,6 +82,7 @@ class Decoder:
 DRIVER = SerialDriver(name="faulty", decoder=lambda options: Decoder(), **KEYS)
 """
 
+
 def raising(name: str, error: str) -> str:
     """A driver whose reader raises this."""
     return f"""

@@ -59,7 +59,6 @@ class Listening:
         await self._reading
         return status
 
-
     def _subscriptions(self) -> int:
         return self._log.read_text().count(" gardu-listen-")
 
