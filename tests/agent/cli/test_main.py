@@ -97,7 +97,13 @@ def test_an_interrupted_command_says_so_by_its_status_alone(tmp_path: Path) -> N
     pipe = tmp_path / "never-written.toml"
     os.mkfifo(pipe)
     with (
-        subprocess.Popen([*GARDU, "check", str(pipe)], cwd=ROOT, stderr=subprocess.PIPE) as process,
+        subprocess.Popen(
+            # A job in the background of a shell inherits an ignored SIGINT; a person's terminal does not give that.
+            [*GARDU, "check", str(pipe)],
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        ) as process,
         pipe.open("wb"),  # opens once the command reads
     ):
         process.send_signal(signal.SIGINT)
