@@ -11,19 +11,20 @@ from typing import Any
 from agent import __version__
 from agent.core import description, events, wire
 from agent.core.link import Will
+from agent.core.privacy import KEY_BYTES
 from agent.core.reading import AGENT
 from agent.core.settings import Config
 from agent.core.text import say
 from agent.edges import broker, clock
-from agent.edges.serial_link import SerialLink
 from agent.edges.state_dir import StateDir, board_serial
 from agent.edges.store import Store
-from agent.edges.worker import Worker
 from agent.services import agent_health
 from agent.services.presence import Description, Presence
-from agent.services.sensor import SensorTask, sensor_task
+from agent.services.sensor import SensorTask, Surroundings
+from agent.services.sensors import sensor_task
 from agent.services.uplink import Uplink
-from drivers.sdk.contract import Driver, LineSettings
+from agent.wiring import Wiring
+from drivers.sdk.contract import Driver
 
 _log = logging.getLogger(__name__)
 
@@ -40,25 +41,10 @@ class Fault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A configuration with the drivers that it names."""
+    """A configuration with its sensors' drivers, by sensor id."""
 
     config: Config
     drivers: Mapping[str, Driver]
-
-
-class Edges:
-    """The world, as sensors see it."""
-
-    def __init__(self, now: clock.Clock) -> None:
-        self.now = now.now
-
-    def open_port(self, name: str, line: LineSettings) -> SerialLink:
-        """Open a serial port. Raises :class:`~agent.core.failure.PortLost`."""
-        return SerialLink.open(name, line)
-
-    def worker(self, name: str) -> Worker:
-        """A thread for code that may block."""
-        return Worker(name)
 
 
 class Supervisor:
@@ -118,14 +104,18 @@ class Supervisor:
         await store.describe(described.mh, described.sensors)
         presence = Presence(_topics(config), described, __version__, self._bid, self._clock.now)
         uplink = Uplink(config, store, self._connect, presence, self._state_dir.next_generation, clock.mono_ms)
-        edges = Edges(self._clock)
-        sensors = [sensor_task(one, self._setup.drivers[one.driver], store, edges) for one in config.sensor]
+        wiring = Wiring(self._clock.now, config)
+        around = Surroundings(store, config.privacy.identifiers, self._privacy_key(config))
+        sensors = [sensor_task(one, self._setup.drivers[one.id], around, wiring) for one in config.sensor]
         store.announce(events.started(__version__, reason))
         link = asyncio.create_task(uplink.run(), name="uplink")
         tasks = [asyncio.create_task(one.run(), name=f"sensor {one.health.sensor}") for one in sensors]
         health = asyncio.create_task(self._report(store, sensors), name="agent health")
-        await self._until_changed((store.task, link, health))
-        return await self._take_down(store, uplink, link, [*tasks, health])
+        try:
+            await self._until_changed((store.task, link, health))
+            return await self._take_down(store, uplink, link, [*tasks, health])
+        finally:
+            wiring.close()
 
     async def _until_changed(self, lasting: tuple["asyncio.Task[Any]", ...]) -> None:
         changed = asyncio.create_task(self._changed.wait())
@@ -155,6 +145,12 @@ class Supervisor:
 
     async def _report(self, store: Store, sensors: list[SensorTask]) -> None:
         await agent_health.report(store, lambda: [one.health for one in sensors], self._clock.now)
+
+    def _privacy_key(self, config: Config) -> bytes:
+        """The key of the pseudonyms: the configured one, or one that is made at the first start."""
+        if config.privacy.key_file:
+            return broker.local_file(config.privacy.key_file).read_bytes().strip()
+        return self._state_dir.secret("privacy.key", KEY_BYTES)
 
     async def _connect(self, url: str, will: Will, five: bool, guess: bool) -> broker.Link:
         config = self._setup.config

@@ -16,7 +16,10 @@ from drivers.sim.models import model, waving
 FRAMES = 20_000
 CHUNK = 4096
 ROUNDS = 5
-DRIVERS = ("sds011", "pms5003", "mhz19", "a02yyuw", "ops243", "cas_scale", "nmea0183")
+DRIVERS = (
+    *("sds011", "pms5003", "mhz19", "a02yyuw", "ops243", "cas_scale", "nmea0183"),
+    *("sps30", "ld2410", "ld2450", "rdm6300", "pn532", "toledo", "barcode", "pzem004t", "sht3x"),
+)
 
 
 def best(work: Callable[[], int]) -> float:

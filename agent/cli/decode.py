@@ -1,4 +1,7 @@
-"""``gardu decode DRIVER``: what a device sent, as one line of JSON for each frame candidate."""
+"""``gardu decode DRIVER``: what a device sent, as one line of JSON for each frame candidate.
+
+Identifiers (the numbers of cards, barcodes) are printed plain here and only here.
+"""
 
 import json
 import os
@@ -6,11 +9,15 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.core.quality import assess
 from agent.core.text import say
 from agent.edges.catalog import LOCAL_PROFILES, Catalog, DriverBroken, UnknownDriver
 from drivers.sdk.contract import Driver, Item, Rejected
+
+if TYPE_CHECKING:
+    from drivers.sdk.bus import I2cDriver
 
 _CHUNK_BYTES = 65536
 _LINK_JUST_OPENED_S = 0.0
@@ -30,11 +37,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Decode standard input until it ends; 0 if it was read, 2 for a wrong driver or wrong hexadecimal."""
+    """Decode standard input until it ends; 0 if it was read, 2 for a wrong driver or input."""
     try:
         driver = Catalog(args.profiles).get(args.driver)
-        chunks: Iterable[bytes] = _hexadecimal() if args.hex else _bytes()
-    except (UnknownDriver, DriverBroken, _HexadecimalError) as error:
+        chunks = _input(driver, hexadecimal=args.hex)
+    except (UnknownDriver, DriverBroken, _InputError) as error:
         print(error, file=sys.stderr)
         return 2
     for lines in decoded(driver, chunks):
@@ -58,8 +65,52 @@ def _line(driver: Driver, item: Item) -> str:
     return json.dumps({"fields": dict(measurement.values), "q": dict(measurement.q)}, allow_nan=False)
 
 
-class _HexadecimalError(ValueError):
-    """The input of ``--hex`` is something else; its text is one line for people."""
+class _InputError(ValueError):
+    """The input cannot be read; its text is one line for people."""
+
+
+def _input(driver: Driver, *, hexadecimal: bool) -> Iterable[bytes]:
+    """What the driver's decoder is fed. Raises _InputError."""
+    from drivers.sdk.bus import I2cDriver
+
+    if driver.table is not None and not driver.fields:
+        raise _InputError(say("{driver} is nothing without its tables: try them as a profile", driver=driver.name))
+    if not isinstance(driver, I2cDriver):
+        return _hexadecimal(sys.stdin.buffer.read()) if hexadecimal else _bytes()
+    raw = sys.stdin.buffer.read()
+    if (parts := _parts(raw)) is None:
+        return _hexadecimal(raw) if hexadecimal else [raw]
+    return [_joined(driver, each) for each in parts]
+
+
+def _parts(raw: bytes) -> list[list[bytes]] | None:
+    """Answers in JSON, each a list of hexadecimal texts, one a line or one in all; None for anything else."""
+    text = raw.decode("latin-1").strip()
+    if not text.startswith("["):
+        return None
+    try:
+        return [_texts(json.loads(text))]
+    except ValueError:
+        pass
+    try:
+        return [_texts(json.loads(row)) for row in text.splitlines() if row.strip()]
+    except ValueError:
+        return None
+
+
+def _texts(found: object) -> list[bytes]:
+    """The parts of one answer. Raises ValueError for JSON of another form."""
+    if not isinstance(found, list) or not all(isinstance(part, str) for part in found):
+        raise ValueError
+    return [bytes.fromhex(part) for part in found]
+
+
+def _joined(driver: "I2cDriver", parts: list[bytes]) -> bytes:
+    try:
+        return driver.join(parts)
+    except ValueError as error:
+        form = say("{driver} takes its answers in another form: see gardu drivers {driver}", driver=driver.name)
+        raise _InputError(form) from error
 
 
 def _bytes() -> Iterator[bytes]:
@@ -68,14 +119,14 @@ def _bytes() -> Iterator[bytes]:
         yield chunk
 
 
-def _hexadecimal() -> list[bytes]:
-    """All of standard input as one stream of bytes. Raises _HexadecimalError."""
-    rows = sys.stdin.buffer.read().decode("latin-1").splitlines()
+def _hexadecimal(text: bytes) -> list[bytes]:
+    """Hexadecimal text as one stream of bytes. Raises _InputError."""
+    rows = text.decode("latin-1").splitlines()
     digits = "".join("".join(row.split()) for row in rows)
     try:
         return [bytes.fromhex(digits)]
     except ValueError:
-        raise _HexadecimalError(_what_is_wrong(rows)) from None
+        raise _InputError(_what_is_wrong(rows)) from None
 
 
 def _what_is_wrong(rows: list[str]) -> str:

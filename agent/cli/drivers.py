@@ -7,7 +7,11 @@ from pathlib import Path
 
 from agent.core.text import say
 from agent.edges.catalog import LOCAL_PROFILES, Catalog, DriverBroken, UnknownDriver
-from drivers.sdk.contract import Driver, Field, Option, SerialDriver
+from drivers.sdk.bus import I2cDriver, ModbusDriver
+from drivers.sdk.contract import Driver, Field, LineSettings, Option, SerialDriver
+
+_OPTION_KINDS = {"line": "str | int"}
+"""A line has a name or an offset."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -57,35 +61,50 @@ def page(driver: Driver) -> Iterator[str]:
     if driver.page.wiring:
         yield from (say("Wiring"), f"  {driver.page.wiring}", "")
     if isinstance(driver, SerialDriver):
-        yield from (say("Line"), f"  {_line(driver)}", "")
-    yield say("Fields")
-    width = max((len(name) for name in driver.fields), default=0)
-    yield from (f"  {name:{width}}  {_field(field)}".rstrip() for name, field in driver.fields.items())
+        yield from (say("Line"), f"  {_serial(driver)}", "")
+    elif isinstance(driver, ModbusDriver):
+        yield from (say("Line"), f"  {_modbus(driver)}", "")
+    elif isinstance(driver, I2cDriver):
+        yield from (say("Address"), f"  {', '.join(f'0x{address:02x}' for address in driver.addresses)}", "")
+    if driver.fields:
+        yield say("Fields")
+        width = max(len(name) for name in driver.fields)
+        yield from (f"  {name:{width}}  {_field(field)}".rstrip() for name, field in driver.fields.items())
+        yield ""
     if driver.page.pitfalls:
-        yield from ("", say("Beware"), *(f"  - {pitfall}" for pitfall in driver.page.pitfalls))
+        yield from (say("Beware"), *(f"  - {pitfall}" for pitfall in driver.page.pitfalls), "")
     if driver.options:
-        yield from ("", say("Options"), *(f"  {_option(*each)}" for each in driver.options.items()))
+        yield from (say("Options"), *(f"  {_option(*each)}" for each in driver.options.items()), "")
+    if driver.table_keys:
+        yield from (say("Tables"), f"  {', '.join(driver.table_keys)}", "")
     if driver.page.example:
-        yield from (
-            "",
-            say("In gardu.toml"),
-            *(f"  {row}" for row in driver.page.example.strip().splitlines()),
-        )
+        rows = driver.page.example.strip().splitlines()
+        yield from (say("In gardu.toml"), *(f"  {row}".rstrip() for row in rows))
 
 
-def _line(driver: SerialDriver) -> str:
-    line = driver.line
-    settings = say("{baud} baud", baud=line.baud) + f", {line.data_bits}{line.parity}{line.stop_bits}"
+def _serial(driver: SerialDriver) -> str:
     if driver.request:
-        return settings + "; " + say("asked every {seconds:g} s", seconds=driver.period_s)
-    return settings + "; " + say("sends by itself, about every {seconds:g} s", seconds=driver.period_s)
+        return _line(driver.line) + "; " + say("asked every {seconds:g} s", seconds=driver.period_s)
+    if not driver.period_s:
+        return _line(driver.line) + "; " + say("speaks when something happens")
+    return _line(driver.line) + "; " + say("sends by itself, about every {seconds:g} s", seconds=driver.period_s)
+
+
+def _modbus(driver: ModbusDriver) -> str:
+    asked = say("unit {unit}, asked every {seconds:g} s", unit=driver.unit, seconds=driver.period_s)
+    return f"Modbus TCP; {asked}" if driver.tcp else f"Modbus RTU; {_line(driver.line)}; {asked}"
+
+
+def _line(line: LineSettings) -> str:
+    return say("{baud} baud", baud=line.baud) + f", {line.data_bits}{line.parity}{line.stop_bits}"
 
 
 def _field(field: Field) -> str:
     bounds = f"{_bound(field.min)} .. {_bound(field.max)}" if (field.min, field.max) != (None, None) else ""
     step = say("step {step:g}", step=field.resolution) if field.resolution else ""
     kind = "" if field.kind == "gauge" else field.kind
-    return f"{field.unit:8}" + ", ".join(part for part in (kind, bounds, step) if part)
+    private = say("leaves as a keyed hash") if field.identifier else say("stays here") if field.personal else ""
+    return f"{field.unit:8}" + ", ".join(part for part in (kind, bounds, step, private) if part)
 
 
 def _bound(bound: float | None) -> str:
@@ -94,4 +113,7 @@ def _bound(bound: float | None) -> str:
 
 def _option(name: str, option: Option) -> str:
     default = "" if option.default in (None, "") else say(" (default {value})", value=option.default)
-    return f"{name}: {option.type}{default}. {option.doc}"
+    if option.required:
+        default = say(" (needed)")
+    kind = " | ".join(option.choices) if option.choices else _OPTION_KINDS.get(option.type, option.type)
+    return f"{name}: {kind}{default}. {option.doc}"

@@ -80,13 +80,12 @@ def _read(file: Path) -> Setup | None:
     except OSError as error:
         _fail(say("the configuration {file} cannot be read: {why}", file=file, why=error.strerror))
         return None
-    catalog = Catalog()
-    parsed = configuration.parse(raw, catalog)
+    parsed = configuration.parse(raw, Catalog())
     for problem in parsed.problems:
         _log.log(logging.ERROR if problem.level == "error" else logging.WARNING, "%s: %s", file, problem)
     if parsed.config is None:
         return None
-    return Setup(parsed.config, {one.driver: catalog.get(one.driver) for one in parsed.config.sensor})
+    return Setup(parsed.config, parsed.drivers)
 
 
 def _fail(line: str) -> int:

@@ -7,7 +7,7 @@ in as values, through :class:`DriverLookup`.
 import re
 import tomllib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agent.core.config_pending import warn_pending
@@ -37,10 +37,11 @@ class DriverLookup(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """``config`` is there exactly when no problem is an error."""
+    """``config`` is there exactly when no problem is an error; ``drivers`` has the driver of each sensor, by its id."""
 
     config: Config | None
     problems: tuple[Problem, ...]
+    drivers: Mapping[str, Driver] = field(default_factory=dict)
 
 
 def parse(raw: bytes, catalog: DriverLookup) -> Parsed:
@@ -59,7 +60,9 @@ def read(tables: Mapping[str, object], catalog: DriverLookup, report: Report | N
     config = replace(config, sensor=sensors)
     check_rules(config, drivers, report)
     warn_pending(tables, report)
-    return Parsed(None if report.failed else config, report.problems())
+    if report.failed:
+        return Parsed(None, report.problems())
+    return Parsed(config, report.problems(), drivers)
 
 
 def _toml(raw: bytes, report: Report) -> dict[str, object] | None:
@@ -101,7 +104,7 @@ def _syntax(text: str, why: str, report: Report) -> None:
 def _read_sensors(
     value: object, catalog: DriverLookup, drivers: dict[str, Driver], report: Report
 ) -> tuple[Sensor, ...]:
-    """The sensors with their drivers' own keys. ``drivers`` is filled with the drivers in use, by name."""
+    """The sensors with their drivers' own keys. ``drivers`` is filled with the sensors' drivers, by sensor id."""
     entries = value if isinstance(value, list) else [value]
     tables = [entry for entry in entries if isinstance(entry, dict)]
     if len(tables) < len(entries) or not isinstance(value, list):
@@ -120,36 +123,51 @@ def _read_sensor(
     report: Report,
 ) -> Sensor:
     common = keys_of(Sensor)
-    driver = _find_driver(table.get("driver"), path, catalog, drivers, report)
     sensor = read_table(Sensor, {key: table[key] for key in table if key in common}, path, report)
+    driver = _find_driver(table, path, catalog, report)
     if driver is None:
         return sensor  # what its own keys would be is not known
     options: dict[str, Value] = {
         key: option.default for key, option in driver.options.items() if option.default is not None
     }
-    for key in table.keys() - common.keys():
+    for key in [key for key in table if key not in common]:
         if key in driver.options:
             options[key] = read_option(driver.options[key], table[key], f"{path}.{key}", report)
-        else:
-            unknown_key(key, (*common, *driver.options), path, report)
+        elif key not in driver.table_keys:
+            unknown_key(key, (*common, *driver.options, *driver.table_keys), path, report)
+    for key, option in driver.options.items():
+        if option.required and key not in table:
+            report.error(f"{path}.{key}", "missing", say("this key is missing"), option.doc)
+    made = driver if driver.table is None else _made(driver, table, path, report)
+    if made is not None:
+        drivers[sensor.id] = made
     return replace(sensor, options=options)
 
 
-def _find_driver(
-    name: object, path: str, catalog: DriverLookup, drivers: dict[str, Driver], report: Report
-) -> Driver | None:
+def _find_driver(table: Mapping[str, object], path: str, catalog: DriverLookup, report: Report) -> Driver | None:
+    name = table.get("driver")
     if not isinstance(name, str) or not name:
         return None
-    if name in drivers:
-        return drivers[name]
     try:
-        drivers[name] = catalog.get(name)
+        return catalog.get(name)
     except LookupError:
         message = say('there is no driver "{name}" here', name=name[:64])
         hint = report.near(name, catalog.names(), say("gardu drivers lists those that are"))
         report.error(f"{path}.driver", "unknown_driver", message, hint)
-        return None
     except ValueError as error:
         report.error(f"{path}.driver", "broken_driver", str(error))
+    return None
+
+
+def _made(driver: Driver, table: Mapping[str, object], path: str, report: Report) -> Driver | None:
+    """The driver that the sensor's own tables make of a generic one."""
+    from drivers.sdk.profile_table import ProfileError
+
+    assert driver.table is not None
+    try:
+        return driver.table({key: table[key] for key in driver.table_keys if key in table})
+    except ProfileError as error:
+        for problem in error.problems:
+            where = f"{path}.{problem.path}" if problem.path else path
+            report.error(where, "table", say(problem.sentence, **problem.values))
         return None
-    return drivers[name]

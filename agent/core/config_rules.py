@@ -3,38 +3,43 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from agent.core.config_broker import check_broker
+from agent.core.config_driver import check_driver, check_known, shares_its_port
 from agent.core.config_problem import Report
 from agent.core.config_values import labels
 from agent.core.settings import Alarm, Config, Sensor
 from agent.core.text import say
-from drivers.sdk.contract import Driver, SerialDriver
+from drivers.sdk.contract import Driver
 
 _COMMON_ZONES = ("Asia/Makassar", "Asia/Jakarta", "Asia/Jayapura", "Asia/Pontianak", "UTC")
 """Known without a look into the time zone database (which costs half a megabyte)."""
 
 
 def check_rules(config: Config, drivers: Mapping[str, Driver], report: Report) -> None:
-    """Report what does not fit together. ``drivers``: those in use that could be loaded."""
+    """Report what does not fit together. ``drivers``: by sensor id, as far as they could be loaded."""
     bus_paths = _check_ids("bus", [bus.id for bus in config.bus], report)
     sensor_paths = _check_ids("sensor", [sensor.id for sensor in config.sensor], report)
     alarm_paths = _check_ids("alarm", [alarm.id for alarm in config.alarm], report)
     _check_zone(config.gateway.timezone, report)
     check_broker(config.broker, report)
     ports = [(path, bus.port) for path, bus in zip(bus_paths, config.bus, strict=True)]
-    ports += [(path, sensor.port) for path, sensor in zip(sensor_paths, config.sensor, strict=True)]
+    ports += [
+        (path, sensor.port)
+        for path, sensor in zip(sensor_paths, config.sensor, strict=True)
+        if not shares_its_port(drivers.get(sensor.id))
+    ]
     _check_ports(ports, report)
     buses = {bus.id for bus in config.bus}
     for path, sensor in zip(sensor_paths, config.sensor, strict=True):
         if sensor.bus:
             _check_bus(path, sensor, buses, report)
-        if sensor.driver in drivers:
-            _check_driver(path, sensor, drivers[sensor.driver], report)
+        if sensor.id in drivers:
+            check_driver(path, sensor, drivers[sensor.id], report)
     sensors = {sensor.id: sensor for sensor in config.sensor if sensor.id}
     for path, alarm in zip(alarm_paths, config.alarm, strict=True):
         _check_condition(path, alarm, report)
         _check_alarm(path, alarm, sensors, drivers, report)
     if config.clock.source != "system":
-        _check_known("clock.source", "unknown_sensor", config.clock.source, sensors, report)
+        check_known("clock.source", "unknown_sensor", config.clock.source, sensors, report)
 
 
 def _check_ids(table: str, ids: Sequence[str], report: Report) -> list[str]:
@@ -73,25 +78,10 @@ def _check_ports(users: Sequence[tuple[str, str]], report: Report) -> None:
 
 
 def _check_bus(path: str, sensor: Sensor, buses: Collection[str], report: Report) -> None:
-    _check_known(f"{path}.bus", "unknown_bus", sensor.bus, buses, report)
+    check_known(f"{path}.bus", "unknown_bus", sensor.bus, buses, report)
     if sensor.port:
         hint = say("the port stands in the [[bus]]")
         report.error(f"{path}.port", "port_and_bus", say("a sensor has a port or a bus, not both"), hint)
-
-
-def _check_driver(path: str, sensor: Sensor, driver: Driver, report: Report) -> None:
-    """Report what the sensor's driver lacks, does not use or does not know."""
-    if not isinstance(driver, SerialDriver):
-        for key in ("port", "bus", "baud", "parity", "stop_bits"):
-            if getattr(sensor, key):
-                message = say("{driver} has no serial line", driver=driver.name)
-                report.warn(f"{path}.{key}", "unused", message)
-    elif not sensor.port and not sensor.bus and not report.wrong(f"{path}.port"):
-        message = say("{driver} needs the serial port of its device", driver=driver.name)
-        report.error(f"{path}.port", "no_port", message, 'port = "/dev/serial/by-path/..."')
-    for key, names in (("calibrate", sensor.calibrate), ("deadband", sensor.deadband)):
-        for name in names:
-            _check_known(f"{path}.{key}.{name}", "unknown_field", name, driver.fields, report)
 
 
 def _check_alarm(
@@ -103,11 +93,11 @@ def _check_alarm(
         message = say('"{name}" cannot be switched', name=alarm.output)
         report.error(f"{path}.output", "no_output", message, say("a sensor with the driver gpio_out"))
     elif alarm.output:
-        _check_known(f"{path}.output", "unknown_sensor", alarm.output, sensors, report)
-    if alarm.sensor and _check_known(f"{path}.sensor", "unknown_sensor", alarm.sensor, sensors, report):
-        driver = drivers.get(sensors[alarm.sensor].driver)
+        check_known(f"{path}.output", "unknown_sensor", alarm.output, sensors, report)
+    if alarm.sensor and check_known(f"{path}.sensor", "unknown_sensor", alarm.sensor, sensors, report):
+        driver = drivers.get(alarm.sensor)
         if alarm.field and driver is not None:
-            _check_known(f"{path}.field", "unknown_field", alarm.field, driver.fields, report)
+            check_known(f"{path}.field", "unknown_field", alarm.field, driver.fields, report)
 
 
 def _check_condition(path: str, alarm: Alarm, report: Report) -> None:
@@ -127,12 +117,3 @@ def _check_condition(path: str, alarm: Alarm, report: Report) -> None:
     if above_it or below_it:
         hint = say("on the quiet side of the limit")
         report.error(f"{path}.clear", "clear", say("the alarm would end before it begins"), hint)
-
-
-def _check_known(path: str, code: str, name: str, known: Collection[str], report: Report) -> bool:
-    if name in known:
-        return True
-    if not report.wrong(path):
-        hint = report.near(name, known, say("there are: {names}", names=", ".join(sorted(known)[:20]) or "-"))
-        report.error(path, code, say('there is no "{name}"', name=name), hint)
-    return False

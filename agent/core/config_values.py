@@ -24,7 +24,7 @@ WRONG = object()
 """Stands for a value that was refused, and reported."""
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_OPTION_TYPES: Mapping[str, object] = {"int": int, "float": float, "str": str, "bool": bool}
+_OPTION_TYPES: Mapping[str, object] = {"int": int, "float": float, "str": str, "bool": bool, "line": str | int}
 
 
 def keys_of(kind: type) -> dict[str, Field[object]]:
@@ -93,6 +93,11 @@ def read_value(hint: object, value: object, path: str, report: Report, limit: Li
 def read_option(option: Option, value: object, path: str, report: Report) -> Value:
     """A driver's own key, checked against its declaration; the default after a report."""
     limit = Limit(min=option.min, max=option.max)
+    if option.choices and value not in option.choices:
+        message = say("{value} is not one of {choices}", value=shown(value), choices=", ".join(option.choices))
+        near = report.near(value, option.choices) if isinstance(value, str) else ""
+        report.error(path, "choice", message, near)
+        return option.default
     found = read_value(_OPTION_TYPES[option.type], value, path, report, limit)
     return option.default if found is WRONG else cast(Value, found)
 

@@ -3,18 +3,23 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agent.core.privacy import published
 from agent.core.settings import Config
 from drivers.sdk.contract import Driver, Field
 
 
 def sensors(config: Config, drivers: Mapping[str, Driver], own: Mapping[str, Field], agent: str) -> dict[str, Any]:
-    """The ``sensors`` object: the configured ones, and ``agent``, the agent's own, with the fields ``own``."""
+    """The ``sensors`` object: the configured ones, and ``agent``, the agent's own, with the fields ``own``.
+
+    ``drivers``: by sensor id. Fields stand as they are published: what privacy drops is not there.
+    """
     described: dict[str, Any] = {}
     for sensor in config.sensor:
         entry: dict[str, Any] = {"driver": sensor.driver}
         if sensor.label:
             entry["label"] = sensor.label
-        entry["fields"] = _fields(drivers[sensor.driver].fields)
+        fields = drivers[sensor.id].fields
+        entry["fields"] = _fields(published(fields, config.privacy.identifiers, sensor.personal))
         described[sensor.id] = entry
     described[agent] = {"driver": "agent", "fields": _fields(own)}
     return described

@@ -53,7 +53,7 @@ def assess(measurement: Measurement, fields: Mapping[str, Field]) -> Measurement
     for name, doubt in doubts.items() if doubts else ():
         if name in fields and name not in values and doubt.startswith("bad:"):
             values[name], q[name] = None, _worse(doubt, "")
-    return Measurement(values, q or NOTHING_DOUBTED)
+    return Measurement(values, q or NOTHING_DOUBTED, measurement.event)
 
 
 def _worse(doubt: str, fault: str) -> str:

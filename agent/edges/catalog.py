@@ -98,7 +98,8 @@ class Catalog:
                     )
                 ) from error
             driver = self._checked(name, found, module)
-            self._loaded[name] = b"", replace(driver, inline=False)
+            # Somebody else's code never runs on the loop, whatever it says of itself.
+            self._loaded[name] = b"", replace(driver, inline=False) if target else driver
         return self._loaded[name][1]
 
     def _checked(self, name: str, found: object, where: str) -> Driver:
@@ -137,7 +138,9 @@ class Catalog:
 
 def _translated(problem: "Problem") -> str:
     values = {key: say(str(value)) if key == "wanted" else value for key, value in problem.values.items()}
-    return f"{problem.path}: {say(problem.sentence, **values)}".removeprefix(": ")
+    where = f"{problem.path}: " if problem.path else ""
+    line = say("line {line}", line=problem.line) + ": " if problem.line else ""
+    return line + where + say(problem.sentence, **values)
 
 
 def _profile_bytes(file: Path) -> bytes | None:

@@ -62,14 +62,16 @@ class Commit:
     """One transaction: readings in, numbers out.
 
     ``now`` and ``mh``: for the ``lost`` events of rows that have to go. ``settled``: ranges settled since the
-    last commit. Filled in by :meth:`Database.commit`: ``given``, stream -> (first number, one after the last);
-    ``shed`` and ``gone``, (stream, start, stop): undelivered rows that were given up, and all rows that left the ring.
+    last commit. ``properties``: what is to be remembered with it. Filled in by :meth:`Database.commit`: ``given``,
+    stream -> (first number, one after the last); ``shed`` and ``gone``, (stream, start, stop): undelivered rows that
+    were given up, and all rows that left the ring.
     """
 
     readings: Sequence[Reading]
     now: Stamp
     mh: str
     settled: Sequence[Range] = ()
+    properties: Mapping[str, str] = field(default_factory=dict)
     given: dict[str, tuple[int, int]] = field(default_factory=dict)
     shed: list[Range] = field(default_factory=list)
     gone: list[Range] = field(default_factory=list)
@@ -223,6 +225,8 @@ class Database:
                 for name, start, stop in commit.settled:
                     self.accounts[name].settled.add(start, stop)
                 self._make_room(commit)
+                for name, value in commit.properties.items():
+                    self.set_property(name, value)
                 touched = {*commit.given, *(name for name, _, _ in (*commit.settled, *commit.gone))}
                 for name in touched:
                     self._write_account(name)

@@ -37,11 +37,12 @@ class StateDir:
         except (FileNotFoundError, UnicodeDecodeError):
             return ""
 
-    def write(self, name: str, text: str) -> None:
+    def write(self, name: str, text: str, mode: int = 0o644) -> None:
         """Replace a file: after a power cut it holds the old text or the new one, and the new one for sure once
         this has returned."""
         temporary = self.path / f".{name}.new"
-        with temporary.open("w") as stream:
+        temporary.unlink(missing_ok=True)
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -51,6 +52,16 @@ class StateDir:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+    def secret(self, name: str, size_bytes: int) -> bytes:
+        """A random secret that is made once and read by this user alone."""
+        path = self.path / name
+        try:
+            return bytes.fromhex(path.read_text().strip())
+        except (FileNotFoundError, ValueError):
+            secret = os.urandom(size_bytes)
+            self.write(name, secret.hex() + "\n", mode=0o600)
+            return secret
 
     def next_generation(self) -> int:
         """Count up the number of sessions, durably, and give the new number."""

@@ -47,6 +47,7 @@ class Store:
         self._pending: deque[Reading] = deque()
         self._settled: list[Range] = []
         self._dropped: Counter[str] = Counter()
+        self._remembered: dict[str, str] = {}
         self._ready = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -152,6 +153,17 @@ class Store:
             if self._timer is None:
                 self._wake_in(max(self._commit_s, _SETTLE_S))
 
+    def remember(self, name: str, value: str) -> None:
+        """Keep a small text over restarts. Durable with the next commit."""
+        self._remembered[name] = value
+        self._idle.clear()
+        if self._timer is None:
+            self._wake_in(max(self._commit_s, _SETTLE_S))
+
+    def recall(self, name: str) -> str:
+        """What was remembered; empty where there is nothing."""
+        return self._remembered.get(name) or self._database.property(name)
+
     def unsettled(self) -> int:
         """How many readings the broker does not have yet, those in memory included."""
         return len(self._pending) + sum(account.unsettled() for account in self.accounts.values())
@@ -195,14 +207,16 @@ class Store:
         """Commit what is waiting; say how long to wait before the next commit, seconds."""
         readings = [self._pending.popleft() for _ in range(min(len(self._pending), _MAX_COMMIT))]
         settled, self._settled = self._settled, []
-        commit = Commit(readings, self._now(), self.mh, settled)
-        if not readings and not settled:
+        remembered, self._remembered = self._remembered, {}
+        commit = Commit(readings, self._now(), self.mh, settled, remembered)
+        if not (readings or settled or remembered):
             self._idle.set()
             return 0.0
         try:
             await self._worker.call(partial(self._database.commit, commit))
         except StoreError as error:
             self._settled = settled + self._settled
+            self._remembered = remembered | self._remembered
             self._pending.extendleft(reversed(readings))
             self._ready.set()
             if self._failed != type(error).__name__:
@@ -233,7 +247,7 @@ class Store:
         self._dropped.clear()
         if self._pending:
             self._ready.set()
-        elif not self._settled:
+        elif not (self._settled or self._remembered):
             self._idle.set()
         if commit.given:
             self.on_commit(_fresh(commit, readings))

@@ -1,8 +1,9 @@
 """What a driver is, and what passes between a driver and the agent.
 
-A driver is a value: a :class:`SerialDriver` (a device that talks over a serial port) or a
-:class:`PollDriver` (something that is asked by a blocking call). It opens nothing, knows no time but the one
-it is given, and never thinks about reopening, partial reads, timestamps, numbers, topics or logs.
+A driver is a value: a :class:`SerialDriver` (a device that talks over a serial port), a :class:`PollDriver`
+(something that is asked by a blocking call), a device on a bus (:mod:`drivers.sdk.bus`: I2C, Modbus, 1-Wire)
+or on GPIO lines (:mod:`drivers.sdk.gpio`). It opens nothing, knows no time but the one it is given, and never
+thinks about reopening, partial reads, timestamps, numbers, topics or logs.
 
 Its heart is a :class:`Decoder`: bytes in, measurements and rejections out, no I/O.
 """
@@ -44,6 +45,10 @@ class Field:
     ``unit`` is a SenML name (RFC 8428, RFC 8798), or empty for text and states. ``resolution`` is the step of
     the published value (a value is rounded to it); ``min`` and ``max`` bound what the device can truly
     report: outside of them a value is ``bad:range``.
+
+    ``identifier``: a card's number, a barcode: it leaves the gateway only as a keyed hash, unless the
+    configuration asks for more. ``personal``: the track of a person and the like: it leaves the gateway only
+    from a sensor with ``personal = true``.
     """
 
     unit: str = ""
@@ -51,14 +56,21 @@ class Field:
     resolution: float | None = None
     min: float | None = None
     max: float | None = None
+    identifier: bool = False
+    personal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one frame said. ``q`` holds only what is not good: field -> ``uncertain:REASON`` and so on."""
+    """What one frame said. ``q`` holds only what is not good: field -> ``uncertain:REASON`` and so on.
+
+    ``event``: not empty makes it a row of ``event/{sensor}`` with this name (``seen``, ``gone``, ``on``,
+    ``off``); otherwise it is telemetry.
+    """
 
     values: Mapping[str, Value]
     q: Mapping[str, str] = field(default_factory=lambda: NOTHING_DOUBTED)
+    event: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +111,19 @@ class LineSettings:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """A key of ``[[sensor]]`` that only this driver knows."""
+    """A key of ``[[sensor]]`` that only this driver knows.
 
-    type: Literal["int", "float", "str", "bool"]
+    ``line``: a GPIO line, by its name (a text) or its offset (a whole number). ``choices``: a text is one of
+    these, where there are any. ``required``: without it the configuration is wrong.
+    """
+
+    type: Literal["int", "float", "str", "bool", "line"]
     default: Value = None
     doc: str = ""
     min: float | None = None
     max: float | None = None
+    choices: tuple[str, ...] = ()
+    required: bool = False
 
 
 Options = Mapping[str, Value]
@@ -121,9 +139,28 @@ class Page:
     example: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """A device that repeats what lies before it: published are only the events ``seen`` and ``gone``.
+
+    ``key``: the fields that say what it is; a measurement without the first of them says that nothing is
+    there. ``gone_s``: seconds without it after which it is gone. :mod:`drivers.sdk.presence` follows it.
+    """
+
+    key: tuple[str, ...]
+    gone_s: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """What every driver declares. ``period_s``: seconds between two measurements of a healthy device."""
+    """What every driver declares. ``period_s``: seconds between two measurements of a healthy device; 0 for
+    a device that speaks only when something happens.
+
+    ``table``: the driver is made of tables in the configuration itself (``serial_frame`` and other generic
+    ones; the zones of a radar). Its keys are ``table_keys``; they stand in the sensor beside the options. It
+    is always called, with those that are there, and gives the driver to use (whose own ``table`` is None), or
+    raises :class:`~drivers.sdk.profile_table.ProfileError`, the paths of its problems seen from the sensor.
+    """
 
     name: str
     title: str
@@ -133,9 +170,13 @@ class Driver:
     decoder: Callable[[Options], Decoder]
     options: Mapping[str, Option] = field(default_factory=dict)
     page: Page = Page()
+    presence: Presence | None = None
+    table: "Callable[[Mapping[str, object]], Driver] | None" = None
+    table_keys: tuple[str, ...] = ()
     inline: bool = False
-    """The decoder is bounded pure code of the project (a profile): it may run on the event loop. Any other
-    decoder runs in a thread of the sensor's own, so that one that blocks stops nobody else."""
+    """The decoder is bounded pure code of the project (a profile, or a module that says so): it may run on
+    the event loop. Any other decoder runs in a thread of the sensor's own, so that one that blocks stops
+    nobody else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

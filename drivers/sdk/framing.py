@@ -144,6 +144,37 @@ class FrameDecoder:
             return Rejected(error.reason)
 
 
+class BlockDecoder:
+    """Takes answers of one known size, as a bus gives them; ``read`` as in :class:`FrameDecoder`.
+
+    A bus delivers an answer whole: what is left over when it is finished belongs to none.
+    """
+
+    def __init__(self, size: int, read: Callable[[bytes, float], Measurement]) -> None:
+        self.skipped = 0
+        self._size = size
+        self._read = read
+        self._rest = b""
+
+    def feed(self, chunk: bytes, at_s: float) -> list[Item]:
+        buffer = self._rest + chunk
+        whole = len(buffer) - len(buffer) % self._size
+        self._rest = buffer[whole:]
+        return [self._judge(buffer[at : at + self._size], at_s) for at in range(0, whole, self._size)]
+
+    def finish(self, at_s: float) -> list[Item]:
+        self.skipped += len(self._rest)
+        self._rest = b""
+        return []
+
+    def _judge(self, block: bytes, at_s: float) -> Item:
+        try:
+            return self._read(block, at_s)
+        except FrameError as error:
+            self.skipped += len(block)
+            return Rejected(error.reason)
+
+
 class LineDecoder:
     """Cuts lines (ended by CR, LF or both) out of bytes, as latin-1 text.
 

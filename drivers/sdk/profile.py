@@ -3,34 +3,36 @@
 A profile says how the line is set, how a frame or line is recognised and proven, what stands where in it and
 with which unit, when a value is to be doubted, and what a person should know about the device. Its examples
 test it, and its ``[sim]`` table makes the simulator. docs/drivers.md shows how one is written.
+
+The same tables may stand in the configuration, for the generic drivers: :func:`tabled`.
 """
 
 import tomllib
-from dataclasses import dataclass
-from typing import get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from drivers.sdk.contract import Field, Kind, LineSettings, SerialDriver, is_field_name
-from drivers.sdk.profile_frame import FrameSpec, read_column, read_frame
-from drivers.sdk.profile_line import LineSpec, read_field, read_lines
+from drivers.sdk.contract import Driver, LineSettings
+from drivers.sdk.profile_fields import Made
 from drivers.sdk.profile_page import Example, Sim, read_examples, read_page, read_sim
-from drivers.sdk.profile_rules import read_rules
 from drivers.sdk.profile_table import Problem, ProfileError, Table
-from drivers.sdk.units import UNITS
 
-KINDS = ("serial_frame", "serial_line")
+KINDS = ("serial_frame", "serial_line", "modbus", "modbus_tcp", "i2c")
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A profile, read whole. The agent keeps only ``driver``; the rest is for tests, pages and simulators."""
+    """A profile, read whole. The agent keeps only ``driver``; the rest is for tests, pages and simulators.
 
-    driver: SerialDriver
-    spec: FrameSpec | LineSpec
+    ``spec``: a FrameSpec, LineSpec, RegisterSpec or I2cSpec, by its kind.
+    """
+
+    driver: Driver
+    spec: object
     examples: tuple[Example, ...]
     sim: Sim
 
 
-def load_profile(raw: bytes, origin: str) -> SerialDriver:
+def load_profile(raw: bytes, origin: str) -> Driver:
     """The driver of a profile; ``origin``: its file. Raises ProfileError with all that is wrong."""
     return read_profile(raw, origin).driver
 
@@ -43,98 +45,61 @@ def read_profile(raw: bytes, origin: str) -> Profile:
         raise ProfileError(origin, [Problem("", "not TOML: {why}", {"why": error})]) from error
     problems: list[Problem] = []
     table = Table(content, "", problems)
-    kind = table.one_of("kind", KINDS)
-    fields, spec = _read_frames(table) if kind == "serial_frame" else _read_lines(table)
-    driver = _read_driver(table, fields, spec)
-    profile = Profile(driver, spec, read_examples(table), read_sim(table, fields))
-    table.done()
-    if problems:
-        raise ProfileError(origin, problems)
-    return profile
-
-
-def _read_frames(table: Table) -> tuple[dict[str, Field], FrameSpec]:
-    fields, columns = {}, []
-    for name, each in _field_tables(table):
-        column = read_column(name, each)
-        columns.append(column)
-        fraction = column.format[-1] in "fd" or column.words is not None
-        fields[name] = _read_declaration(each, None if fraction else column.scale)
-        each.done()
-    frame = read_frame(table.table("frame", required=True), tuple(columns))
-    return fields, FrameSpec(frame, tuple(columns), read_rules(table, tuple(fields), binary=True))
-
-
-def _read_lines(table: Table) -> tuple[dict[str, Field], LineSpec]:
-    fields, readers, groups = {}, [], []
-    for name, each in _field_tables(table):
-        fields[name] = _read_declaration(each, None)
-        reader = read_field(name, each, text=fields[name].kind == "text")
-        readers.append(reader)
-        groups += [*reader.keys]
-        each.done()
-    known = tuple(dict.fromkeys([*fields, *groups]))
-    rules = read_rules(table, known, binary=False)
-    return fields, read_lines(table.table("lines", required=True), tuple(readers), rules)
-
-
-def _field_tables(table: Table) -> list[tuple[str, Table]]:
-    fields = table.table("fields", required=True)
-    for name in fields.keys():  # noqa: SIM118
-        if not is_field_name(name):
-            fields.wrong(name, "no name for a field: a-z, 0-9 and _, a letter first, at most 32, not t, q, ev, sev")
-    return [(name, fields.table(name, required=True)) for name in fields.keys()]  # noqa: SIM118
-
-
-def _read_declaration(table: Table, step: float | None) -> Field:
-    unit = table.text("unit", "")
-    if unit not in UNITS:
-        table.wrong("unit", "{value} is no SenML unit (RFC 8428, RFC 8798)", value=repr(unit))
-    kind: Kind = table.one_of("kind", get_args(Kind), "gauge")  # type: ignore[assignment]
-    resolution = table.maybe_number("resolution")
-    least, most = table.maybe_number("min"), table.maybe_number("max")
-    if least is not None and most is not None and least > most:
-        table.wrong("min", "{value} is above the maximum", value=least)
-    return Field(unit, kind, step if resolution is None else resolution, least, most)
-
-
-def _read_driver(table: Table, fields: dict[str, Field], spec: FrameSpec | LineSpec) -> SerialDriver:
-    binary = isinstance(spec, FrameSpec)
-    written = _hexadecimals if binary else _latin
-    return SerialDriver(
+    made = _read_kind(table.one_of("kind", KINDS), table, _read_line(table.table("line")))
+    driver = made.driver(
         name=table.text("name"),
         title=table.text("title"),
         source=table.text("source"),
-        fields=fields,
-        period_s=table.positive("period_s", 1),
-        decoder=spec.decoder(),
+        period_s=_read_period(table),
         page=read_page(table.table("page")),
-        inline=True,
-        line=_read_line(table.table("line")),
-        setup=tuple(written(table, "setup")),
-        request=b"".join(written(table, "request")),
-        timeout_s=table.positive("timeout_s", 1),
     )
+    profile = Profile(driver, made.spec, read_examples(table), read_sim(table, made.fields))
+    table.done()
+    if problems:
+        from drivers.sdk.toml_lines import line_of
+
+        text = raw.decode()
+        raise ProfileError(origin, [replace(each, line=line_of(text, each.path)) for each in problems])
+    return profile
 
 
-def _hexadecimals(table: Table, key: str) -> list[bytes]:
-    parts = []
-    for text in table.texts(key):
-        try:
-            parts.append(bytes.fromhex(text))
-        except ValueError:
-            table.wrong(key, '{value} is not hexadecimal, as in "AA C0"', value=repr(text))
-    return parts
+def tabled(kind: str, generic: Driver, tables: Mapping[str, object]) -> Driver:
+    """The generic driver with what its tables in the configuration say. Raises ProfileError."""
+    problems: list[Problem] = []
+    table = Table(tables, "", problems)
+    bits = table.integer("data_bits", 8, least=5, most=8)
+    made = _read_kind(kind, table, LineSettings(data_bits=bits))
+    driver = made.driver(
+        name=generic.name,
+        title=generic.title,
+        source=generic.source,
+        period_s=_read_period(table),
+        page=generic.page,
+    )
+    table.done()
+    if problems:
+        raise ProfileError(generic.name, problems)
+    return driver
 
 
-def _latin(table: Table, key: str) -> list[bytes]:
-    parts = []
-    for text in table.texts(key):
-        try:
-            parts.append(text.encode("latin-1"))
-        except UnicodeEncodeError:
-            table.wrong(key, "{value} is not latin-1: one byte a character", value=repr(text))
-    return parts
+def _read_period(table: Table) -> float:
+    """0 where the device speaks only when something happens."""
+    return 0.0 if table.raw("period_s") == 0 and "event" in table else table.positive("period_s", 1)
+
+
+def _read_kind(kind: str, table: Table, line: LineSettings) -> Made[object]:
+    """What the tables of a kind say. A kind that no sensor has costs no memory."""
+    if kind == "i2c":
+        from drivers.sdk.profile_i2c import i2c
+
+        return i2c(table, line)
+    if kind in ("modbus", "modbus_tcp"):
+        from drivers.sdk.profile_modbus import modbus
+
+        return modbus(table, line, tcp=kind == "modbus_tcp")
+    from drivers.sdk.profile_serial import serial_frame, serial_line
+
+    return serial_frame(table, line) if kind == "serial_frame" else serial_line(table, line)
 
 
 def _read_line(table: Table) -> LineSettings:

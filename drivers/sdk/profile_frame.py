@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from drivers.sdk.checksum import CHECKSUMS
 from drivers.sdk.contract import Decoder, Measurement, Options, Value
@@ -30,7 +30,8 @@ MOST_BYTES = 1024
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field's place in the frame. value = raw * scale + offset; with ``words``, the word for the number."""
+    """A field's place in the frame. value = raw * scale / divisor + offset, within ``clip`` where the maker
+    says so; with ``words``, the word for the number."""
 
     name: str
     at: int
@@ -38,6 +39,8 @@ class Column:
     scale: float = 1
     offset: float = 0
     words: Mapping[int, Value] | None = None
+    divisor: float = 1
+    clip: tuple[float, float] | None = None
 
     @property
     def end(self) -> int:
@@ -54,25 +57,26 @@ class FrameSpec:
 
     def decoder(self) -> Callable[[Options], Decoder]:
         """A factory of decoders; everything that can be prepared is prepared here, once."""
-        read = self._reader()
+        read = measuring(self.columns, self.rules)
         frame = self.frame
         return lambda options: FrameDecoder(frame, read)
 
-    def _reader(self) -> Callable[[bytes, float], Measurement]:
-        takers = tuple((column.name, _taker(column)) for column in self.columns)
-        rules = self.rules
 
-        def read(frame: bytes, at_s: float) -> Measurement:
-            return Measurement({name: take(frame) for name, take in takers})
+def measuring(columns: tuple[Column, ...], rules: tuple[Rule, ...]) -> Callable[[bytes, float], Measurement]:
+    """What makes a measurement of a proven frame; it raises FrameError for a number that has no word."""
+    takers = tuple((column.name, taker(column)) for column in columns)
 
-        def read_and_judge(frame: bytes, at_s: float) -> Measurement:
-            values = {name: take(frame) for name, take in takers}
-            return Measurement(values, judge(rules, values, dict(values), frame, at_s))
+    def read(frame: bytes, at_s: float) -> Measurement:
+        return Measurement({name: take(frame) for name, take in takers})
 
-        return read_and_judge if rules else read
+    def read_and_judge(frame: bytes, at_s: float) -> Measurement:
+        values = {name: take(frame) for name, take in takers}
+        return Measurement(values, judge(rules, values, dict(values), frame, at_s))
+
+    return read_and_judge if rules else read
 
 
-def _taker(column: Column) -> Callable[[bytes], Value]:
+def taker(column: Column) -> Callable[[bytes], Value]:
     """How one value is taken from a frame. Dividing by 10 is exact where multiplying by 0.1 is not."""
     unpack, at, scale, offset = (
         struct.Struct(column.format).unpack_from,
@@ -80,6 +84,13 @@ def _taker(column: Column) -> Callable[[bytes], Value]:
         column.scale,
         column.offset,
     )
+    if column.clip is not None:
+        low, high = column.clip
+        fraction = column.divisor
+        return lambda frame: min(max(unpack(frame, at)[0] * scale / fraction + offset, low), high)
+    if column.divisor != 1:
+        fraction = column.divisor
+        return lambda frame: unpack(frame, at)[0] * scale / fraction + offset
     if column.words is not None:
         words = column.words
 
@@ -102,17 +113,23 @@ def _taker(column: Column) -> Callable[[bytes], Value]:
 
 def read_column(name: str, table: Table) -> Column:
     """A field's place, from its own table."""
-    words = None
-    if "map" in table:
-        words = _read_words(table.table("map"))
-    return Column(
-        name,
-        table.integer("at"),
-        TYPES[table.one_of("type", TYPES)],
-        table.number("scale", 1),
-        table.number("offset", 0),
-        words,
-    )
+    return read_conversion(table, Column(name, table.integer("at"), TYPES[table.one_of("type", TYPES)]))
+
+
+def read_conversion(table: Table, column: Column) -> Column:
+    """The column with what its table says about turning the number into a value."""
+    words = _read_words(table.table("map")) if "map" in table else None
+    clip = (table.number("min"), table.number("max")) if table.flag("clip") else None
+    scale, offset, divisor = table.number("scale", 1), table.number("offset", 0), table.positive("divisor", 1)
+    if scale == 0:
+        table.wrong("scale", "{value} is not {wanted}", value=0, wanted="a number other than 0")
+    return replace(column, scale=scale, offset=offset, words=words, divisor=divisor, clip=clip)
+
+
+def own_step(column: Column) -> float | None:
+    """The step of a column's values, where its numbers are whole."""
+    fraction = column.format[-1] in "fd" or column.words is not None
+    return None if fraction else column.scale / column.divisor
 
 
 def _read_words(table: Table) -> dict[int, Value]:

@@ -1,4 +1,4 @@
-"""``kind = "serial_line"``: a device that prints lines, read by a pattern or as flat JSON objects."""
+"""``kind = "serial_line"``: a device that prints lines, read by a pattern, as flat JSON objects or as columns."""
 
 import json
 import re
@@ -12,6 +12,7 @@ from drivers.sdk.profile_table import Table
 
 _NUMBER = re.compile(r"[+-]? *[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?")
 _ABSENT = object()
+_MOST_COLUMNS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,10 @@ class LineField:
 class LineSpec:
     """A whole line profile: what the decoder and the simulator work from.
 
-    ``pattern``: None for JSON. ``candidate``: where in a line a candidate begins; a line without one is the
-    device's own talk (without ``candidate``: every line that the pattern does not match). ``require``: fields
-    without which a line is no measurement.
+    ``pattern``: None for JSON and for columns, which ``separator`` parts: as many as ``columns``.
+    ``candidate``: where in a line a candidate begins; a line without one is the device's own talk (without
+    ``candidate``: every line that the pattern does not match). ``require``: fields without which a line is no
+    measurement. ``event``: each line is an event of this name.
     """
 
     pattern: re.Pattern[str] | None
@@ -79,6 +81,9 @@ class LineSpec:
     fields: tuple[LineField, ...]
     rules: tuple[Rule, ...] = ()
     most: int = 512
+    event: str = ""
+    separator: str = ""
+    columns: int = 0
 
     def decoder(self) -> Callable[[Options], Decoder]:
         """A factory of decoders."""
@@ -90,7 +95,7 @@ class LineSpec:
         if found is None:
             return None
         values = {field.name: field.take(found) for field in self.fields}
-        if self.pattern is None and any(values[name] is None for name in self.require):
+        if self.pattern is None and not self.separator and any(values[name] is None for name in self.require):
             return None
         seen: dict[str, Value] = {key: value for key, value in found.items() if isinstance(value, str)}
         seen.update(values)
@@ -98,13 +103,17 @@ class LineSpec:
         values = {name: value for name, value in values.items() if value is not None or name in quality}
         if any(name not in values for name in self.require):
             raise FrameError("format")
-        return Measurement(values, quality)
+        return Measurement(values, quality, self.event)
 
     def _find(self, line: str) -> Mapping[str, object] | None:
         """The groups or keys of the line's first readable candidate; None where there is no candidate."""
         starts = [match.start() for match in self.candidate.finditer(line)] if self.candidate else [0]
         for start in starts:
-            if self.pattern is None:
+            if self.separator:
+                words = line[start:].rstrip().split(self.separator)
+                if len(words) == self.columns:
+                    return {str(at): word.strip() for at, word in enumerate(words)}
+            elif self.pattern is None:
                 found = _json_object(line[start:])
                 if found is not None:
                     return found
@@ -146,9 +155,13 @@ def read_field(name: str, table: Table, *, text: bool) -> LineField:
     signs = table.table("sign")
     words = table.table("map") if "map" in table else None
     units = table.table("units") if "units" in table else None
+    if "column" in table:
+        keys: tuple[str, ...] = (str(table.integer("column", least=0, most=_MOST_COLUMNS)),)
+    else:
+        keys = table.texts("key") or (name,)
     read = LineField(
         name,
-        table.texts("key") or (name,),
+        keys,
         text,
         table.number("scale", 1),
         table.number("offset", 0),
@@ -172,11 +185,12 @@ def _word(table: Table, key: str) -> Value:
     return None
 
 
-def read_lines(table: Table, fields: tuple[LineField, ...], rules: tuple[Rule, ...]) -> LineSpec:
-    """The ``lines`` table; notes groups that the pattern does not have."""
-    form = table.one_of("format", ("pattern", "json"))
+def read_lines(table: Table, fields: tuple[LineField, ...], rules: tuple[Rule, ...], event: str) -> LineSpec:
+    """The ``lines`` table; notes groups and columns that a line does not have."""
+    form = table.one_of("format", ("pattern", "json", "csv"))
     pattern = _regex(table, "pattern", "") if form == "pattern" else None
     candidate = _regex(table, "candidate", r"\{") if form == "json" or "candidate" in table else None
+    separator, columns = _read_columns(table, fields) if form == "csv" else ("", 0)
     require = table.texts("require")
     names = [field.name for field in fields]
     for name in require:
@@ -189,7 +203,19 @@ def read_lines(table: Table, fields: tuple[LineField, ...], rules: tuple[Rule, .
                 table.wrong("pattern", "it has no group {value}: it has {choices}", value=group, choices=known)
     most = table.integer("max_length", 512, least=1, most=4096)
     table.done()
-    return LineSpec(pattern, candidate, require, fields, rules, most)
+    return LineSpec(pattern, candidate, require, fields, rules, most, event, separator, columns)
+
+
+def _read_columns(table: Table, fields: tuple[LineField, ...]) -> tuple[str, int]:
+    separator = table.text("separator", ",")
+    if len(separator) != 1:
+        table.wrong("separator", "{value} is not {wanted}", value=repr(separator), wanted="a single character")
+    columns = table.integer("columns", least=1, most=_MOST_COLUMNS)
+    for field in fields:
+        for key in field.keys:
+            if not key.isdecimal() or int(key) >= columns:
+                table.wrong("columns", "{field} names no column from 0 to {most}", field=field.name, most=columns - 1)
+    return separator, columns
 
 
 def _regex(table: Table, key: str, default: str) -> re.Pattern[str]:

@@ -10,15 +10,19 @@ _MOST_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing wrong in a profile: where (a key path), and a sentence with places for ``values``."""
+    """One thing wrong in a profile: where (a key path), and a sentence with places for ``values``.
+
+    ``line``: of the profile's file, from 1; 0 where it is not known.
+    """
 
     path: str
     sentence: str
     values: Mapping[str, object] = field(default_factory=dict)
+    line: int = 0
 
     def __str__(self) -> str:
-        text = self.sentence.format(**self.values)
-        return f"{self.path}: {text}" if self.path else text
+        where = f"{self.path}: " if self.path else ""
+        return (f"line {self.line}: " if self.line else "") + where + self.sentence.format(**self.values)
 
 
 class ProfileError(ValueError):

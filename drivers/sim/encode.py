@@ -5,17 +5,39 @@ from collections.abc import Mapping
 
 from drivers.sdk.contract import Value
 from drivers.sdk.framing import LengthField
+from drivers.sdk.modbus import answer
 from drivers.sdk.profile import Profile
 from drivers.sdk.profile_frame import Column, FrameSpec
+from drivers.sdk.profile_i2c import I2cSpec, checked
 from drivers.sdk.profile_line import LineSpec
+from drivers.sdk.profile_modbus import RegisterSpec, content
 
 
 def encode(profile: Profile, values: Mapping[str, Value]) -> bytes:
-    """A whole frame or line that carries ``values``; fields not given are the profile's typical ones."""
+    """A whole frame, line or answer that carries ``values``; fields not given are the profile's typical ones.
+
+    Of a Modbus device: the answers to all its reads, one behind the other, from unit 1.
+    """
     merged = {**profile.sim.values, **values}
-    if isinstance(profile.spec, FrameSpec):
-        return _encode_frame(profile.spec, _first_good(profile), merged)
-    return _encode_line(profile.spec, profile.sim.template, merged)
+    spec = profile.spec
+    if isinstance(spec, FrameSpec):
+        return _encode_frame(spec, _first_good(profile), merged)
+    if isinstance(spec, RegisterSpec):
+        return b"".join(answer(1, read, each) for read, each in zip(spec.reads, contents(spec, merged), strict=True))
+    if isinstance(spec, I2cSpec):
+        return _encode_block(spec, merged)
+    assert isinstance(spec, LineSpec)
+    return _encode_line(spec, profile.sim.template, merged)
+
+
+def contents(spec: RegisterSpec, values: Mapping[str, Value]) -> list[bytes]:
+    """What the answer to each of the reads carries."""
+    raw = {
+        register.column.name: _packed(register.column, values[register.column.name])
+        for register in spec.registers
+        if register.column.name in values
+    }
+    return [content(spec, number, raw) for number in range(len(spec.reads))]
 
 
 def _first_good(profile: Profile) -> bytes:
@@ -32,7 +54,7 @@ def _encode_frame(spec: FrameSpec, model: bytes, values: Mapping[str, Value]) ->
         struct.pack_into(field.format, frame, field.at, len(frame) - field.add)
     for column in spec.columns:
         if column.name in values:
-            struct.pack_into(column.format, frame, column.at, _raw(column, values[column.name]))
+            frame[column.at : column.end] = _packed(column, values[column.name])
     if spec.frame.tail:
         frame[-len(spec.frame.tail) :] = spec.frame.tail
     if check := spec.frame.check:
@@ -41,12 +63,24 @@ def _encode_frame(spec: FrameSpec, model: bytes, values: Mapping[str, Value]) ->
     return bytes(frame)
 
 
+def _encode_block(spec: I2cSpec, values: Mapping[str, Value]) -> bytes:
+    block = bytearray(spec.length // 3 * 2 if spec.word_check else spec.length)
+    for column in spec.columns:
+        if column.name in values:
+            block[column.at : column.end] = _packed(column, values[column.name])
+    return checked(bytes(block), spec.word_check) if spec.word_check else bytes(block)
+
+
+def _packed(column: Column, value: Value) -> bytes:
+    return struct.pack(column.format, _raw(column, value))
+
+
 def _raw(column: Column, value: Value) -> float:
     if column.words is not None:
         return next(number for number, word in column.words.items() if word == value)
     if not isinstance(value, (int, float)):
         raise TypeError(f"{column.name} is a number on the wire, not {value!r}")
-    raw = (value - column.offset) / column.scale
+    raw = (value - column.offset) * column.divisor / column.scale
     return raw if column.format[-1] in "fd" else round(raw)
 
 

@@ -1,15 +1,17 @@
-"""What a simulated device needs to know of its original: from its profile, or from here where it has none."""
+"""What a simulated device needs to know of its original: from its profile, or from its own encoder."""
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import drivers.profiles
-from drivers.sdk.checksum import CHECKSUMS
-from drivers.sdk.contract import LineSettings, SerialDriver, Value
+from drivers.sdk.bus import ModbusDriver
+from drivers.sdk.contract import Driver, LineSettings, SerialDriver, Value
 from drivers.sdk.profile import Profile, read_profile
 from drivers.sim.encode import encode
+from drivers.sim.encoders import ENCODERS
 
 Values = Mapping[str, Value]
 
@@ -27,15 +29,20 @@ class Model:
 
 
 def model(name: str) -> Model:
-    """The model of a shipped profile or of ``nmea0183``. Raises LookupError for any other name."""
-    if name == "nmea0183":
-        from drivers.nmea0183 import DRIVER
+    """The model of a shipped profile or driver. Raises LookupError for any other name."""
+    if name in ENCODERS:
+        typical, encoded = ENCODERS[name]
+        driver = import_module(f"drivers.{name}").DRIVER
+        return _modelled(driver, typical, lambda values: encoded({**typical, **values}))
+    return model_of(shipped_profile(name))
 
-        return _modelled(DRIVER, _POSITION, encode_rmc)
+
+def shipped_profile(name: str) -> Profile:
+    """A profile of the package, whole. Raises LookupError where there is none of this name."""
     file = Path(next(iter(drivers.profiles.__path__))) / f"{name}.toml"
     if not file.is_file():
         raise LookupError(f"there is no simulator for {name}")
-    return model_of(read_profile(file.read_bytes(), str(file)))
+    return read_profile(file.read_bytes(), str(file))
 
 
 def model_of(profile: Profile) -> Model:
@@ -43,43 +50,14 @@ def model_of(profile: Profile) -> Model:
     return _modelled(profile.driver, profile.sim.values, lambda values: encode(profile, values))
 
 
-def _modelled(driver: SerialDriver, typical: Values, encoded: Callable[[Values], bytes]) -> Model:
-    return Model(driver.name, driver.line, driver.period_s, typical, encoded, driver.request)
-
-
-_POSITION: Values = {"lat": -5.1477, "lon": 119.4327, "speed": 6.2, "course": 84.0, "utc": "010203.00"}
-
-
-def encode_rmc(values: Values) -> bytes:
-    """An RMC sentence; without ``lat`` and ``lon`` one of a receiver that has no fix."""
-    merged = {**_POSITION, **values}
-    fixed = merged["lat"] is not None and merged["lon"] is not None
-    words = [
-        "GPRMC",
-        str(merged["utc"]),
-        "A" if fixed else "V",
-        *(_angle(merged["lat"], 2, "NS") if fixed else ("", "")),
-        *(_angle(merged["lon"], 3, "EW") if fixed else ("", "")),
-        f"{_float(merged['speed']) * 3600 / 1852:.3f}" if fixed else "",
-        f"{_float(merged['course']):.2f}" if fixed else "",
-        "241126,,",
-        "A" if fixed else "N",
-    ]
-    return sentence(",".join(words))
-
-
-def sentence(body: str) -> bytes:
-    """A sentence of NMEA 0183 around its body, with the checksum."""
-    return f"${body}*{CHECKSUMS['xor8'].compute(body.encode()):02X}\r\n".encode()
-
-
-def _float(value: Value) -> float:
-    return float(value or 0)
-
-
-def _angle(value: Value, width: int, sides: str) -> tuple[str, str]:
-    degrees, minutes = divmod(round(abs(_float(value)) * 60, 5), 60)
-    return f"{int(degrees):0{width}d}{minutes:08.5f}", sides[0] if _float(value) >= 0 else sides[1]
+def _modelled(driver: Driver, typical: Values, encoded: Callable[[Values], bytes]) -> Model:
+    period_s = driver.period_s or 1.0
+    if driver.presence is not None:  # such a device repeats itself faster than its visitors go
+        period_s = min(period_s, driver.presence.gone_s / 4)
+    if isinstance(driver, SerialDriver):
+        return Model(driver.name, driver.line, period_s, typical, encoded, driver.request)
+    line = driver.line if isinstance(driver, ModbusDriver) else LineSettings()
+    return Model(driver.name, line, period_s, typical, encoded)
 
 
 def waving(typical: Values, *, share: float = 0.2, every: int = 60) -> Callable[[int], Values]:

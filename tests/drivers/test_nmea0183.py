@@ -2,7 +2,7 @@ import pytest
 
 from drivers.nmea0183 import DRIVER
 from drivers.sdk.contract import Item, Measurement, Rejected
-from drivers.sim.models import encode_rmc, sentence
+from drivers.sim.nmea import encode_rmc, sentence
 
 
 def read(*lines: bytes) -> list[Item]:

@@ -44,17 +44,20 @@ def sensor(name: str, driver: str, port: Path | str = "", more: str = "") -> str
 class AgentProcess:
     """``gardu run`` in ``folder``. ``lines``: what it wrote to standard error, over all its starts.
 
-    ``packages``: a directory of other installed distributions. Use it with ``async with``: it is killed at the end.
+    ``packages``: a directory of other installed distributions; ``arguments``: further ones of the command.
+    Use it with ``async with``: it is killed at the end.
     """
 
     def __init__(
-        self, folder: Path, text: str, packages: Path | None = None, environ: Mapping[str, str] | None = None
-    ) -> None:
+        self, folder: Path, text: str, packages: Path | None = None, environ: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         self.file = folder / "gardu.toml"
         self.state = folder / "state"
         self.file.write_text(text)
         self.lines: list[str] = []
         self._environ = agent_environ(packages, environ)
+        self._arguments = arguments
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
 
@@ -71,7 +74,8 @@ class AgentProcess:
         """Start it (again)."""
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "agent", "run", "--config", str(self.file), "--state", str(self.state),
-            stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE, env=self._environ, cwd=self.file.parent,
+            *self._arguments, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            env=self._environ, cwd=self.file.parent,
         )  # fmt: skip
         self._reading = asyncio.create_task(self._read(self._process))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
+from drivers.sim.encoders import BME280_CALIBRATION, bme280_values
 
 SDS011 = "AA C0 D4 04 3A 0A A1 60 1D AB"
 DUST = {"fields": {"pm2_5": 123.6, "pm10": 261.8}, "q": {}}
@@ -68,6 +69,65 @@ def test_text_needs_no_end_of_line(decode: Decoding) -> None:
     assert lines == [{"fields": {"weight": 12.34, "stable": True}, "q": {}}]
 
 
+def hexadecimal(raw: bytes) -> str:
+    return raw.hex(" ").upper()
+
+
+VALUES = bme280_values({"temp": 28.4, "rh": 71.0, "pressure": 1008.5})
+ROOM = {"fields": {"temp": 28.4, "rh": 71.0, "pressure": 1008.5}, "q": {}}
+
+
+@pytest.mark.parametrize("words", [("bme280",), ("bme280", "--hex")])
+def test_the_parts_of_an_i2c_answer_are_json(words: tuple[str, ...], decode: Decoding) -> None:
+    parts = json.dumps([hexadecimal(BME280_CALIBRATION), hexadecimal(VALUES)])
+
+    assert decode(parts.encode(), *words) == (0, [ROOM], "")
+    assert decode(f"{parts}\n{parts}\n".encode(), *words) == (0, [ROOM, ROOM], "")
+
+
+def test_a_bmp280_sold_as_a_bme280_has_no_humidity(decode: Decoding) -> None:
+    parts = json.dumps([hexadecimal(BME280_CALIBRATION[:24]), hexadecimal(VALUES[:6])])
+
+    assert decode(parts.encode(), "bme280") == (0, [{"fields": {"temp": 28.4, "pressure": 1008.5}, "q": {}}], "")
+
+
+@pytest.mark.parametrize("text", [b'["00"]', b'["00", "00"]', b"[]"])
+def test_parts_of_another_form_are_said_in_one_line(text: bytes, decode: Decoding) -> None:
+    assert decode(text, "bme280") == (
+        2,
+        [],
+        "bme280 takes its answers in another form: see gardu drivers bme280\n",
+    )
+
+
+def test_an_i2c_answer_of_one_part_is_bytes_or_hexadecimal(decode: Decoding) -> None:
+    read = "67 2C 81 92 4B C2"
+    meant = (0, [{"fields": {"temp": 25.529, "rh": 57.147}, "q": {}}], "")
+
+    assert decode(read.encode(), "sht3x", "--hex") == meant
+    assert decode(bytes.fromhex(read), "sht3x") == meant
+    assert decode(b"[" + bytes(5), "sht3x") == (0, [{"rejected": "crc"}], "")
+
+
+def test_a_card_is_printed_plain_and_once(decode: Decoding) -> None:
+    tag = "02 36 37 30 30 33 42 35 31 43 36 43 42 03"
+
+    assert decode(tag.encode(), "rdm6300", "--hex") == (0, [{"fields": {"tag": 3887558, "version": 103}, "q": {}}], "")
+
+
+def test_edges_are_json(decode: Decoding) -> None:
+    edges = b'[[0.0, "A", 1], [0.2, "B", 1], [0.4, "A", 0], [0.6, "B", 0]]'
+
+    assert decode(edges, "dual_beam") == (0, [{"fields": {"in": 1, "out": 0, "aborted": 0}, "q": {}}], "")
+
+
+def test_a_driver_without_its_tables_is_said_to_be_nothing(decode: Decoding) -> None:
+    status, lines, error = decode(b"1,2\n", "serial_line")
+
+    assert (status, lines) == (2, [])
+    assert "serial_line is nothing without its tables" in error
+
+
 def test_no_input_is_no_failure(decode: Decoding) -> None:
     assert decode(b"", "sds011") == (0, [], "")
 
@@ -85,7 +145,10 @@ def test_what_is_not_hexadecimal_is_said_in_one_line(text: bytes, words: str, de
 
 
 def test_an_unknown_driver_is_said_with_its_neighbours(decode: Decoding) -> None:
-    assert decode(b"", "sds01") == (2, [], "there is no driver sds01; did you mean sds011?\n")
+    status, lines, error = decode(b"", "sds01")
+
+    assert (status, lines) == (2, [])
+    assert error.startswith("there is no driver sds01; did you mean sds011")
 
 
 def test_a_profile_of_one_s_own_can_be_tried(tmp_path: Path, decode: Decoding) -> None:

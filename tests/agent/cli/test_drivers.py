@@ -40,6 +40,26 @@ def test_a_page_lists_the_driver_s_own_keys(capsys: pytest.CaptureFixture[str]) 
     assert "path: str" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("pzem004t", ["Modbus RTU; 9600 baud, 8N1; unit 1, asked every 5 s"]),
+        ("modbus_tcp", ["Modbus TCP; unit 1", "Tables\n  reads, fields"]),
+        ("sht3x", ["Address\n  0x44, 0x45"]),
+        ("rdm6300", ["speaks when something happens", "tag      "]),
+        ("wiegand", ["line_d0: str | int (needed)", "as_is | pull_up", "leaves as a keyed hash"]),
+        ("ld2450", ["stays here", "Tables\n  zones"]),
+    ],
+)
+def test_a_page_says_how_a_device_is_reached(name: str, parts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["drivers", name]) == 0
+
+    page = capsys.readouterr().out
+    assert [part for part in parts if part not in page] == []
+    assert "\n\n\n" not in page
+    assert not [line for line in page.splitlines() if line != line.rstrip()]
+
+
 def test_an_unknown_name_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["drivers", "mhz91"]) == 2
 

@@ -1,12 +1,28 @@
-"""A catalog of two drivers, and a configuration that is right until a test changes it."""
+"""A catalog of one driver of each kind, and a configuration that is right until a test changes it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 from agent.core.config import Parsed, parse
+from drivers.sdk.bus import I2cDevice, I2cDriver, I2cPort, ModbusDecoder, ModbusDriver, ModbusRead, W1Driver
 from drivers.sdk.contract import Decoder, Driver, Field, Option, Options, PollDriver, Reader, SerialDriver
+from drivers.sdk.gpio import EdgeDecoder, GpioDriver
+from drivers.sdk.profile_table import Problem, ProfileError
 
 
 def _no_decoder(options: Options) -> Decoder:
+    raise AssertionError("a configuration is checked without a decoder")
+
+
+def _no_modbus(options: Options) -> ModbusDecoder:
+    raise AssertionError("a configuration is checked without a decoder")
+
+
+def _no_i2c(port: I2cPort, address: int, options: Options) -> I2cDevice:
+    raise AssertionError("a configuration is checked without a device")
+
+
+def _no_edges(options: Options) -> EdgeDecoder:
     raise AssertionError("a configuration is checked without a decoder")
 
 
@@ -39,19 +55,51 @@ HOST = PollDriver(
 )
 
 
+METER = ModbusDriver(
+    name="meter", title="Meter", source="made up", fields={"voltage": Field("V")}, period_s=10.0, decoder=_no_modbus,
+    reads=(ModbusRead(4, 0, 2),),
+)  # fmt: skip
+NETWORK_METER = replace(METER, name="network_meter", tcp=True)
+CLIMATE = I2cDriver(
+    name="climate", title="Climate", source="made up", fields={"temp": Field("Cel")}, period_s=10.0,
+    decoder=_no_decoder, open=_no_i2c, address=0x44, addresses=(0x44, 0x45),
+)  # fmt: skip
+PROBE = W1Driver(
+    name="probe", title="Probe", source="made up", fields={"temp": Field("Cel")}, period_s=60.0, decoder=_no_decoder,
+    families=("28",),
+)  # fmt: skip
+CONTACT = GpioDriver(
+    name="contact", title="Contact", source="made up", fields={"state": Field(kind="state")}, period_s=0.0,
+    edges=_no_edges,
+)  # fmt: skip
+GATE = replace(
+    CONTACT, name="gate", lines=("a", "b"),
+    options={"line_a": Option("line", required=True), "line_b": Option("line", required=True),
+             "bias": Option("str", default="as_is", choices=("as_is", "pull_up"))},
+)  # fmt: skip
+
+
+def _made(tables: Mapping[str, object]) -> Driver:
+    frame = tables.get("frame")
+    if not isinstance(frame, dict) or "sync" not in frame:
+        raise ProfileError("", [Problem("frame.sync", "{value} is above the maximum", {"value": 7})])
+    return replace(DUST, name="generic", fields={"level": Field("mm")}, table=None)
+
+
+GENERIC = replace(DUST, name="generic", fields={}, options={}, table=_made, table_keys=("frame", "fields"))
+_KNOWN = {driver.name: driver for driver in (DUST, HOST, METER, NETWORK_METER, CLIMATE, PROBE, CONTACT, GATE, GENERIC)}
+
+
 class FakeCatalog:
-    """Knows ``dust`` and ``host``, and a third one that cannot be loaded."""
+    """Knows one driver of each kind, and one that cannot be loaded."""
 
     def names(self) -> Collection[str]:
-        return ("dust", "host", "torn")
+        return (*_KNOWN, "torn")
 
     def get(self, name: str) -> Driver:
         if name == "torn":
             raise ValueError("torn.toml: line 3 is not valid TOML")
-        for driver in (DUST, HOST):
-            if driver.name == name:
-                return driver
-        raise LookupError(name)
+        return _KNOWN[name]
 
 
 MINIMAL = """

@@ -20,7 +20,6 @@ TABLES: dict[str, type] = {
         ("[clock]\ngrace_s = 60", "clock.grace_s"),
         ("[store]\nmax_age_days = 7", "store.max_age_days"),
         ("[publish]\nbudget_bytes_per_day = 1000000", "publish.budget_bytes_per_day"),
-        ('[[bus]]\nid = "rs485-0"\nport = "/dev/ttyUSB9"\nbaud = 9600', "bus.rs485-0"),
         (SENSOR + 'publish = "mean"', "sensor.air-1.publish"),
         (SENSOR + "deadband = { pm10 = 1 }", "sensor.air-1.deadband"),
         (SENSOR + "required = false", "sensor.air-1.required"),

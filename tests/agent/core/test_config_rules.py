@@ -6,6 +6,8 @@ from tests.agent.core.config_fakes import MINIMAL, SENSOR, found, parsed, warned
 
 HOST = '[[sensor]]\nid = "host-1"\ndriver = "host"\n'
 BUS = '[[bus]]\nid = "rs485-0"\nport = "/dev/ttyUSB9"\n'
+METER = '[[sensor]]\nid = "meter-1"\ndriver = "meter"\n'
+CLIMATE = '[[sensor]]\nid = "room-1"\ndriver = "climate"\n'
 ALARM = '[[alarm]]\nid = "bad-air"\nsensor = "air-1"\nfield = "pm2_5"\n'
 
 
@@ -38,16 +40,80 @@ def test_a_port_of_the_wrong_type_is_one_error() -> None:
 
 
 def test_a_bus_stands_for_a_port() -> None:
-    assert found(MINIMAL, BUS, SENSOR.replace("port", "bus").replace("/dev/ttyUSB0", "rs485-0")) == []
+    assert found(MINIMAL, BUS, METER + 'bus = "rs485-0"') == []
+
+
+def test_units_of_one_bus_are_sensors_of_their_own() -> None:
+    second = METER.replace("meter-1", "meter-2")
+    assert found(MINIMAL, BUS, METER, 'bus = "rs485-0"\nunit = 1', second, 'bus = "rs485-0"\nunit = 2') == []
 
 
 def test_a_bus_must_exist() -> None:
-    sensor = SENSOR.replace("port", "bus").replace("/dev/ttyUSB0", "rs485-1")
-    assert found(MINIMAL, BUS, sensor) == [("sensor.air-1.bus", "unknown_bus")]
+    assert found(MINIMAL, BUS, METER + 'bus = "rs485-1"') == [("sensor.meter-1.bus", "unknown_bus")]
 
 
 def test_a_sensor_has_a_port_or_a_bus() -> None:
-    assert found(MINIMAL, BUS, SENSOR, 'bus = "rs485-0"') == [("sensor.air-1.port", "port_and_bus")]
+    text = METER + 'bus = "rs485-0"\nport = "/dev/ttyUSB1"'
+    assert found(MINIMAL, BUS, text) == [("sensor.meter-1.port", "port_and_bus")]
+
+
+def test_a_modbus_driver_needs_one_of_them() -> None:
+    assert found(MINIMAL, METER) == [("sensor.meter-1.port", "no_port")]
+
+
+def test_a_device_that_only_streams_cannot_share_its_port() -> None:
+    text = SENSOR.replace("port", "bus").replace("/dev/ttyUSB0", "rs485-0")
+    assert ("sensor.air-1.bus", "not_shared") in found(MINIMAL, BUS, text)
+
+
+def test_sensors_may_name_the_same_modbus_server() -> None:
+    text = METER.replace('"meter"', '"network_meter"') + 'port = "192.0.2.7:502"\n'
+    assert found(MINIMAL, text + "unit = 1", text.replace("meter-1", "meter-2") + "unit = 2") == []
+
+
+def test_an_i2c_address_must_be_one_that_the_device_can_have() -> None:
+    assert found(MINIMAL, CLIMATE + "address = 0x45") == []
+    assert found(MINIMAL, CLIMATE + "address = 0x46") == [("sensor.room-1.address", "address")]
+
+
+@pytest.mark.parametrize(
+    ("line", "code"), [("", "missing"), ('w1 = "10-0316a2795cff"', "family"), ('w1 = "28-../../etc"', "family")]
+)
+def test_a_probe_has_the_number_of_its_family(line: str, code: str) -> None:
+    probe = '[[sensor]]\nid = "fridge-1"\ndriver = "probe"\n'
+    assert found(MINIMAL, probe + 'w1 = "28-0316a2795cff"') == []
+    assert found(MINIMAL, probe + line) == [("sensor.fridge-1.w1", code)]
+
+
+def test_a_contact_has_a_chip_and_a_line() -> None:
+    contact = '[[sensor]]\nid = "door-1"\ndriver = "contact"\n'
+    assert found(MINIMAL, contact) == [("sensor.door-1.chip", "missing"), ("sensor.door-1.line", "missing")]
+    assert found(MINIMAL, contact + 'chip = "gpiochip0"\nline = "GPIO17"') == []
+    assert found(MINIMAL, contact + 'chip = "gpiochip0"\nline = 0') == []
+
+
+def test_a_device_on_two_lines_has_a_key_for_each() -> None:
+    gate = '[[sensor]]\nid = "gate-1"\ndriver = "gate"\nchip = "gpiochip0"\n'
+    assert found(MINIMAL, gate + 'line_a = 5\nline_b = "GPIO6"\nbias = "pull_up"') == []
+    assert found(MINIMAL, gate + "line_a = 5") == [("sensor.gate-1.line_b", "missing")]
+    assert found(MINIMAL, gate + 'line_a = 5\nline_b = true\nbias = "up"') == [
+        ("sensor.gate-1.line_b", "type"), ("sensor.gate-1.bias", "choice"),
+    ]  # fmt: skip
+
+
+def test_a_generic_driver_is_made_of_the_sensor_s_own_tables() -> None:
+    tank = '[[sensor]]\nid = "tank-1"\ndriver = "generic"\nport = "/dev/ttyUSB3"\n'
+    good = parsed(MINIMAL, tank + 'calibrate = { level = { scale = 2.0 } }\n[sensor.frame]\nsync = "A5"')
+    assert good.problems == ()
+    assert list(good.drivers["tank-1"].fields) == ["level"]
+    assert found(MINIMAL, tank + "[sensor.frame]\nlength = 3") == [("sensor.tank-1.frame.sync", "table")]
+    assert ("sensor.tank-1.frames", "unknown_key") in found(MINIMAL, tank + '[sensor.frames]\nsync = "A5"')
+
+
+def test_keys_that_the_driver_does_not_use_are_told() -> None:
+    text = CLIMATE + 'chip = "gpiochip0"\nw1 = "28-1"\nunit = 3\nactive_low = true'
+    assert found(MINIMAL, text) == []
+    assert [code for _, code in warned(MINIMAL, text)] == ["unused"] * 4
 
 
 def test_a_port_belongs_to_one_sensor() -> None:

@@ -174,3 +174,15 @@ async def test_close_does_not_wait_for_a_disk_that_takes_nothing(tmp_path: Path)
     began_s = asyncio.get_running_loop().time()
     assert not await store.close(0.3)
     assert asyncio.get_running_loop().time() - began_s < 2.0
+
+
+async def test_what_is_remembered_survives_a_restart(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "store.db", commit_s=3600.0)
+    assert store.recall("count.rain-1") == ""
+    store.remember("count.rain-1", "41")
+    store.remember("count.rain-1", "42")
+    assert store.recall("count.rain-1") == "42"
+    await store.close(5.0)
+    store = await opened(tmp_path / "store.db")
+    assert store.recall("count.rain-1") == "42"
+    await store.close(5.0)

@@ -40,6 +40,7 @@ class FakeStore:
         self.ep = EP
         self.appended: list[Reading] = []
         self.announced: list[Mapping[str, Any]] = []
+        self.remembered: dict[str, str] = {}
         self.descriptions = {"mh000000": b'{"a":{}}', "01d00000": b'{"old":{}}'}
         self.on_commit: Callable[[Mapping[str, Fresh]], None] = lambda fresh: None
         self._clock = clock
@@ -78,6 +79,12 @@ class FakeStore:
 
     def announce(self, row: Mapping[str, object]) -> None:
         self.announced.append(row)
+
+    def remember(self, name: str, value: str) -> None:
+        self.remembered[name] = value
+
+    def recall(self, name: str) -> str:
+        return self.remembered.get(name, "")
 
     async def begin_epoch(self, why: str) -> None:
         self.ep = "bbbbbbbb"

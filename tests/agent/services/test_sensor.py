@@ -13,7 +13,9 @@ import pytest
 from agent.core.failure import PortLost
 from agent.core.settings import Sensor
 from agent.edges.worker import Worker
-from agent.services import sensor
+from agent.services import sensor, serial_sensor
+from agent.services.sensor import Surroundings
+from agent.services.sensors import sensor_task
 from drivers.sdk.contract import (
     Decoder,
     Driver,
@@ -105,6 +107,7 @@ class FakeEdges:
 
     def __init__(self) -> None:
         self.clock = FakeClock()
+        self.buses: dict[str, Any] = {}
         self.links: list[FakeLink] = []
         self.absent: set[str] = set()
         self.tries = 0
@@ -142,8 +145,8 @@ class Bench:
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, driver: Driver, **settings: Any) -> asyncio.Task[None]:
-        one = sensor.sensor_task(
-            Sensor(id="a", driver=driver.name, port="/dev/a", **settings), driver, self.store, self.edges
+        one = sensor_task(
+            Sensor(id="a", driver=driver.name, port="/dev/a", **settings), driver, Surroundings(self.store), self.edges
         )
         self.task = one
         self._tasks.append(asyncio.create_task(one.run()))
@@ -171,8 +174,9 @@ class Bench:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Times of the module, a hundred times shorter."""
-    for name in ("_QUIET_S", "_SILENCE_S", "_REOPEN_S", "_DECODE_S"):
-        monkeypatch.setattr(sensor, name, getattr(sensor, name) / 100)
+    for module, name in ((serial_sensor, "_QUIET_S"), (serial_sensor, "_REOPEN_S"), (serial_sensor, "_DECODE_S"),
+                         (sensor, "_SILENCE_S")):  # fmt: skip
+        monkeypatch.setattr(module, name, getattr(module, name) / 100)
     monkeypatch.setattr(sensor, "_PORT_WAIT", lambda state: 0.01)
     monkeypatch.setattr(sensor, "_FAULT_WAIT", lambda state: 0.01)
 

@@ -177,7 +177,7 @@ def test_every_problem_is_named_with_its_path() -> None:
         "rule[0].quality",
         "rule[0]",
     }
-    assert found["title"] == "title: 3 is not a text in quotes"
+    assert found["title"] == "line 2: title: 3 is not a text in quotes"
     assert "one of u8, i8" in found["fields.x.type"]
 
 
@@ -185,7 +185,7 @@ def test_every_problem_is_named_with_its_path() -> None:
     ("profile", "path", "part"),
     [
         (HEAD, "kind", "missing"),
-        (HEAD + 'kind = "telepathy"', "kind", "one of serial_frame, serial_line"),
+        (HEAD + 'kind = "telepathy"', "kind", "one of serial_frame, serial_line, modbus, modbus_tcp, i2c"),
         (FRAME, "frame", "missing"),
         (FRAME + 'frame = { sync = "AA", length = 0 }\n[fields]\n', "frame.length", "between 1 and 1024"),
         (LINES + 'lines = { format = "pattern" }\n[fields]\n', "lines.pattern", "missing"),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from drivers.sdk.contract import Item, Measurement
+from agent.edges.catalog import Catalog
+from drivers.sdk.contract import Item, Measurement, SerialDriver
 from drivers.sdk.profile import load_profile
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.feeder import Feeder
@@ -81,12 +82,18 @@ async def test_nothing_is_sent_or_counted_while_nobody_listens(connect: Callable
         assert (await connect(device.port).items("a02yyuw", bool))[0] == Measurement({"distance": 100})
 
 
-@pytest.mark.parametrize("name", sorted(file.stem for file in PROFILES.glob("*.toml")))
+CATALOG = Catalog(local=Path("no-such-directory"))
+SERIAL = [
+    name for name in CATALOG.names() if isinstance(driver := CATALOG.get(name), SerialDriver) and driver.table is None
+] + ["ld2450"]
+
+
+@pytest.mark.parametrize("name", SERIAL)
 async def test_a_wrong_line_rate_gives_noise_and_no_measurement(name: str, connect: Callable[..., Side]) -> None:
     device_model = model(name)
-    decoder = load_profile((PROFILES / f"{name}.toml").read_bytes(), name).decoder({})
+    decoder = CATALOG.get(name).decoder({})
     async with SimulatedDevice(device_model, period_s=PERIOD_S) as device:
-        side = connect(device.port, 115200)
+        side = connect(device.port, 19200 if device_model.line.baud != 19200 else 9600)
         heard, items = 0, []
         while heard < 200:
             if device_model.request:

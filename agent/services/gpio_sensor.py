@@ -1,0 +1,138 @@
+"""Sensors on GPIO lines: edges with the kernel's times, totals that survive a restart."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from agent.core import events
+from agent.core.reading import Stamp
+from agent.services import sensor
+from agent.services.sensor import SensorTask
+from drivers.sdk.gpio import Edge, EdgeDecoder, GpioDriver
+
+_LONGEST_S = 3600.0
+
+
+class LineRequest(NamedTuple):
+    """How one line is asked for."""
+
+    line: str | int
+    edge: str
+    bias: str
+    active_low: bool
+    debounce_ms: float
+
+
+class LineEdge(Protocol):
+    """A change of a line, and how many before it were lost."""
+
+    @property
+    def at_s(self) -> float: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def level(self) -> int: ...
+    @property
+    def lost(self) -> int: ...
+
+
+class Lines(Protocol):
+    """Requested lines."""
+
+    def levels(self) -> Mapping[str, int]: ...
+    def now_s(self) -> float: ...
+    async def edges(self, timeout_s: float) -> Sequence[LineEdge]: ...
+    def close(self) -> None: ...
+
+
+class Edges(sensor.Edges, Protocol):
+    """How sensors get at their lines. Raises :class:`~agent.core.failure.PortLost`."""
+
+    def open_lines(self, chip: str, lines: Mapping[str, LineRequest], output: int | None) -> Lines: ...
+
+
+class GpioSensor(SensorTask):
+    """A device on one or more lines of a chip."""
+
+    _driver: GpioDriver
+    _edges: Edges
+
+    def _poll_s(self) -> float:
+        return self._settings.interval_s if self._settings.interval_s is not None else self._driver.period_s
+
+    async def _use(self) -> None:
+        lines = self._edges.open_lines(self._settings.chip, self._requests(), 0 if self._driver.output else None)
+        try:
+            decoder = self._driver.edges(self._settings.options)
+            decoder.restore(self._totals())
+            self._well()
+            self._take(decoder.start(lines.levels(), lines.now_s()), self._edges.now())
+            await self._follow(lines, decoder)
+        finally:
+            lines.close()
+
+    async def _follow(self, lines: Lines, decoder: EdgeDecoder) -> None:
+        kept = dict(decoder.totals())
+        sample_s = lines.now_s()
+        while True:
+            if self._poll_s() and lines.now_s() >= sample_s:
+                sample_s = max(sample_s + self._poll_s(), lines.now_s())
+                self._take(decoder.sample(lines.now_s()), self._edges.now())
+            due_s = [one for one in (decoder.due_s, sample_s if self._poll_s() else None) if one is not None]
+            wait_s = max(0.0, min(due_s, default=lines.now_s() + _LONGEST_S) - lines.now_s())
+            edges = await lines.edges(min(wait_s, _LONGEST_S))
+            for edge in edges:
+                self._on_edge(edge, decoder, lines)
+            if any(edge.lost for edge in edges):
+                self._take(decoder.start(lines.levels(), lines.now_s()), self._edges.now())
+            if decoder.due_s is not None and lines.now_s() >= decoder.due_s:
+                self._take(decoder.tick(lines.now_s()), self._edges.now())
+            self._well()
+            if dict(decoder.totals()) != kept:
+                kept = dict(decoder.totals())
+                self._store.remember(self._key(), json.dumps(kept))
+
+    def _on_edge(self, edge: LineEdge, decoder: EdgeDecoder, lines: Lines) -> None:
+        stamp = self._at(edge.at_s, lines)
+        if edge.lost:
+            self._store.announce(events.lost_unnumbered(self._stream, self._store.ep, edge.lost, "edges"))
+            self._take(decoder.lost(edge.role, edge.lost), stamp)
+        self._take(decoder.edges([Edge(edge.at_s, edge.role, edge.level)]), stamp)
+
+    def _at(self, at_s: float, lines: Lines) -> Stamp:
+        """The stamp of a moment of the lines' clock."""
+        now = self._edges.now()
+        ago_ms = round(1000 * max(0.0, lines.now_s() - at_s))
+        return Stamp(now.t - ago_ms, now.mono_ms - ago_ms, now.cq)
+
+    def _well(self) -> None:
+        """The lines are ours: a device that speaks only when something happens is well by that."""
+        row = self.health.good(self._now_s())
+        if row is not None:
+            self._report(row)
+
+    def _requests(self) -> dict[str, LineRequest]:
+        settings, driver = self._settings, self._driver
+        debounce_ms = settings.debounce_ms or driver.debounce_ms
+        bias = str(settings.options.get("bias") or "as_is")
+        return {
+            role: LineRequest(self._line_of(role), driver.edge, bias, settings.active_low, debounce_ms)
+            for role in driver.lines
+        }
+
+    def _line_of(self, role: str) -> str | int:
+        if role == "line":
+            return self._settings.line
+        line = self._settings.options[f"line_{role}"]
+        return line if isinstance(line, int) else str(line)
+
+    def _key(self) -> str:
+        return f"totals.{self._settings.id}"
+
+    def _totals(self) -> dict[str, int]:
+        """The totals as they were remembered; none where what is there cannot be read."""
+        try:
+            totals = json.loads(self._store.recall(self._key()) or "{}")
+        except ValueError:
+            return {}
+        return {name: value for name, value in totals.items() if isinstance(value, int)}

@@ -1,0 +1,43 @@
+"""Any Modbus TCP device, its registers standing in the configuration.
+
+Source: the keys of a profile (docs/drivers.md), kind ``modbus_tcp``; MODBUS application protocol V1.1b3.
+"""
+
+from collections.abc import Mapping
+
+from drivers.sdk.bus import ModbusDriver
+from drivers.sdk.contract import Driver, Page
+from drivers.sdk.modbus import AnswerDecoder
+from drivers.sdk.profile import tabled
+
+
+def _tabled(tables: Mapping[str, object]) -> Driver:
+    return tabled("modbus_tcp", DRIVER, tables)
+
+
+DRIVER = ModbusDriver(
+    name="modbus_tcp",
+    title="Any Modbus TCP device, its registers described in the configuration",
+    source="docs/drivers.md, the keys of a profile of the kind modbus_tcp; MODBUS application protocol V1.1b3",
+    fields={},
+    period_s=10.0,
+    reads=(),
+    decoder=lambda options: AnswerDecoder(()),
+    table=_tabled,
+    table_keys=("reads", "fields", "rule", "word_order", "byte_order", "timeout_s", "request_gap_s", "period_s"),
+    tcp=True,
+    page=Page(
+        about="For a meter, a relay board or a box that has no profile: which registers are read, and what they mean,\n"
+        "stands in the sensor itself, with the keys of a profile.",
+        wiring="Ethernet; the gateway must reach the port 502 of the device.",
+        pitfalls=(
+            "Addresses count from 0: register 40001 or 30001 of a manual is address 0.",
+            'Two registers make a 32-bit number: if it is absurd, try word_order = "low".',
+            "A gateway to RTU devices answers for many units: the unit says which one is meant.",
+        ),
+        example='[[sensor]]\nid = "meter-1"\ndriver = "modbus_tcp"\nport = "192.168.1.20:502"\nunit = 1\n'
+        "\n[[sensor.reads]]\nfunction = 3\naddress = 0\ncount = 4\n\n"
+        '[sensor.fields]\nvoltage = { register = 0, type = "u16", scale = 0.1, unit = "V" }\n'
+        'energy = { register = 2, type = "u32", word_order = "low", unit = "Wh", kind = "counter" }\n',
+    ),
+)

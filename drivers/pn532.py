@@ -1,0 +1,163 @@
+"""NXP PN532 readers of 13.56 MHz cards, on their serial port.
+
+Source: NXP, PN532 user manual UM0701-02 rev 02, 6.2.1 (frames, ACK, error frame), 7.2.10 (SAMConfiguration),
+7.3.1 (RFConfiguration), 7.3.5 (InListPassiveTarget, 106 kbit/s type A).
+"""
+
+from drivers.sdk.contract import (
+    Decoder,
+    Field,
+    Item,
+    LineSettings,
+    Measurement,
+    Options,
+    Page,
+    Presence,
+    Rejected,
+    SerialDriver,
+)
+from drivers.sdk.framing import FrameError
+
+_START = b"\x00\x00\xff"
+_SHORT_BYTES = 6
+"""An ACK or NACK: its start, two bytes, and 00."""
+_SHORT = (b"\x00\xff", b"\xff\x00")
+_FROM_HOST, _FROM_DEVICE, _FAULT = 0xD4, 0xD5, 0x7F
+_LISTED = 0x4B
+_UID_BYTES = (4, 7, 10)
+
+
+def frame(content: bytes) -> bytes:
+    """A normal frame around a command or answer, from its direction byte on."""
+    length = len(content)
+    return _START + bytes((length, -length & 0xFF)) + content + bytes((-sum(content) & 0xFF, 0))
+
+
+def command(content: str) -> bytes:
+    """A command of the host, given in hexadecimal from its code on."""
+    return frame(bytes((_FROM_HOST,)) + bytes.fromhex(content))
+
+
+def read(content: bytes) -> Measurement | None:
+    """What a proven frame says; None for answers to other commands. Raises FrameError."""
+    if content[:1] == bytes((_FAULT,)):
+        raise FrameError("device")
+    if content[:2] != bytes((_FROM_DEVICE, _LISTED)):
+        return None
+    if len(content) < 3:
+        raise FrameError("format")
+    if content[2] == 0:
+        return Measurement({"targets": 0})
+    # The first target: number, SENS_RES (2), SEL_RES, length of the UID, UID.
+    uid_bytes = content[7] if len(content) > 7 else 0
+    uid = content[8 : 8 + uid_bytes]
+    if uid_bytes not in _UID_BYTES or len(uid) < uid_bytes:
+        raise FrameError("format")
+    return Measurement({"targets": content[2], "uid": uid.hex()})
+
+
+class FramesDecoder:
+    """Cuts frames out of bytes; acknowledgements say nothing."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self._rest = b""
+
+    def feed(self, chunk: bytes, at_s: float) -> list[Item]:
+        buffer = self._rest + chunk
+        items: list[Item] = []
+        here = 0
+        while (start := buffer.find(_START, here)) >= 0:
+            self.skipped += start - here
+            here = start
+            size = _size(buffer[start : start + 5])
+            if start + size > len(buffer):
+                break
+            if not self._judge(buffer[start : start + size], items):
+                self.skipped += 1
+                size = 1
+            here = start + size
+        else:
+            begun = next((count for count in (2, 1) if buffer.endswith(_START[:count])), 0)
+            keep = min(begun, len(buffer) - here)
+            self.skipped += len(buffer) - keep - here
+            here = len(buffer) - keep
+        self._rest = buffer[here:]
+        return items
+
+    def finish(self, at_s: float) -> list[Item]:
+        items: list[Item] = []
+        while self._rest:
+            rest, self._rest = self._rest[1:], b""
+            self.skipped += 1
+            items += self.feed(rest, at_s)
+        return items
+
+    def _judge(self, raw: bytes, items: list[Item]) -> bool:
+        """Take a frame; whether it is one."""
+        if raw[3:5] in _SHORT and len(raw) == _SHORT_BYTES:
+            return raw[5] == 0
+        if len(raw) < _SHORT_BYTES:
+            return False
+        content = raw[5:-2]
+        try:
+            if sum(content) + raw[-2] & 0xFF:
+                raise FrameError("checksum")
+            if raw[-1] != 0:
+                raise FrameError("format")
+            item = read(content)
+        except FrameError as error:
+            items.append(Rejected(error.reason))
+            return False
+        if item is not None:
+            items.append(item)
+        return True
+
+
+def _size(head: bytes) -> int:
+    """How many bytes the frame has that begins so; 5 where its length proves wrong, or is not there yet."""
+    if head[3:] in _SHORT:
+        return _SHORT_BYTES
+    if len(head) < 5 or head[3] + head[4] & 0xFF or head[3] == 0:
+        return 5
+    return head[3] + 7
+
+
+def _decoder(options: Options) -> Decoder:
+    return FramesDecoder()
+
+
+DRIVER = SerialDriver(
+    name="pn532",
+    title="NXP PN532 reader of 13.56 MHz cards (serial port)",
+    source="NXP, PN532 user manual UM0701-02 rev 02, 6.2.1, 7.2.10, 7.3.1, 7.3.5",
+    fields={
+        "uid": Field("", "text", identifier=True),
+        "targets": Field("count", resolution=1, min=0, max=2),
+    },
+    period_s=0.3,
+    decoder=_decoder,
+    inline=True,
+    line=LineSettings(115_200),
+    setup=(
+        # Out of its sleep: a preamble of 55 and zeros before the first command.
+        b"\x55\x55" + bytes(14) + command("14 01"),
+        command("32 05 FF 01 10"),  # look for a card for a moment, then say that there is none
+    ),
+    request=command("4A 01 00"),
+    timeout_s=0.5,
+    presence=Presence(("uid",), gone_s=1.0),
+    page=Page(
+        about="A card that comes is the event seen, one that leaves the event gone. Its number (four, seven or ten\n"
+        "bytes) leaves the gateway only as a keyed hash.",
+        wiring="3.3 V or 5 V by the board, GND; both switches at HSU (serial); TXD of the board to RXD of the\n"
+        "  gateway and RXD to TXD, 3.3 V.",
+        pitfalls=(
+            "Phones show another, random number each time (it begins with 08).",
+            "A number alone is easily copied: it says which card it is, not who carries it.",
+            "Metal behind the antenna takes its range away.",
+        ),
+        example='[[sensor]]\nid = "gate-1"\ndriver = "pn532"\n'
+        'port = "/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0"\ninterval_s = 0.3\n',
+    ),
+)

@@ -1,0 +1,40 @@
+"""Any device on a serial port that prints lines, their form standing in the configuration.
+
+Source: the keys of a profile (docs/drivers.md), kind ``serial_line``: a pattern, JSON objects, or columns.
+"""
+
+from collections.abc import Mapping
+
+from drivers.sdk.contract import Driver, Page, SerialDriver
+from drivers.sdk.framing import LineDecoder
+from drivers.sdk.profile import tabled
+
+
+def _tabled(tables: Mapping[str, object]) -> Driver:
+    return tabled("serial_line", DRIVER, tables)
+
+
+DRIVER = SerialDriver(
+    name="serial_line",
+    title="Any serial device that prints lines (a pattern, JSON or CSV), described in the configuration",
+    source="docs/drivers.md, the keys of a profile of the kind serial_line",
+    fields={},
+    period_s=1.0,
+    decoder=lambda options: LineDecoder(lambda line, at_s: None),
+    table=_tabled,
+    table_keys=("lines", "fields", "rule", "event", "setup", "request", "timeout_s", "period_s", "data_bits"),
+    page=Page(
+        about="For an Arduino, an ESP or an instrument that prints its readings: what its lines look like stands in\n"
+        "the sensor itself, with the keys of a profile.",
+        wiring="As its maker says; USB adapters have signals of 3.3 V or 5 V, RS-232 needs a converter.",
+        pitfalls=(
+            "A line cut short must not match: let the pattern end in something, such as the unit.",
+            "Text is latin-1: each byte is one character.",
+            "Its line settings are the sensor's keys baud, parity and stop_bits; the default is 9600 8N1.",
+        ),
+        example='[[sensor]]\nid = "node-1"\ndriver = "serial_line"\nport = "/dev/ttyACM0"\nbaud = 115200\n\n'
+        '[sensor.lines]\nformat = "csv"\ncolumns = 3\nrequire = ["temp"]\n\n'
+        '[sensor.fields]\ntemp = { column = 0, unit = "Cel", min = -40, max = 85 }\n'
+        'rh = { column = 1, unit = "%RH", min = 0, max = 100 }\n',
+    ),
+)

@@ -1,0 +1,174 @@
+"""Weighing indicators with Toledo continuous output: Mettler-Toledo, and most weighbridges.
+
+Source: Mettler-Toledo, 8142 / JAGXTREME technical manuals, continuous output: STX, three status words, six
+digits of weight, six of tare, CR, and an optional checksum: the two's complement of the low seven bits of the
+sum from STX to CR. Often sent as 7E1, which has as many bits as 8N1: read so, its parity comes as bit 7, which
+carries nothing and is dropped. So one setting reads both.
+"""
+
+from drivers.sdk.contract import (
+    Decoder,
+    Field,
+    Item,
+    LineSettings,
+    Measurement,
+    Option,
+    Options,
+    Page,
+    Rejected,
+    SerialDriver,
+    Value,
+)
+from drivers.sdk.framing import FrameError
+
+_STX, _CR = 0x02, 0x0D
+_FRAME_BYTES = 17
+_SEVEN_BITS = bytes(byte & 0x7F for byte in range(256))
+_STATUS_BIT = 0x20
+"""Always set in the three status words, and in no control character."""
+_NET, _NEGATIVE, _OVER, _MOTION, _KILOGRAM = 0x01, 0x02, 0x04, 0x08, 0x10
+_POUND_KG = 0.45359237
+_OTHER_UNITS_KG = {1: 0.001, 2: 1000.0}
+"""By the low three bits of the third status word: grams, tonnes. 0: kg or lb, as the second one says."""
+
+
+def check_of(frame: bytes) -> int:
+    """The checksum behind a frame, of seven bits."""
+    return -(sum(frame) & 0x7F) & 0x7F
+
+
+def read(frame: bytes) -> Measurement:
+    """What the 17 bytes of a frame say. Raises FrameError."""
+    first, second, third = frame[1:4]
+    weight, tare = _number(frame[4:10]), _number(frame[10:16])
+    if tare is None or frame[16] != _CR:
+        raise FrameError("format")
+    unit = third & 0x07
+    if unit == 0:
+        scale = 1.0 if second & _KILOGRAM else _POUND_KG
+    elif unit in _OTHER_UNITS_KG:
+        scale = _OTHER_UNITS_KG[unit]
+    else:
+        raise FrameError("format")
+    power = (first & 0x07) - 2
+    over, motion = bool(second & _OVER), bool(second & _MOTION)
+    values: dict[str, Value] = {
+        "weight": None if over or weight is None else _scaled(weight, power, scale),
+        "tare": _scaled(tare, power, scale),
+        "net": bool(second & _NET),
+        "motion": motion,
+        "overload": over,
+    }
+    if second & _NEGATIVE and isinstance(values["weight"], float):
+        values["weight"] = -values["weight"]
+    doubts = {}
+    if over:
+        doubts["weight"] = "bad:overload"
+    elif weight is None:
+        doubts["weight"] = "bad:device"
+    elif motion:
+        doubts["weight"] = "uncertain:motion"
+    return Measurement(values, doubts)
+
+
+def _number(digits: bytes) -> int | None:
+    """The number in six digits with leading blanks; None for blanks alone. Raises FrameError."""
+    text = digits.decode("latin-1").lstrip(" ")
+    if text and not (text.isascii() and text.isdecimal()):
+        raise FrameError("format")
+    return int(text) if text else None
+
+
+def _scaled(number: int, power: int, scale: float) -> float:
+    """Dividing by 10 is exact where multiplying by 0.1 is not."""
+    factor = 10.0 ** abs(power)
+    return (number / factor if power >= 0 else number * factor) * scale
+
+
+class ContinuousDecoder:
+    """Cuts frames out of bytes. ``checksum``: ``on`` or ``off``, or ``auto``: a byte behind a frame that does
+    not begin the next one is its checksum."""
+
+    def __init__(self, checksum: str) -> None:
+        self.skipped = 0
+        self._checksum = checksum
+        self._rest = b""
+
+    def feed(self, chunk: bytes, at_s: float) -> list[Item]:
+        return self._scan(self._rest + chunk.translate(_SEVEN_BITS), ended=False)
+
+    def finish(self, at_s: float) -> list[Item]:
+        return self._scan(self._rest, ended=True)
+
+    def _scan(self, buffer: bytes, *, ended: bool) -> list[Item]:
+        items: list[Item] = []
+        needed = _FRAME_BYTES if self._checksum == "off" else _FRAME_BYTES + 1
+        here = 0
+        while here < len(buffer):
+            begins = _begins(buffer[here : here + 4])
+            available = len(buffer) - here
+            whole = available >= needed or (ended and available == _FRAME_BYTES and self._checksum == "auto")
+            if begins and not whole and not ended:
+                break
+            size = self._judge(buffer[here : here + _FRAME_BYTES + 1], items) if begins and whole else 0
+            self.skipped += 0 if size else 1
+            here += size or 1
+        self._rest = buffer[here:]
+        return items
+
+    def _judge(self, raw: bytes, items: list[Item]) -> int:
+        """Take a candidate; how many bytes are done with, 0 where it is none."""
+        frame, behind = raw[:_FRAME_BYTES], raw[_FRAME_BYTES:]
+        summed = self._checksum == "on" or (self._checksum == "auto" and behind not in (b"", b"\x02"))
+        try:
+            measurement = read(frame)
+            if summed and behind[0] != check_of(frame):
+                raise FrameError("checksum")
+        except FrameError as error:
+            items.append(Rejected(error.reason))
+            return 0
+        items.append(measurement)
+        return _FRAME_BYTES + summed
+
+
+def _begins(head: bytes) -> bool:
+    """Whether a frame may begin so."""
+    return head[0] == _STX and all(word & _STATUS_BIT for word in head[1:])
+
+
+def _decoder(options: Options) -> Decoder:
+    return ContinuousDecoder(str(options.get("checksum") or "auto"))
+
+
+DRIVER = SerialDriver(
+    name="toledo",
+    title="Weighing indicators with Toledo continuous output (weighbridges)",
+    source="Mettler-Toledo, 8142 and JAGXTREME technical manuals, continuous output",
+    fields={
+        "weight": Field("kg", resolution=0.001),
+        "tare": Field("kg", resolution=0.001, min=0),
+        "net": Field("", "state"),
+        "motion": Field("", "state"),
+        "overload": Field("", "state"),
+    },
+    period_s=0.1,
+    decoder=_decoder,
+    options={
+        "checksum": Option("str", "auto", "whether a checksum stands behind each frame", choices=("auto", "on", "off"))
+    },
+    inline=True,
+    line=LineSettings(9600),
+    page=Page(
+        about="The weight and tare that an indicator sends without being asked. Pounds, grams and tonnes are\n"
+        "turned into kg. While the load moves the weight is marked uncertain:motion; an overload is no weight.",
+        wiring="RS-232 (a level converter or a USB adapter is needed): TXD of the indicator to RXD, GND to GND.",
+        pitfalls=(
+            '7 data bits and even parity are usual: Chinese indicators may have 8N1 (parity = "N"); both are read.',
+            'Set checksum = "on" where the indicator sends one: then a torn frame can never pass.',
+            'It sends many frames a second: set publish = "on_change" with a deadband, or interval_s.',
+        ),
+        example='[[sensor]]\nid = "weighbridge"\ndriver = "toledo"\n'
+        'port = "/dev/serial/by-id/usb-FTDI_FT232R-if00-port0"\npublish = "on_change"\n'
+        "deadband = { weight = 10.0 }\n",
+    ),
+)
