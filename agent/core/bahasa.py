@@ -30,7 +30,7 @@ BAHASA: dict[str, str] = {
     "line {line} is not UTF-8": "baris {line} bukan UTF-8",
     "save it as UTF-8": "simpan sebagai UTF-8",
     "the file is nested too deeply": "berkas bersarang terlalu dalam",
-    'there is no driver "{name}" here': 'tidak ada driver "{name}" di sini',
+    "there is no driver {value} here": "tidak ada driver {value} di sini",
     "gardu drivers lists those that are": "gardu drivers menampilkan yang ada",
     "mqtt://host:port or mqtts://host:port": "mqtt://host:port atau mqtts://host:port",
     "a certificate needs its key": "sertifikat memerlukan kuncinya",

@@ -14,6 +14,7 @@ from agent.core.config_pending import warn_pending
 from agent.core.config_problem import Problem, Report
 from agent.core.config_rules import check_rules
 from agent.core.config_values import keys_of, labels, read_option, read_table, unknown_key
+from agent.core.config_words import shown
 from agent.core.settings import Config, Sensor
 from agent.core.text import say
 from drivers.sdk.contract import Driver, Value
@@ -151,7 +152,7 @@ def _find_driver(table: Mapping[str, object], path: str, catalog: DriverLookup, 
     try:
         return catalog.get(name)
     except LookupError:
-        message = say('there is no driver "{name}" here', name=name[:64])
+        message = say("there is no driver {value} here", value=shown(name[:64]))
         hint = report.near(name, catalog.names(), say("gardu drivers lists those that are"))
         report.error(f"{path}.driver", "unknown_driver", message, hint)
     except ValueError as error:

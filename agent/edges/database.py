@@ -125,27 +125,33 @@ class Database:
     def _open(self) -> sqlite3.Connection:
         try:
             connection = sqlite3.connect(self._path, isolation_level=None, timeout=2.0)
-            # EXCLUSIVE: nobody else may write, and the WAL's index lies in memory instead of a third file.
-            connection.executescript(
-                f"PRAGMA page_size={_PAGE_BYTES}; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
-                "PRAGMA synchronous=FULL; PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY;"
-                "PRAGMA journal_size_limit=1048576;"
-            )
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version == 0:
-                connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={SCHEMA_VERSION}; COMMIT")
-            else:
-                connection.executescript("BEGIN IMMEDIATE; COMMIT")
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path}: {error}") from error
+        try:
+            version = self._prepare(connection)
+        except sqlite3.DatabaseError as error:
+            connection.close()
             if getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
                 raise StoreBusy(str(self._path)) from error
-            raise StoreError(f"{self._path}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise StoreBroken(f"{self._path}: {error}") from error
+            kind = StoreError if isinstance(error, sqlite3.OperationalError) else StoreBroken
+            raise kind(f"{self._path}: {error}") from error
         if version > SCHEMA_VERSION:
             connection.close()
             raise StoreNewer(str(self._path))
         return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> int:
+        """Set the connection up and make the tables of a new file; give the version of the schema that it found."""
+        # EXCLUSIVE: nobody else may write, and the WAL's index lies in memory instead of a third file.
+        connection.executescript(
+            f"PRAGMA page_size={_PAGE_BYTES}; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
+            "PRAGMA synchronous=FULL; PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY;"
+            "PRAGMA journal_size_limit=1048576;"
+        )
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        tables = "" if version else f"{_SCHEMA} PRAGMA user_version={SCHEMA_VERSION};"
+        connection.executescript(f"BEGIN IMMEDIATE; {tables} COMMIT")
+        return int(version)
 
     def property(self, name: str) -> str:
         """A durable property of the store; empty where it was never set."""

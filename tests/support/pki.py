@@ -33,10 +33,15 @@ class Authority:
         request, extensions = self._folder / f"{stem}.csr", self._folder / f"{stem}.ext"
         extensions.write_text(f"subjectAltName={alternative}\n" if alternative else "basicConstraints=CA:FALSE\n")
         _openssl("req", "-new", *_KEY, "-keyout", issued.key, "-out", request, "-subj", f"/CN={name}")
-        _openssl(
+        words = (
             "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
-            "-days", days, "-extfile", extensions, "-out", issued.certificate,
+            "-extfile", extensions, "-out", issued.certificate,
         )  # fmt: skip
+        try:
+            _openssl(*words, "-days", days)
+        except subprocess.CalledProcessError:
+            # OpenSSL 3.5 refuses negative days, and only since 3.4 there is another way to say it.
+            _openssl(*words, "-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
         return issued
 
 
