@@ -135,7 +135,7 @@ class Sensor:
     chip: str = ""
     line: str | Annotated[int, Limit(min=0)] = ""
     active_low: bool = False
-    debounce_ms: Annotated[float, Limit(min=0, max=10_000)] = 0.0
+    debounce_ms: Annotated[float, Limit(min=0, max=10_000)] | None = None
     baud: Annotated[int, Limit(min=50, max=4_000_000)] | None = None
     parity: Literal["N", "E", "O"] | None = None
     stop_bits: Literal[1, 2] | None = None

@@ -65,15 +65,17 @@ class GpioSensor(SensorTask):
         try:
             decoder = self._driver.edges(self._settings.options)
             decoder.restore(self._totals())
-            self._well()
-            self._take(decoder.start(lines.levels(), lines.now_s()), self._edges.now())
-            await self._follow(lines, decoder)
+            # A device that speaks only when something happens is well by having its lines.
+            self._is_well(self._now_s())
+            first = decoder.start(lines.levels(), lines.now_s())
+            self._take(first, self._edges.now())
+            await self._follow(lines, decoder, lines.now_s() + (self._poll_s() if first else 0.0))
         finally:
             lines.close()
 
-    async def _follow(self, lines: Lines, decoder: EdgeDecoder) -> None:
+    async def _follow(self, lines: Lines, decoder: EdgeDecoder, sample_s: float) -> None:
+        """Take edges, and say what stands from ``sample_s`` (the lines' clock) on, until the lines are lost."""
         kept = dict(decoder.totals())
-        sample_s = lines.now_s()
         while True:
             if self._poll_s() and lines.now_s() >= sample_s:
                 sample_s = max(sample_s + self._poll_s(), lines.now_s())
@@ -81,23 +83,29 @@ class GpioSensor(SensorTask):
             due_s = [one for one in (decoder.due_s, sample_s if self._poll_s() else None) if one is not None]
             wait_s = max(0.0, min(due_s, default=lines.now_s() + _LONGEST_S) - lines.now_s())
             edges = await lines.edges(min(wait_s, _LONGEST_S))
-            for edge in edges:
-                self._on_edge(edge, decoder, lines)
             if any(edge.lost for edge in edges):
-                self._take(decoder.start(lines.levels(), lines.now_s()), self._edges.now())
+                self._after_loss(edges, decoder, lines)
+            for edge in edges:
+                self._take(decoder.edges([Edge(edge.at_s, edge.role, edge.level)]), self._at(edge.at_s, lines))
             if decoder.due_s is not None and lines.now_s() >= decoder.due_s:
                 self._take(decoder.tick(lines.now_s()), self._edges.now())
-            self._well()
+            self._is_well(self._now_s())
             if dict(decoder.totals()) != kept:
                 kept = dict(decoder.totals())
                 self._store.remember(self._key(), json.dumps(kept))
 
-    def _on_edge(self, edge: LineEdge, decoder: EdgeDecoder, lines: Lines) -> None:
-        stamp = self._at(edge.at_s, lines)
-        if edge.lost:
-            self._store.announce(events.lost_unnumbered(self._stream, self._store.ep, edge.lost, "edges"))
-            self._take(decoder.lost(edge.role, edge.lost), stamp)
-        self._take(decoder.edges([Edge(edge.at_s, edge.role, edge.level)]), stamp)
+    def _after_loss(self, edges: Sequence[LineEdge], decoder: EdgeDecoder, lines: Lines) -> None:
+        """The kernel drops its oldest edges: tell how many, and begin anew with the levels before what is left."""
+        levels = dict(lines.levels())
+        for edge in reversed(edges):
+            levels[edge.role] = 1 - edge.level
+        stamp = self._at(edges[0].at_s, lines)
+        stream = self._stream if self._poll_s() else self._events
+        for edge in edges:
+            if edge.lost:
+                self._store.announce(events.lost_unnumbered(stream, self._store.ep, edge.lost, "edges"))
+                self._take(decoder.lost(edge.role, edge.lost), stamp)
+        self._take(decoder.start(levels, edges[0].at_s), stamp)
 
     def _at(self, at_s: float, lines: Lines) -> Stamp:
         """The stamp of a moment of the lines' clock."""
@@ -105,15 +113,9 @@ class GpioSensor(SensorTask):
         ago_ms = round(1000 * max(0.0, lines.now_s() - at_s))
         return Stamp(now.t - ago_ms, now.mono_ms - ago_ms, now.cq)
 
-    def _well(self) -> None:
-        """The lines are ours: a device that speaks only when something happens is well by that."""
-        row = self.health.good(self._now_s())
-        if row is not None:
-            self._report(row)
-
     def _requests(self) -> dict[str, LineRequest]:
         settings, driver = self._settings, self._driver
-        debounce_ms = settings.debounce_ms or driver.debounce_ms
+        debounce_ms = driver.debounce_ms if settings.debounce_ms is None else settings.debounce_ms
         bias = str(settings.options.get("bias") or "as_is")
         return {
             role: LineRequest(self._line_of(role), driver.edge, bias, settings.active_low, debounce_ms)

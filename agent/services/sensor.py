@@ -162,13 +162,17 @@ class SensorTask:
                 continue
             measurements = self._chain.on(item, now_s)
             self._frames += 1
-            back = self.health.good(now_s)
-            if back is not None:
-                self._report(back)
-                _log.info(say("{sensor}: back", sensor=self._settings.id))
-                self._told = ""
+            self._is_well(now_s)
             for measurement in measurements:
                 self._publish(measurement, stamp)
+
+    def _is_well(self, now_s: float) -> None:
+        """The sensor works: say so, if it had been lost."""
+        back = self.health.good(now_s)
+        if back is not None:
+            self._report(back)
+            _log.info(say("{sensor}: back", sensor=self._settings.id))
+            self._told = ""
 
     def _tick(self) -> None:
         """Let go what ends by time: a card that is not read any more."""

@@ -81,7 +81,7 @@ def test_warnings_alone_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFix
     file.write_text((ROOT / "config" / "clinic.toml").read_text("utf-8") + '[web]\nlisten = "127.0.0.1:8080"\n')
     assert main(["check", str(file)]) == 0
     out, err = capsys.readouterr()
-    assert out == f"{file}: ok, 4 sensors\n"
+    assert out == f"{file}: ok, 8 sensors\n"
     assert err == f"{file}: web.listen: warning: this has no effect yet\n"
 
 

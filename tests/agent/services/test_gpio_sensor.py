@@ -180,7 +180,7 @@ async def test_lost_edges_are_counted_and_told(bench: Bench) -> None:
     await until(lambda: len(bench.store.bodies("telemetry/door-1")) == 2)
     assert counter.dropped == 7, "and how the line stands was looked at again"
     (lost,) = [row for row in bench.store.announced if row["ev"] == "lost"]
-    assert (lost["stream"], lost["n"], lost["why"]) == ("telemetry/door-1", 7, "edges")
+    assert (lost["stream"], lost["n"], lost["why"]) == ("event/door-1", 7, "edges")
 
 
 async def test_totals_survive_a_restart(bench: Bench) -> None:
@@ -207,11 +207,11 @@ async def test_totals_that_cannot_be_read_begin_anew(bench: Bench) -> None:
 
 async def test_what_stands_is_told_every_interval(bench: Bench) -> None:
     bench.start(contact(), interval_s=60.0)
-    await until(lambda: len(bench.store.bodies("telemetry/door-1")) == 2)
+    await until(lambda: len(bench.store.bodies("telemetry/door-1")) == 1)
     for minutes in range(2):
         bench.clock.now_s += 60.0
         bench.lines[0].change()
-        await until(lambda expected=3 + minutes: len(bench.store.bodies("telemetry/door-1")) == expected)
+        await until(lambda expected=2 + minutes: len(bench.store.bodies("telemetry/door-1")) == expected)
 
 
 async def test_a_chip_that_goes_away_is_asked_for_again(bench: Bench) -> None:
