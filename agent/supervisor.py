@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from agent.core import description, events, wire
 from agent.core.link import Will
 from agent.core.privacy import KEY_BYTES
 from agent.core.reading import AGENT
-from agent.core.settings import Config
+from agent.core.settings import Config, Sensor
 from agent.core.text import say
 from agent.edges import broker, clock
 from agent.edges.state_dir import StateDir, board_serial
 from agent.edges.store import Store
 from agent.services import agent_health
+from agent.services.commands import CommandDesk
 from agent.services.presence import Description, Presence
 from agent.services.sensor import SensorTask, Surroundings
 from agent.services.sensors import sensor_task
@@ -45,6 +47,31 @@ class Setup:
 
     config: Config
     drivers: Mapping[str, Driver]
+
+
+class RunningSensor:
+    """A sensor and the task that runs it, which can be started anew."""
+
+    def __init__(self, make: Callable[[], SensorTask]) -> None:
+        self._make = make
+        self.sensor, self.task = self._started()
+
+    def restart(self) -> None:
+        """Stop it and start it."""
+        self.task.cancel()
+        self.sensor, self.task = self._started()
+
+    def _started(self) -> tuple[SensorTask, "asyncio.Task[None]"]:
+        sensor = self._make()
+        return sensor, asyncio.create_task(sensor.run(), name=f"sensor {sensor.health.sensor}")
+
+    async def measure(self) -> Mapping[str, object]:
+        """The next measurement."""
+        return await self.sensor.measure()
+
+    def diagnose(self) -> Mapping[str, object]:
+        """How the sensor is."""
+        return self.sensor.diagnose()
 
 
 class Supervisor:
@@ -103,17 +130,23 @@ class Supervisor:
         )
         await store.describe(described.mh, described.sensors)
         presence = Presence(_topics(config), described, __version__, self._bid, self._clock.now)
-        uplink = Uplink(config, store, self._connect, presence, self._state_dir.next_generation, clock.mono_ms)
+        desk = CommandDesk(store, config.commands, presence.topics, self._clock.now, __version__)
+        uplink = Uplink(config, store, self._connect, presence, self._state_dir.next_generation, clock.mono_ms, desk)
         wiring = Wiring(self._clock.now, config)
         around = Surroundings(store, config.privacy.identifiers, self._privacy_key(config))
-        sensors = [sensor_task(one, self._setup.drivers[one.id], around, wiring) for one in config.sensor]
+        sensors = {one.id: RunningSensor(partial(self._sensor, one, around, wiring)) for one in config.sensor}
+        desk.uplink, desk.sensors = uplink, sensors
         store.announce(events.started(__version__, reason))
         link = asyncio.create_task(uplink.run(), name="uplink")
-        tasks = [asyncio.create_task(one.run(), name=f"sensor {one.health.sensor}") for one in sensors]
-        health = asyncio.create_task(self._report(store, sensors), name="agent health")
+        lasting = [
+            link,
+            asyncio.create_task(self._report(store, sensors), name="agent health"),
+            asyncio.create_task(desk.run(), name="commands"),
+        ]
         try:
-            await self._until_changed((store.task, link, health))
-            return await self._take_down(store, uplink, link, [*tasks, health])
+            await self._until_changed((store.task, *lasting))
+            running = [*(one.task for one in sensors.values()), *lasting[1:]]
+            return await self._take_down(store, uplink, link, running)
         finally:
             wiring.close()
 
@@ -143,8 +176,11 @@ class Supervisor:
         await asyncio.gather(link, flush, return_exceptions=True)
         return deadline_s
 
-    async def _report(self, store: Store, sensors: list[SensorTask]) -> None:
-        await agent_health.report(store, lambda: [one.health for one in sensors], self._clock.now)
+    def _sensor(self, settings: Sensor, around: Surroundings, wiring: Wiring) -> SensorTask:
+        return sensor_task(settings, self._setup.drivers[settings.id], around, wiring)
+
+    async def _report(self, store: Store, sensors: Mapping[str, RunningSensor]) -> None:
+        await agent_health.report(store, lambda: [one.sensor.health for one in sensors.values()], self._clock.now)
 
     def _privacy_key(self, config: Config) -> bytes:
         """The key of the pseudonyms: the configured one, or one that is made at the first start."""

@@ -3,19 +3,17 @@
 import asyncio
 import signal
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from secrets import token_hex
-from urllib.parse import unquote, urlsplit
 
 from tenacity import wait_random_exponential
 
+from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.listen_formats import FORMATS, Format
 from agent.core.ledger import GRACE_S
-from agent.core.link import LinkLost, Message, Unanswered, WrongVersion
-from agent.core.settings import Broker
+from agent.core.link import LinkLost, Message
 from agent.core.subscriber import Subscriber
 from agent.core.text import say
-from agent.edges import broker
 from agent.services.persist import persist
 
 _TICK_S = 1.0
@@ -23,16 +21,11 @@ _TICK_S = 1.0
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("url", metavar="URL", type=_url, help="mqtt://[user:password@]host[:port] or mqtts://…")
+    add_broker_options(parser, positional=True)
     parser.add_argument("--filter", default="#", metavar="TOPIC")
     parser.add_argument("--format", default="table", choices=tuple(FORMATS))
     parser.add_argument("--seconds", type=_seconds, default=None, metavar="N")
     parser.add_argument("--prove", action="store_true", help=say("end with the account of every number"))
-    parser.add_argument("--username", default="")
-    parser.add_argument("--password-file", default="", metavar="FILE")
-    parser.add_argument("--ca-file", default="", metavar="FILE")
-    parser.add_argument("--cert-file", default="", metavar="FILE")
-    parser.add_argument("--key-file", default="", metavar="FILE")
 
 
 def _seconds(text: str) -> float:
@@ -40,17 +33,6 @@ def _seconds(text: str) -> float:
     if not 0 < value < 1e9:
         raise ValueError(text)
     return value
-
-
-def _url(text: str) -> str:
-    parts = urlsplit(text)
-    try:
-        usable = parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise ArgumentTypeError(say("{url} is no broker: mqtt://host:port or mqtts://host:port", url=repr(text)))
-    return text
 
 
 def run(args: Namespace) -> int:
@@ -87,16 +69,8 @@ class Listener:
         self._out = out
         self._subscriber = Subscriber()
         self._connected = False
-        self._five = True
         self._told = ""
-        parts = urlsplit(args.url)
-        address = parts.netloc.rpartition("@")[2]
-        self._url = f"{parts.scheme}://{address}"
-        self._password = unquote(parts.password) if parts.password is not None else None
-        self._settings = Broker(
-            url=self._url, username=args.username or unquote(parts.username or ""), ca_file=args.ca_file,
-            password_file=args.password_file, cert_file=args.cert_file, key_file=args.key_file,
-        )  # fmt: skip
+        self._options = BrokerOptions.of(args)
 
     async def run(self) -> None:
         """Listen, for ever."""
@@ -129,12 +103,7 @@ class Listener:
             print(say("not connected: {reason}; trying again", reason=error), file=sys.stderr, flush=True)
 
     async def _hold(self) -> None:
-        name = f"gardu-listen-{token_hex(4)}"
-        try:
-            link = await broker.connect(self._settings, self._url, name, None, self._five, self._five, self._password)
-        except (WrongVersion, Unanswered):
-            self._five = not self._five
-            raise
+        link = await self._options.connect(f"gardu-listen-{token_hex(4)}")
         link.on_message = self._on_message
         try:
             await link.subscribe([self._args.filter])

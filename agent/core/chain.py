@@ -47,6 +47,11 @@ class Chain:
             return [] if thinned is None else self._kept([thinned])
         return self._kept([measurement])
 
+    def plain(self, measurement: Measurement) -> Measurement:
+        """The measurement as it may be told, without thinning: for somebody who asks."""
+        measurement = assess(measurement, self._fields)
+        return self._kept([self._calibrated(measurement) if self._calibrate else measurement])[0]
+
     def tick(self, now_s: float) -> list[Measurement]:
         """Time has passed: give what ends by it."""
         return [] if self._tracker is None else self._kept(self._tracker.tick(now_s))

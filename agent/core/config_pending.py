@@ -12,7 +12,6 @@ PENDING: Mapping[str, object] = {
     "store.max_age_days": None,
     "clock.*": None,
     "web.*": None,
-    "commands.*": None,
     "alarm": None,
     "sensor.publish": "last",
     "sensor.deadband": None,

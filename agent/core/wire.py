@@ -64,6 +64,15 @@ class Topics:
         """The topic of an older description."""
         return f"{self.base}/meta/{mh}"
 
+    @property
+    def commands(self) -> str:
+        """The filter of all commands."""
+        return f"{self.base}/command/+"
+
+    def reply(self, identity: str) -> str:
+        """The topic of a command's reply."""
+        return f"{self.base}/reply/{identity}"
+
     def stream(self, name: str) -> str:
         """The topic of a stream: ``telemetry/{sensor}`` or ``event/{sensor}``."""
         return f"{self.base}/{name}"
@@ -203,6 +212,11 @@ def meta(sensors: bytes, gateway: Mapping[str, Any], site: Mapping[str, Any]) ->
     """The ``meta`` message around a ``sensors`` object, whose bytes are kept as they are."""
     head = _json({"v": VERSION, "mh": meta_hash(sensors), "gateway": gateway, "site": site})
     return head[:-1] + b',"sensors":' + sensors + b"}"
+
+
+def reply(identity: str, command: str, status: str, detail: str, result: object) -> bytes:
+    """The reply to a command."""
+    return _json({"id": identity, "command": command, "status": status, "detail": detail, "result": result})
 
 
 def streams(ep: str, t: int, numbers: Mapping[str, Mapping[str, int]]) -> bytes:

@@ -101,9 +101,7 @@ class GpioLink:
 
     def close(self) -> None:
         """Give the lines back; safe to call twice."""
-        if self._request is not None:
-            self._request.release()
-        self._request = None
+        self._request.release()
 
     def _named(self, events: Sequence[Any]) -> list[LineEdge]:
         found: list[LineEdge] = []

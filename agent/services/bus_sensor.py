@@ -54,7 +54,7 @@ class BusSensor(SensorTask):
                 self._report_silence(self._where())
                 # On a grid; what was missed is not made up for.
                 next_s = max(next_s + self._poll_s(), self._now_s())
-                await asyncio.sleep(next_s - self._now_s())
+                await self._pause(next_s - self._now_s())
         except OSError as error:
             why = error.strerror or error
             raise SensorFailure(say("{where} does not answer: {why}", where=self._where(), why=why)) from error

@@ -1,7 +1,7 @@
 """What one connection delivers: live rows first, the backlog behind, each settled by its PUBACK."""
 
 import logging
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from agent.core import wire
 from agent.core.account import StreamAccount
 from agent.core.events import lost
 from agent.core.link import Limits
+from agent.core.ranges import Ranges
 from agent.core.reading import Row
 from agent.core.settings import Publish
 from agent.core.text import say
@@ -52,12 +53,13 @@ class LiveLane:
     """Which rows are still to be sent live, per stream. Lives as long as the process.
 
     Live messages of a stream have strictly rising numbers, so ``next`` never goes back: what is behind it and not
-    settled is backlog.
+    settled is backlog. ``again``: settled rows that a subscriber asked for once more.
     """
 
     def __init__(self, accounts: Mapping[str, StreamAccount]) -> None:
         self.next = {name: account.next for name, account in accounts.items()}
         self.due_s: dict[str, float] = {}
+        self.again: defaultdict[str, Ranges] = defaultdict(Ranges)
         self._recent: dict[str, deque[tuple[int, int]]] = {}
 
     def fresh(self, stream: str, start: int, mono_ms: int, due_s: float) -> None:
@@ -134,6 +136,7 @@ class Delivery:
             return
         if not failure:
             self._store.settle(flight.stream, flight.start, flight.stop)
+            self._lane.again[flight.stream].remove(flight.start, flight.stop)
             if flight.stream in self._refusals:
                 del self._refusals[flight.stream]
                 self._max_rows.pop(flight.stream, None)
@@ -212,6 +215,7 @@ class Delivery:
             return False
         for (stream, start, stop, limit), late_rows in zip(wanted, await self._store.read(wanted), strict=True):
             for first, after in _missing(late_rows, start, stop if len(late_rows) < limit else late_rows[-1].seq + 1):
+                self._lane.again[stream].remove(first, after)
                 for hole in self._store.accounts[stream].settled.gaps(first, after):
                     self._vanished(stream, *hole)
             if late_rows and self.window.room(late=True) and self._tokens >= 1:
@@ -238,7 +242,8 @@ class Delivery:
     def _owed(self, stream: str) -> tuple[int, int] | None:
         account = self._store.accounts[stream]
         under_way = self.window.under_way[stream]
-        for start, stop in account.settled.gaps(1, self._lane.next.get(stream, account.next)):
+        behind = account.settled.gaps(1, self._lane.next.get(stream, account.next))
+        for start, stop in (*self._lane.again[stream], *behind):
             gap = under_way.first_gap(start, stop)
             if gap is not None:
                 return gap

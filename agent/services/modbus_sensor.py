@@ -44,7 +44,7 @@ class ModbusSensor(SensorTask):
             self._report_silence(self._where())
             rest_s = 0.0 if answered else _REST * self._driver.timeout_s
             next_s = max(next_s + self._poll_s(), self._now_s() + rest_s)
-            await asyncio.sleep(next_s - self._now_s())
+            await self._pause(next_s - self._now_s())
 
     async def _round(self, port: SharedPort, decoder: ModbusDecoder, began_s: float) -> bool:
         """Ask for every block; whether the unit answered. A silent unit is asked for one block only."""

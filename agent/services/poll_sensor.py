@@ -1,6 +1,5 @@
 """Sensors that are read by a blocking call: files of the kernel, and what third-party drivers do."""
 
-import asyncio
 from functools import partial
 
 from agent.core.failure import SensorFailure
@@ -24,7 +23,7 @@ class PollSensor(SensorTask):
                 items = await self._apart(partial(_read, reader, decoder, self._now_s() - opened_s), timeout_s)
                 self._take(items, self._edges.now())
                 next_s = max(next_s + self._poll_s(), self._now_s())
-                await asyncio.sleep(next_s - self._now_s())
+                await self._pause(next_s - self._now_s())
         finally:
             # Not awaited: on the way out of a cancellation nothing may be waited for.
             if self._worker is not None:

@@ -92,7 +92,25 @@ class SensorTask:
         self._told = ""
         self._urgent = True
         self._frames = 0
+        self._asked = asyncio.Event()
+        self._answer: asyncio.Future[Mapping[str, object]] | None = None
         self.health = Health(settings.id, self._now_s())
+
+    async def measure(self) -> Mapping[str, object]:
+        """The next measurement; a polled device is asked at once."""
+        if self._answer is None or self._answer.done():
+            self._answer = asyncio.get_running_loop().create_future()
+        self._asked.set()
+        return await asyncio.shield(self._answer)
+
+    def diagnose(self) -> Mapping[str, object]:
+        """How the sensor is."""
+        return {
+            "lost": self.health.lost,
+            "why": self._told if self.health.lost else "",
+            "quiet_s": round(self._now_s() - self.health.quiet_since_s(), 1),
+            "rejected": self.health.rejected,
+        }
 
     async def run(self) -> None:
         """Keep the sensor going. Returns only when its driver must not be started again."""
@@ -165,6 +183,8 @@ class SensorTask:
             self._is_well(now_s)
             for measurement in measurements:
                 self._publish(measurement, stamp)
+            if self._asked.is_set():
+                self._tell_asker(self._chain.plain(item))
 
     def _is_well(self, now_s: float) -> None:
         """The sensor works: say so, if it had been lost."""
@@ -180,6 +200,19 @@ class SensorTask:
         if due_s is not None and self._now_s() >= due_s:
             for measurement in self._chain.tick(self._now_s()):
                 self._publish(measurement, self._edges.now())
+
+    def _tell_asker(self, measurement: Measurement) -> None:
+        self._asked.clear()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result({**measurement.values, "q": dict(measurement.q)})
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next question; less, if somebody asks."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._asked.wait()
+        except TimeoutError:
+            pass
 
     def _publish(self, measurement: Measurement, stamp: Stamp) -> None:
         row = {**measurement.values, "q": dict(measurement.q)} if measurement.q else measurement.values

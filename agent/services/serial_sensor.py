@@ -1,6 +1,5 @@
 """Sensors on a serial port."""
 
-import asyncio
 from functools import partial
 from typing import Protocol
 
@@ -70,7 +69,7 @@ class SerialSensor(SensorTask):
             self._report_silence(self._settings.port)
             # On a grid; a question that was missed (a suspended computer) is not made up for.
             next_s = max(next_s + self._poll_s(), self._now_s())
-            await asyncio.sleep(next_s - self._now_s())
+            await self._pause(next_s - self._now_s())
 
     async def _listen(self, link: Link, decoder: Decoder, opened_s: float, until_s: float | None) -> None:
         """Read frames. With ``until_s`` (loop seconds): until then, or until one good frame."""

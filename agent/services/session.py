@@ -46,14 +46,24 @@ class Link(delivery.Link, Protocol):
     async def close(self, timeout_s: float = 1.0) -> None: ...
 
 
+class Inbox(Protocol):
+    """What becomes of messages from the city, and what is to be answered."""
+
+    def topics(self) -> list[str]: ...
+    def take(self, message: Message) -> None: ...
+    def answer(self) -> tuple[str, bytes] | None: ...
+    def flushed(self) -> bool: ...
+
+
 class Session:
     """``wake`` is set by whoever has something for the session: a commit, an acknowledgement, the wish to stop."""
 
     def __init__(
         self, store: Store, link: Link, lane: LiveLane, presence: Presence, settings: Publish,
-        wake: asyncio.Event, mono_ms: Callable[[], int], careful: bool, first: bool,
+        inbox: Inbox, wake: asyncio.Event, mono_ms: Callable[[], int], careful: bool, first: bool,
     ) -> None:  # fmt: skip
         self._store = store
+        self._inbox = inbox
         self._link = link
         self._presence = presence
         self._wake = wake
@@ -82,7 +92,8 @@ class Session:
             await self._introduce(lost)
             while (deadline_s := stopping()) is None:
                 self._check(lost)
-                due_s = await self._delivery.send()
+                due_s = await self._delivery.send(flush=self._inbox.flushed())
+                self._answer()
                 self._tell_streams_if_due()
                 await self._sleep_until(min(due_s, self._ack_due_s(), self._streams_due_s))
             await self._goodbye(lost, deadline_s)
@@ -91,7 +102,7 @@ class Session:
 
     async def _introduce(self, lost: "asyncio.Task[LinkLost]") -> None:
         topics = self._presence.topics
-        await self._link.subscribe([topics.state, topics.streams])
+        await self._link.subscribe([topics.state, topics.streams, *self._inbox.topics()])
         self._state = self._presence.state(self._store.ep, online=True, reason="start")
         # Once the state is acknowledged, what the broker had kept for us has come as well: it answers in order.
         await self._say(lost, topics.state, self._state)
@@ -144,6 +155,11 @@ class Session:
             if wire.decode(self._streams())["streams"] != wire.decode(before)["streams"]:
                 self._delivery.announce(self._presence.topics.streams, self._told_streams, retain=True)
 
+    def _answer(self) -> None:
+        """Send the answers that wait, as far as there is room."""
+        while self._delivery.window.room(late=False) and (answer := self._inbox.answer()) is not None:
+            self._delivery.announce(*answer, retain=False)
+
     def _check(self, lost: "asyncio.Task[LinkLost]") -> None:
         if lost.done():
             raise lost.result()
@@ -185,6 +201,8 @@ class Session:
         if message.topic == self._presence.topics.streams:
             if not self._told_streams:
                 self._kept_streams = message.payload
+        elif message.topic != self._presence.topics.state:
+            self._inbox.take(message)
         elif self._repeat_from_s and message.payload != self._state and self._now_s() >= self._repeat_from_s:
             # A Will that came late, or somebody else: what stands there must be true.
             self._repeat_from_s = self._now_s() + _REPEAT_STATE_S

@@ -61,8 +61,9 @@ class Uplink:
 
     def __init__(
         self, config: Config, store: Store, connect: Connect, presence: Presence, generation: Callable[[], int],
-        mono_ms: Callable[[], int],
+        mono_ms: Callable[[], int], inbox: session.Inbox,
     ) -> None:  # fmt: skip
+        self._inbox = inbox
         self._config = config
         self._store = store
         self._connect = connect
@@ -86,6 +87,15 @@ class Uplink:
         """Connect and deliver until :meth:`stop`; returns when the goodbye was said or its time was over."""
         while self._deadline_s is None:
             await persist(self._hold, LinkLost, _wait, self._tell, self._sleep)
+
+    def wake(self) -> None:
+        """There is something to send: an answer, or rows that were asked for again."""
+        self._wake.set()
+
+    def send_again(self, stream: str, start: int, stop: int) -> None:
+        """Send the rows ``[start, stop)`` of a stream once more, as late ones."""
+        self._lane.again[stream].add(start, stop)
+        self._wake.set()
 
     def stop(self, timeout_s: float) -> None:
         """Send what is live, say goodbye and end within ``timeout_s``."""
@@ -137,7 +147,7 @@ class Uplink:
 
     async def _session(self, link: Link) -> None:
         one = Session(
-            self._store, link, self._lane, self._presence, self._config.publish, self._wake, self._mono_ms,
+            self._store, link, self._lane, self._presence, self._config.publish, self._inbox, self._wake, self._mono_ms,
             self._careful, self._first,
         )  # fmt: skip
         self.online = True

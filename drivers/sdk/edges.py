@@ -36,19 +36,19 @@ class EdgeText:
         items: list[Item] = []
         end = 0
         for match in _EDGE.finditer(text):
-            self.skipped += len(text[end : match.start()].strip(b"[], \r\n\t"))
+            self.skipped += _content(text[end : match.start()])
             end = match.end()
             items += self._take(match)
         rest = text[end:]
         keep = max(rest.rfind(b"["), len(rest) - _MOST_BYTES) if b"[" in rest else len(rest)
-        self.skipped += len(rest[:keep].strip(b"[], \r\n\t"))
+        self.skipped += _content(rest[:keep])
         self._rest = rest[keep:]
         self._said = self._said or bool(items)
         return items
 
     def finish(self, at_s: float) -> list[Item]:
         """End what ends by silence, and say what stands."""
-        self.skipped += len(self._rest.strip(b"[], \r\n\t"))
+        self.skipped += _content(self._rest)
         self._rest = b""
         items: list[Item] = []
         while (due_s := self._decoder.due_s) is not None:
@@ -66,6 +66,11 @@ class EdgeText:
         self._at_s = max(self._at_s, float(match["at"]))
         self._seen = True
         return self._decoder.edges([Edge(self._at_s, line, int(match["level"]))])
+
+
+def _content(text: bytes) -> int:
+    """How many bytes say something: the same in whatever portions they are counted."""
+    return len(text.translate(None, b"[], \r\n\t"))
 
 
 class Unhurried:

@@ -15,6 +15,7 @@ from agent.edges.state_dir import StateDir
 from agent.edges.store import Store
 from agent.services.presence import Description, Presence
 from agent.services.uplink import Uplink
+from tests.agent.services.fakes import FakeInbox
 from tests.support.mosquitto import until
 
 TOPICS = wire.Topics.of("makassar", "security", "checkpoint", "pos-1")
@@ -62,7 +63,7 @@ async def gateway(
     async def connect(url: str, will: Will, five: bool, guess: bool) -> broker.Link:
         return await broker.connect(config.broker, url, config.gateway.id, will, five, guess)
 
-    uplink = Uplink(config, store, connect, presence, state_dir.next_generation, clock.mono_ms)
+    uplink = Uplink(config, store, connect, presence, state_dir.next_generation, clock.mono_ms, FakeInbox())
     task = asyncio.create_task(uplink.run())
     try:
         yield Running(store, uplink, task)

@@ -44,15 +44,15 @@ def test_every_listed_command_shows_its_help(name: str, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "gardu: which command? run, check, listen, demo, drivers, decode (gardu --help)"),
+        ([], "gardu: which command? run, check, listen, demo, drivers, decode, command (gardu --help)"),
         (
             ["fly"],
-            'gardu: there is no command "fly", only run, check, listen, demo, drivers, decode (gardu --help)',
+            'gardu: there is no command "fly", only run, check, listen, demo, drivers, decode, command (gardu --help)',
         ),
         (["check"], "gardu check: missing: FILE (gardu check --help)"),
         (["check", "a", "b"], "gardu: not known here: b (gardu --help)"),
         (["check", "a", "--fast"], "gardu: not known here: --fast (gardu --help)"),
-        (["--loud"], "gardu: which command? run, check, listen, demo, drivers, decode (gardu --help)"),
+        (["--loud"], "gardu: which command? run, check, listen, demo, drivers, decode, command (gardu --help)"),
     ],
 )
 def test_wrong_usage_is_one_line(words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:

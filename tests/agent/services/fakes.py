@@ -97,6 +97,25 @@ class FakeStore:
         return [msgpack.unpackb(one.body) for one in self.appended if one.stream == stream]
 
 
+class FakeInbox:
+    """Hears nothing and answers nothing."""
+
+    def __init__(self) -> None:
+        self.heard: list[Message] = []
+
+    def topics(self) -> list[str]:
+        return []
+
+    def take(self, message: Message) -> None:
+        self.heard.append(message)
+
+    def answer(self) -> tuple[str, bytes] | None:
+        return None
+
+    def flushed(self) -> bool:
+        return False
+
+
 @dataclass
 class Sent:
     """One message that left."""

@@ -12,7 +12,7 @@ from agent.core.reading import Fresh
 from agent.core.settings import Broker, Config, Gateway
 from agent.services import uplink
 from agent.services.presence import Description, Presence
-from tests.agent.services.fakes import FakeClock, FakeLink, FakeStore
+from tests.agent.services.fakes import FakeClock, FakeInbox, FakeLink, FakeStore
 from tests.support.mosquitto import until
 
 TOPICS = wire.Topics.of("makassar", "health", "batua", "batua-01")
@@ -40,7 +40,9 @@ class Bench:
         config = Config(Gateway("batua-01", "batua", "health"), Broker(url, protocol=protocol))  # type: ignore[arg-type]
         presence = Presence(TOPICS, Description({"a": {}}, {}, {}), "0.1.0", "b0070000", self.clock.stamp)
         self.mh = presence.description.mh
-        self.uplink = uplink.Uplink(config, self.store, self._connect, presence, self._next, self.clock.mono_ms)
+        self.uplink = uplink.Uplink(
+            config, self.store, self._connect, presence, self._next, self.clock.mono_ms, FakeInbox()
+        )
         self._task: asyncio.Task[None] | None = None
 
     def _next(self) -> int:

@@ -1,0 +1,71 @@
+"""How commands name a broker and log in to it."""
+
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from agent.core.link import Unanswered, WrongVersion
+from agent.core.settings import Broker
+from agent.core.text import say
+from agent.edges import broker
+
+DEFAULT_URL = "mqtt://127.0.0.1:1883"
+
+
+def add_broker_options(parser: ArgumentParser, positional: bool = False) -> None:
+    """Add the broker's address and credentials. ``positional``: the address is an argument of its own."""
+    words = "mqtt://[user:password@]host[:port] or mqtts://…"
+    if positional:
+        parser.add_argument("broker", metavar="URL", type=broker_url, help=words)
+    else:
+        parser.add_argument("--broker", metavar="URL", type=broker_url, default=DEFAULT_URL, help=words)
+    parser.add_argument("--username", default="")
+    parser.add_argument("--password-file", default="", metavar="FILE")
+    parser.add_argument("--ca-file", default="", metavar="FILE")
+    parser.add_argument("--cert-file", default="", metavar="FILE")
+    parser.add_argument("--key-file", default="", metavar="FILE")
+
+
+def broker_url(text: str) -> str:
+    """A broker's address. Raises :class:`argparse.ArgumentTypeError`, without repeating a password."""
+    parts = urlsplit(text)
+    try:
+        usable = parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ArgumentTypeError(say("{url} is no broker: mqtt://host:port or mqtts://host:port", url=repr(text)))
+    return text
+
+
+@dataclass(slots=True)
+class BrokerOptions:
+    """A broker and how to log in. ``five``: whether MQTT 5 is tried next."""
+
+    url: str
+    settings: Broker
+    password: str | None
+    five: bool = True
+
+    @classmethod
+    def of(cls, args: Namespace) -> "BrokerOptions":
+        """What the command line says."""
+        parts = urlsplit(args.broker)
+        url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+        settings = Broker(
+            url=url, username=args.username or unquote(parts.username or ""), ca_file=args.ca_file,
+            password_file=args.password_file, cert_file=args.cert_file, key_file=args.key_file,
+        )  # fmt: skip
+        return cls(url, settings, unquote(parts.password) if parts.password is not None else None)
+
+    async def connect(self, client_id: str) -> broker.Link:
+        """Connect, in the other version of MQTT if the broker does not know the first. Raises
+        :class:`~agent.core.link.LinkLost`."""
+        try:
+            return await self._connect(client_id)
+        except (WrongVersion, Unanswered):
+            self.five = not self.five
+            return await self._connect(client_id)
+
+    async def _connect(self, client_id: str) -> broker.Link:
+        return await broker.connect(self.settings, self.url, client_id, None, self.five, self.five, self.password)

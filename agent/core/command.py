@@ -1,0 +1,86 @@
+"""A command from the city: read, and judged before anything is done. Pure."""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+COMMANDS = frozenset(["ping", "read", "flush", "resend", "plan", "diagnostics", "restart", "output"])
+GUARDED = frozenset({"restart", "output", "flush"})
+"""Those with an effect on the site: off unless the gateway's own file allows them."""
+MAX_BYTES = 65_536
+_ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """``arguments``: what stands beside ``id`` and ``exp``."""
+
+    id: str
+    name: str
+    expires_ms: int
+    arguments: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a command is not carried out: ``rejected`` or ``expired``, and a sentence."""
+
+    status: str
+    detail: str
+
+
+def read(name: str, payload: bytes) -> Command | None:
+    """The command in a message to ``command/{name}``; ``None`` where it cannot even be answered (no usable id)."""
+    if len(payload) > MAX_BYTES:
+        return None
+    try:
+        message = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(message, dict):
+        return None
+    identity, expires = message.pop("id", None), message.pop("exp", None)
+    if not isinstance(identity, str) or not _ID.fullmatch(identity):
+        return None
+    known = isinstance(expires, int) and not isinstance(expires, bool)
+    return Command(identity, name, expires if known else 0, message)
+
+
+def judge(command: Command, now_ms: int, clock_is_set: bool, allowed: Collection[str], signed: bool) -> Refusal | None:
+    """Why a command must not be carried out; ``None`` where nothing is against it.
+
+    ``allowed``: guarded commands that this gateway's own file names. ``signed``: whether it came in a valid envelope,
+    or need not.
+    """
+    if command.name not in COMMANDS:
+        return Refusal("rejected", "there is no such command")
+    if command.name in GUARDED:
+        if command.name not in allowed:
+            return Refusal("rejected", "this gateway does not allow it")
+        if not signed:
+            return Refusal("rejected", "it must be signed")
+        if not clock_is_set:
+            return Refusal("rejected", "the clock of the gateway is not set")
+    if not command.expires_ms:
+        return Refusal("rejected", "exp is missing")
+    if clock_is_set and command.expires_ms <= now_ms:
+        return Refusal("expired", "its time is over")
+    return None
+
+
+def text(command: Command, key: str) -> str:
+    """A text argument. Raises :class:`ValueError`, with a sentence."""
+    value = command.arguments.get(key)
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"{key} is missing or no text")
+    return value
+
+
+def number(command: Command, key: str) -> int:
+    """A whole number that is not negative. Raises :class:`ValueError`, with a sentence."""
+    value = command.arguments.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 2**53:
+        raise ValueError(f"{key} is missing or no whole number")
+    return value
