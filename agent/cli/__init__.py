@@ -40,6 +40,7 @@ def commands() -> Mapping[str, str]:
         "demo": say("a small city on this machine"),
         "drivers": say("list the drivers, or show one's page"),
         "decode": say("decode what a device sent"),
+        "config": say("sign configurations, and say who may"),
         "command": say("ask a gateway for something"),
     }
 

@@ -9,11 +9,13 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from agent.core import config as configuration
+from agent.core.settings import Config
 from agent.core.text import say
 from agent.edges.catalog import Catalog
 from agent.edges.database import StoreBusy, StoreError, StoreNewer
 from agent.edges.state_dir import Held, StateDir
-from agent.supervisor import Fault, Setup, Supervisor
+from agent.supervisor import Fault, Supervisor
+from agent.updates import NoConfiguration
 
 CONFIGURATION_WRONG = 78
 _LEVELS = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
@@ -29,12 +31,14 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run until SIGTERM or Ctrl-C. Exit status 1: the store cannot be used; 78: the configuration is wrong."""
+    """Run until SIGTERM or Ctrl-C. Exit status 1: the store cannot be used; 78: the configuration is wrong, and there
+    is no last good one."""
     _start_logging(args.log_level)
-    setup = _read(args.config)
-    if setup is None:
-        return CONFIGURATION_WRONG
+    catalog = Catalog()
+    config = _checked(args.config, catalog)
     place = args.state or Path(os.environ.get("STATE_DIRECTORY") or "/var/lib/gardu")
+    if config is None and not (place / "config").is_dir():
+        return CONFIGURATION_WRONG
     try:
         state_dir = StateDir(place)
     except Held:
@@ -42,7 +46,9 @@ def run(args: Namespace) -> int:
     except OSError as error:
         return _fail(say("the state directory {place} cannot be used: {why}", place=place, why=error.strerror))
     try:
-        asyncio.run(_supervise(setup, state_dir, args.config))
+        asyncio.run(_supervise(Supervisor(args.config, state_dir, catalog)))
+    except NoConfiguration:
+        return CONFIGURATION_WRONG
     except StoreBusy as error:
         return _fail(say("another program holds the store {path}", path=error))
     except StoreNewer as error:
@@ -56,36 +62,25 @@ def run(args: Namespace) -> int:
     return 0
 
 
-async def _supervise(setup: Setup, state_dir: StateDir, file: Path) -> None:
-    supervisor = Supervisor(setup, state_dir)
+async def _supervise(supervisor: Supervisor) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
-    loop.add_signal_handler(signal.SIGHUP, _reread, supervisor, file)
+    loop.add_signal_handler(signal.SIGHUP, supervisor.reread)
     await supervisor.run()
 
 
-def _reread(supervisor: Supervisor, file: Path) -> None:
-    setup = _read(file)
-    if setup is None:
-        _log.error(say("{file} is wrong: the agent goes on with what it had", file=file))
-    else:
-        supervisor.reload(setup)
-
-
-def _read(file: Path) -> Setup | None:
-    """The configuration and its drivers; ``None`` after every problem was told."""
+def _checked(file: Path, catalog: Catalog) -> Config | None:
+    """The file's own configuration, for a person to see what is wrong with it; ``None`` where it cannot be used."""
     try:
         raw = file.read_bytes()
     except OSError as error:
         _fail(say("the configuration {file} cannot be read: {why}", file=file, why=error.strerror))
         return None
-    parsed = configuration.parse(raw, Catalog())
+    parsed = configuration.parse(raw, catalog)
     for problem in parsed.problems:
         _log.log(logging.ERROR if problem.level == "error" else logging.WARNING, "%s: %s", file, problem)
-    if parsed.config is None:
-        return None
-    return Setup(parsed.config, parsed.drivers)
+    return parsed.config
 
 
 def _fail(line: str) -> int:

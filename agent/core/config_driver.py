@@ -1,56 +1,67 @@
 """What the driver of a sensor asks of the sensor's keys, and which of them it does not use."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 from agent.core.config_problem import Report
 from agent.core.settings import Sensor
 from agent.core.text import say
-from drivers.sdk.bus import I2cDriver, ModbusDriver, W1Driver
-from drivers.sdk.contract import Driver, SerialDriver
-from drivers.sdk.gpio import GpioDriver
+from drivers.sdk.contract import Driver, PollDriver, SerialDriver
+
+if TYPE_CHECKING:
+    from drivers.sdk.bus import I2cDriver, W1Driver
+    from drivers.sdk.gpio import GpioDriver
 
 _PLACES = ("port", "bus", "unit", "i2c_bus", "address", "w1", "chip", "line")
 _LINE = ("baud", "parity", "stop_bits")
-_USED: Mapping[type[Driver], tuple[str, ...]] = {
-    SerialDriver: ("port", *_LINE),
-    ModbusDriver: ("port", "bus", "unit", *_LINE),
-    I2cDriver: ("i2c_bus", "address"),
-    W1Driver: ("w1",),
-    GpioDriver: ("chip", "line", "active_low", "debounce_ms"),
-}
-"""The keys that say where a device is, by the kind of its driver."""
 
 
 def shares_its_port(driver: Driver | None) -> bool:
     """Whether several sensors may name the same port: a Modbus TCP server has many units."""
-    return isinstance(driver, ModbusDriver) and driver.tcp
+    return getattr(driver, "tcp", False)
 
 
 def check_driver(path: str, sensor: Sensor, driver: Driver, report: Report) -> None:
     """Report what the sensor's driver lacks, does not use or does not know."""
-    used = next((keys for kind, keys in _USED.items() if isinstance(driver, kind)), ())
+    used = _check_place(path, sensor, driver, report)
     for key in (*_PLACES, *_LINE, "active_low", "debounce_ms"):
         value = getattr(sensor, key)
         if key not in used and value is not None and value is not False and value not in ("", 0):
             report.warn(f"{path}.{key}", "unused", say("{driver} does not use this", driver=driver.name))
-    match driver:
-        case SerialDriver():
-            _need_port(path, sensor, driver, sensor.port, 'port = "/dev/serial/by-path/..."', report)
-            if sensor.bus:
-                message = say("{driver} has its port for itself", driver=driver.name)
-                report.error(f"{path}.bus", "not_shared", message, say("give it a port instead of a bus"))
-        case ModbusDriver():
-            example = 'port = "192.0.2.7:502"' if driver.tcp else 'bus = "rs485-0", unit = 1'
-            _need_port(path, sensor, driver, sensor.port or sensor.bus, example, report)
-        case I2cDriver():
-            _check_address(path, sensor, driver, report)
-        case W1Driver():
-            _check_w1(path, sensor, driver, report)
-        case GpioDriver():
-            _check_lines(path, sensor, driver, report)
     for key, names in (("calibrate", sensor.calibrate), ("deadband", sensor.deadband)):
         for name in names:
             check_known(f"{path}.{key}.{name}", "unknown_field", name, driver.fields, report)
+
+
+def _check_place(path: str, sensor: Sensor, driver: Driver, report: Report) -> tuple[str, ...]:
+    """Check the keys that say where a device is; give those that this kind of driver uses."""
+    if isinstance(driver, SerialDriver):
+        _need_port(path, driver, sensor.port, 'port = "/dev/serial/by-path/..."', report)
+        if sensor.bus:
+            message = say("{driver} has its port for itself", driver=driver.name)
+            report.error(f"{path}.bus", "not_shared", message, say("give it a port instead of a bus"))
+        return ("port", "bus", *_LINE)
+    if isinstance(driver, PollDriver):
+        return ()
+    # Only now: a gateway without such devices does not load what describes them.
+    from drivers.sdk.bus import I2cDriver, ModbusDriver, W1Driver
+    from drivers.sdk.gpio import GpioDriver
+
+    match driver:
+        case ModbusDriver():
+            example = 'port = "192.0.2.7:502"' if driver.tcp else 'bus = "rs485-0", unit = 1'
+            _need_port(path, driver, sensor.port or sensor.bus, example, report)
+            return ("port", "bus", "unit", *_LINE)
+        case I2cDriver():
+            _check_address(path, sensor, driver, report)
+            return ("i2c_bus", "address")
+        case W1Driver():
+            _check_w1(path, sensor, driver, report)
+            return ("w1",)
+        case GpioDriver():
+            _check_lines(path, sensor, driver, report)
+            return ("chip", "line", "active_low", "debounce_ms")
+    return ()
 
 
 def check_known(path: str, code: str, name: str, known: Collection[str], report: Report) -> bool:
@@ -63,20 +74,20 @@ def check_known(path: str, code: str, name: str, known: Collection[str], report:
     return False
 
 
-def _need_port(path: str, sensor: Sensor, driver: Driver, given: str, example: str, report: Report) -> None:
+def _need_port(path: str, driver: Driver, given: str, example: str, report: Report) -> None:
     if not given and not report.wrong(f"{path}.port"):
         message = say("{driver} needs the port of its device", driver=driver.name)
         report.error(f"{path}.port", "no_port", message, example)
 
 
-def _check_address(path: str, sensor: Sensor, driver: I2cDriver, report: Report) -> None:
+def _check_address(path: str, sensor: Sensor, driver: "I2cDriver", report: Report) -> None:
     if sensor.address is not None and sensor.address not in driver.addresses:
         known = ", ".join(f"0x{address:02x}" for address in driver.addresses)
         message = say("{driver} has no address 0x{address:02x}", driver=driver.name, address=sensor.address)
         report.error(f"{path}.address", "address", message, say("one of {choices}", choices=known))
 
 
-def _check_w1(path: str, sensor: Sensor, driver: W1Driver, report: Report) -> None:
+def _check_w1(path: str, sensor: Sensor, driver: "W1Driver", report: Report) -> None:
     if not sensor.w1:
         message = say("{driver} needs the number of its device", driver=driver.name)
         report.error(f"{path}.w1", "missing", message, 'w1 = "28-0316a2795cff"')
@@ -86,7 +97,7 @@ def _check_w1(path: str, sensor: Sensor, driver: W1Driver, report: Report) -> No
                                                          example=driver.families[0]))  # fmt: skip
 
 
-def _check_lines(path: str, sensor: Sensor, driver: GpioDriver, report: Report) -> None:
+def _check_lines(path: str, sensor: Sensor, driver: "GpioDriver", report: Report) -> None:
     if not sensor.chip:
         message = say("{driver} needs the chip of its lines", driver=driver.name)
         report.error(f"{path}.chip", "missing", message, 'chip = "gpiochip0"')

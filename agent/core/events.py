@@ -44,6 +44,16 @@ def store_reset(why: str) -> Row:
     return {"ev": "store_reset", "sev": "warn", "why": why}
 
 
+def config_rejected(code: str, message: str, path: str) -> Row:
+    """A configuration was refused; what ran goes on."""
+    return {"ev": "config_rejected", "sev": "warn", "code": code, "message": message, "path": path}
+
+
+def config_rolled_back(code: str, message: str, path: str) -> Row:
+    """A configuration was tried, and the one before it is back."""
+    return {"ev": "config_rolled_back", "sev": "warn", "code": code, "message": message, "path": path}
+
+
 def takeover(client_id: str) -> Row:
     """Another client with this gateway's id took the session."""
     return {"ev": "takeover", "sev": "alarm", "client_id": client_id}

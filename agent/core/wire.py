@@ -69,6 +69,18 @@ class Topics:
         """The filter of all commands."""
         return f"{self.base}/command/+"
 
+    @property
+    def desired(self) -> str:
+        return f"{self.base}/config/desired"
+
+    @property
+    def trust(self) -> str:
+        return f"{self.base}/config/trust"
+
+    @property
+    def reported(self) -> str:
+        return f"{self.base}/config/reported"
+
     def reply(self, identity: str) -> str:
         """The topic of a command's reply."""
         return f"{self.base}/reply/{identity}"
@@ -212,6 +224,11 @@ def meta(sensors: bytes, gateway: Mapping[str, Any], site: Mapping[str, Any]) ->
     """The ``meta`` message around a ``sensors`` object, whose bytes are kept as they are."""
     head = _json({"v": VERSION, "mh": meta_hash(sensors), "gateway": gateway, "site": site})
     return head[:-1] + b',"sensors":' + sensors + b"}"
+
+
+def reported(fields: Mapping[str, Any]) -> bytes:
+    """The ``config/reported`` message."""
+    return _json({"v": VERSION, **fields})
 
 
 def reply(identity: str, command: str, status: str, detail: str, result: object) -> bytes:

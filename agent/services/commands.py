@@ -70,7 +70,7 @@ class CommandDesk:
         self._now = now
         self._agent = agent
         self._waiting: asyncio.Queue[Command] = asyncio.Queue(_MAX_WAITING)
-        self._answers: deque[tuple[str, bytes]] = deque(maxlen=_MAX_WAITING)
+        self._answers: deque[tuple[str, bytes, bool]] = deque(maxlen=_MAX_WAITING)
         self._resent: dict[tuple[str, int, int], tuple[float, Mapping[str, int]]] = {}
         self._flush = False
         self.uplink: Uplink | None = None
@@ -96,8 +96,8 @@ class CommandDesk:
         else:
             self._waiting.put_nowait(one)
 
-    def answer(self) -> tuple[str, bytes] | None:
-        """The next answer to be sent: topic and payload."""
+    def answer(self) -> tuple[str, bytes, bool] | None:
+        """The next answer to be sent: topic, payload, and whether it is retained."""
         return self._answers.popleft() if self._answers else None
 
     def flushed(self) -> bool:
@@ -147,7 +147,8 @@ class CommandDesk:
         await self._store.flush()
 
     def _answer(self, one: Command, status: str, detail: str, result: object) -> None:
-        self._answers.append((self._topics.reply(one.id), wire.reply(one.id, one.name, status, detail, result)))
+        payload = wire.reply(one.id, one.name, status, detail, result)
+        self._answers.append((self._topics.reply(one.id), payload, False))
         if self.uplink is not None:
             self.uplink.wake()
 

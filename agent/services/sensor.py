@@ -92,6 +92,8 @@ class SensorTask:
         self._told = ""
         self._urgent = True
         self._frames = 0
+        self.proven = False
+        """Whether it has worked since it was started: a good frame, or for a device without a period its port."""
         self._asked = asyncio.Event()
         self._answer: asyncio.Future[Mapping[str, object]] | None = None
         self.health = Health(settings.id, self._now_s())
@@ -188,6 +190,7 @@ class SensorTask:
 
     def _is_well(self, now_s: float) -> None:
         """The sensor works: say so, if it had been lost."""
+        self.proven = True
         back = self.health.good(now_s)
         if back is not None:
             self._report(back)

@@ -48,6 +48,7 @@ class SerialSensor(SensorTask):
             for line in self._driver.setup:
                 await link.write(line)
             opened_s = self._now_s()
+            self.proven = self.proven or not self._period_s
             if self._driver.request:
                 await self._ask(link, decoder, opened_s)
             else:

@@ -51,7 +51,7 @@ class Inbox(Protocol):
 
     def topics(self) -> list[str]: ...
     def take(self, message: Message) -> None: ...
-    def answer(self) -> tuple[str, bytes] | None: ...
+    def answer(self) -> tuple[str, bytes, bool] | None: ...
     def flushed(self) -> bool: ...
 
 
@@ -158,7 +158,7 @@ class Session:
     def _answer(self) -> None:
         """Send the answers that wait, as far as there is room."""
         while self._delivery.window.room(late=False) and (answer := self._inbox.answer()) is not None:
-            self._delivery.announce(*answer, retain=False)
+            self._delivery.announce(*answer)
 
     def _check(self, lost: "asyncio.Task[LinkLost]") -> None:
         if lost.done():

@@ -81,12 +81,19 @@ class Uplink:
         self._will_is_out = True
         self._told = ""
         self.online = False
+        self._acknowledged = False
+        self._current: Session | None = None
         store.on_commit = self._on_commit
 
     async def run(self) -> None:
         """Connect and deliver until :meth:`stop`; returns when the goodbye was said or its time was over."""
         while self._deadline_s is None:
             await persist(self._hold, LinkLost, _wait, self._tell, self._sleep)
+
+    @property
+    def acknowledged(self) -> bool:
+        """Whether a broker has acknowledged something in this uplink's time."""
+        return self._acknowledged or (self._current is not None and self._current.introduced)
 
     def wake(self) -> None:
         """There is something to send: an answer, or rows that were asked for again."""
@@ -151,12 +158,15 @@ class Uplink:
             self._careful, self._first,
         )  # fmt: skip
         self.online = True
+        self._current = one
         self._told = ""
         _log.info(say("connected, MQTT {version}", version="5" if link.five else "3.1.1"))
         try:
             await one.run(lambda: self._deadline_s)
         finally:
             self._first = self._first and not one.introduced
+            self._acknowledged = self.acknowledged
+            self._current = None
 
     async def _open(self) -> Link:
         urls = self._config.broker.urls

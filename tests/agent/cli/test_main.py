@@ -41,18 +41,21 @@ def test_every_listed_command_shows_its_help(name: str, capsys: pytest.CaptureFi
     assert f"usage: gardu {name}" in capsys.readouterr().out
 
 
+NAMES = "run, check, listen, demo, drivers, decode, config, command"
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "gardu: which command? run, check, listen, demo, drivers, decode, command (gardu --help)"),
+        ([], f"gardu: which command? {NAMES} (gardu --help)"),
         (
             ["fly"],
-            'gardu: there is no command "fly", only run, check, listen, demo, drivers, decode, command (gardu --help)',
+            f'gardu: there is no command "fly", only {NAMES} (gardu --help)',
         ),
         (["check"], "gardu check: missing: FILE (gardu check --help)"),
         (["check", "a", "b"], "gardu: not known here: b (gardu --help)"),
         (["check", "a", "--fast"], "gardu: not known here: --fast (gardu --help)"),
-        (["--loud"], "gardu: which command? run, check, listen, demo, drivers, decode, command (gardu --help)"),
+        (["--loud"], f"gardu: which command? {NAMES} (gardu --help)"),
     ],
 )
 def test_wrong_usage_is_one_line(words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -109,7 +109,7 @@ class FakeInbox:
     def take(self, message: Message) -> None:
         self.heard.append(message)
 
-    def answer(self) -> tuple[str, bytes] | None:
+    def answer(self) -> tuple[str, bytes, bool] | None:
         return None
 
     def flushed(self) -> bool:

@@ -1,0 +1,33 @@
+"""``gardu config keygen FILE``: a key pair, whose private half nobody sees."""
+
+import sys
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from agent.cli.config_files import Failed, write
+from agent.core.envelope import key_id
+from agent.core.text import say
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """``FILE``."""
+    parser.add_argument("file", metavar="FILE", type=Path, help=say("the private key; the public one is FILE.pub"))
+
+
+def run(args: Namespace) -> int:
+    """Write FILE (mode 0600) and FILE.pub; print the public key."""
+    from agent.edges.signing_key import create
+
+    file: Path = args.file
+    public = file.with_name(f"{file.name}.pub")
+    if public.exists():
+        raise Failed(say("{file} is there already: a key is never overwritten", file=public))
+    try:
+        key = create(file)
+    except FileExistsError as error:
+        raise Failed(say("{file} is there already: a key is never overwritten", file=file)) from error
+    write(public, f"{key.public.hex()}\n".encode())
+    print(key.public.hex(), flush=True)
+    print(say("key {id}: keep {file} secret, give {public} away", id=key_id(key.public), file=file, public=public),
+          file=sys.stderr)  # fmt: skip
+    return 0

@@ -1,0 +1,117 @@
+"""``gardu config sign FILE``: a configuration becomes an envelope; an envelope gets one signature more."""
+
+import json
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agent.cli.config_files import Failed, envelope, is_envelope, private_keys, read, toml, write
+from agent.core import envelope as dsse
+from agent.core.config import read as read_config
+from agent.core.config_document import CONFIRM_S, written_document
+from agent.core.envelope import CONFIG_TYPE
+from agent.core.moment import rfc_3339
+from agent.core.remote_config import Tables, local_keys, without_local
+from agent.core.text import say
+from agent.edges.catalog import Catalog
+
+_DAYS = 30.0
+_STAND_IN = {"site": "site", "field": "health"}
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this action."""
+    file = say("a configuration (TOML), or an envelope that needs one more signature")
+    parser.add_argument("file", metavar="FILE", type=Path, help=file)
+    parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=say("a private key"))
+    gateway = say("for whom; may be given several times")
+    parser.add_argument("--gateway", metavar="ID", action="append", default=[], help=gateway)
+    parser.add_argument("--version", metavar="N", type=int, default=None, help=say("higher than the last one"))
+    parser.add_argument("--days", metavar="N", type=float, default=None, help=say("how long it may be accepted"))
+    parser.add_argument("--confirm-s", metavar="N", type=float, default=None)
+    parser.add_argument("--min-agent", metavar="VERSION", default=None)
+    without = say("leave out what only the gateway's own files can set")
+    parser.add_argument("--without-local", action="store_true", help=without)
+    parser.add_argument("--out", metavar="FILE", type=Path, default=None)
+
+
+def run(args: Namespace) -> int:
+    """Print the envelope, or write it to ``--out``. Exit status 1: the configuration is wrong."""
+    raw = read(args.file)
+    if is_envelope(raw):
+        signed = _signed_again(raw, args)
+    else:
+        payload = _document(_checked(toml(raw, args.file), args), args)
+        signed = _signed(dsse.table(CONFIG_TYPE, payload, {}), args.key)
+    if args.out is None:
+        print(signed.decode())
+    else:
+        write(args.out, signed + b"\n")
+    _tell(signed, args)
+    return 0
+
+
+def _document(config: Tables, args: Namespace) -> bytes:
+    """The payload. Raises :class:`Failed` for options that no gateway would accept."""
+    now_ms = time.time_ns() // 1_000_000
+    days = _DAYS if args.days is None else args.days
+    if not 0 < days <= 7300:
+        raise Failed(say("{what} cannot be {value}", what="--days", value=args.days))
+    until_ms = now_ms + round(days * 86_400_000)
+    confirm_s = CONFIRM_S if args.confirm_s is None else args.confirm_s
+    try:
+        return written_document(config, args.gateway, args.version, now_ms, until_ms, confirm_s, args.min_agent or "")
+    except TypeError as error:
+        raise Failed(say("{file}: a configuration has no dates", file=args.file)) from error
+
+
+def _checked(config: Tables, args: Namespace) -> Tables:
+    """The remote part of the file. Raises :class:`Failed` after every problem was told."""
+    for name, value in (("--gateway", args.gateway), ("--version", args.version)):
+        if not value:
+            raise Failed(say("missing: {what}", what=name))
+    if args.without_local:
+        config = without_local(config)
+    local = list(local_keys(config))
+    if local:
+        names = ", ".join(local)
+        message = say("only the gateway's own files can set this: {names} (--without-local leaves it out)", names=names)
+        raise Failed(say("{file}: {why}", file=args.file, why=message))
+    parsed = read_config({"gateway": {"id": args.gateway[0], **_STAND_IN}, **config}, Catalog())
+    for problem in parsed.problems:
+        print(f"{args.file}: {problem}", file=sys.stderr)
+    # A driver may be installed on the gateway alone, as a profile of the technician's.
+    if any(problem.level == "error" and problem.code != "unknown_driver" for problem in parsed.problems):
+        raise Failed(say("{file} is wrong: nothing was signed", file=args.file))
+    return config
+
+
+def _signed_again(raw: bytes, args: Namespace) -> bytes:
+    given = [args.gateway, args.version, args.days, args.confirm_s, args.min_agent]
+    if any(given) or args.without_local:
+        raise Failed(say("{file} is an envelope: only --key and --out go with it", file=args.file))
+    found, _ = envelope(raw, args.file)
+    if found.payload_type != CONFIG_TYPE:
+        raise Failed(say("{file} is no signed configuration", file=args.file))
+    entries: Mapping[str, object] = json.loads(raw)
+    return _signed(entries, args.key)
+
+
+def _signed(entries: Mapping[str, object], keys: Sequence[Path]) -> bytes:
+    found = dsse.read(entries)
+    signatures = {key.public: key.sign(found.signed) for key in private_keys(keys)}
+    signed = dsse.written(dsse.countersigned(entries, signatures))
+    dsse.parse(signed)
+    return signed
+
+
+def _tell(signed: bytes, args: Namespace) -> None:
+    found, document = envelope(signed, args.file)
+    print(
+        say("version {version} for {names}, to be accepted until {date}; signatures: {count}",
+            version=document.version, names=", ".join(document.gateways), count=len(found.signatures),
+            date=rfc_3339(document.expires_ms)),
+        file=sys.stderr,
+    )  # fmt: skip

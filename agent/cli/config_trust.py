@@ -1,0 +1,242 @@
+"""``gardu config trust``: the list of roots, which say whose signatures count.
+
+A change appends root N+1, which counts once enough keys of root N and of itself have signed it; until then further
+changes go into the same root, and anyone may add a signature with ``trust sign``.
+"""
+
+import json
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TextIO
+
+from agent.cli.config_files import Failed, public_key_of, public_keys, write
+from agent.cli.trust_file import TrustFile
+from agent.core.envelope import Role, key_id
+from agent.core.moment import rfc_3339
+from agent.core.text import say
+from agent.core.trust import ROLES, RoleName, Root, grouped, read_root
+from agent.core.trust import payload as root_payload
+
+_DAYS = 730.0
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """One parser for each thing that can be done with a trust file."""
+    subparsers = parser.add_subparsers(metavar="STEP", required=True)
+
+    def step(name: str, does: str, act: Callable[[Namespace], int], *words: str) -> ArgumentParser:
+        one = subparsers.add_parser(name, help=does, description=does, allow_abbrev=False)
+        one.add_argument("file", metavar="FILE", type=Path, help=say("the trust file, such as trust.json"))
+        for word in words:
+            choices = ROLES if word == "role" else None
+            one.add_argument(word, metavar=word.upper(), choices=choices, type=int if word == "number" else str)
+        one.set_defaults(act_on_trust=act)
+        return one
+
+    signed = {"create": _create, "add": _add, "remove": _remove, "threshold": _threshold, "rotate": _rotate,
+              "floor": _floor, "renew": _renew}  # fmt: skip
+    words = {"add": ("role", "public"), "remove": ("role", "public"), "threshold": ("role", "number"),
+             "rotate": ("role", "old", "new"), "floor": ("number",)}  # fmt: skip
+    for name, act in signed.items():
+        one = step(name, _meaning(name), act, *words.get(name, ()))
+        one.add_argument("--days", metavar="N", type=float, default=_DAYS, help=say("until the root expires"))
+        one.add_argument("--key", metavar="KEY", type=Path, action="append", default=[], help=say("a private key"))
+        if name == "create":
+            for role in ROLES:
+                # Not "command": that is the name of the command itself, in the parser above this one.
+                one.add_argument(f"--{role}", dest=f"{role}_role", metavar="PUBLIC", action="append", default=[])
+            one.add_argument("--threshold", metavar="ROLE=N", action="append", default=[])
+    sign = step("sign", say("sign the root that is not complete yet"), _sign)
+    sign.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=say("a private key"))
+    show = step("show", say("show all roots, and what the last one lacks"), _show)
+    show.add_argument("--json", action="store_true")
+
+
+def _meaning(name: str) -> str:
+    return {
+        "create": say("begin a list: the first root"),
+        "add": say("add a key to a role"),
+        "remove": say("take a key from a role"),
+        "threshold": say("say how many keys of a role must sign"),
+        "rotate": say("put a new key in the place of an old one"),
+        "floor": say("say from which version on configurations are taken"),
+        "renew": say("move the date on which the root expires"),
+    }[name]
+
+
+def run(args: Namespace) -> int:
+    """Do one step. Exit status 1: it cannot be done; nothing was written then."""
+    status: int = args.act_on_trust(args)
+    return status
+
+
+def _create(args: Namespace) -> int:
+    if args.file.exists():
+        raise Failed(say("{file} is there already: a list of roots is only ever added to", file=args.file))
+    thresholds = dict(_threshold_option(text) for text in args.threshold)
+    keys = {"root": args.root_role, "config": args.config_role, "command": args.command_role or args.config_role}
+    roles: dict[RoleName, Role] = {}
+    for role in ROLES:
+        if not keys[role]:
+            raise Failed(say("missing: {what}", what=f"--{role}"))
+        roles[role] = _role(role, public_keys(keys[role]), thresholds.get(role, 1))
+    return _keep(TrustFile(args.file, []), 1, roles, None, args)
+
+
+def _add(args: Namespace) -> int:
+    key = public_key_of(args.public)
+
+    def with_it(role: Role) -> Role:
+        if key in role.keys:
+            raise Failed(say("{role} has the key {id} already", role=args.role, id=key_id(key)))
+        return replace(role, keys=(*role.keys, key))
+
+    return _change(args, with_it)
+
+
+def _remove(args: Namespace) -> int:
+    def without(role: Role) -> Role:
+        key = _of_role(args.role, role, args.public)
+        return replace(role, keys=tuple(one for one in role.keys if one != key))
+
+    return _change(args, without)
+
+
+def _threshold(args: Namespace) -> int:
+    return _change(args, lambda role: replace(role, threshold=args.number))
+
+
+def _rotate(args: Namespace) -> int:
+    new = public_key_of(args.new)
+
+    def exchanged(role: Role) -> Role:
+        if new in role.keys:
+            raise Failed(say("{role} has the key {id} already", role=args.role, id=key_id(new)))
+        old = _of_role(args.role, role, args.old)
+        return replace(role, keys=tuple(new if one == old else one for one in role.keys))
+
+    return _change(args, exchanged)
+
+
+def _floor(args: Namespace) -> int:
+    file = TrustFile.load(args.file)
+    return _keep(file, file.next_version, file.last.roles, args.number, args)
+
+
+def _renew(args: Namespace) -> int:
+    file = TrustFile.load(args.file)
+    return _keep(file, file.next_version, file.last.roles, file.pending_floor, args)
+
+
+def _sign(args: Namespace) -> int:
+    file = TrustFile.load(args.file)
+    if file.pending is None:
+        raise Failed(say("{file}: every root is complete", file=args.file))
+    return _write(file.signed_by(args.key), args.file)
+
+
+def _show(args: Namespace) -> int:
+    file = TrustFile.load(args.file)
+    if args.json:
+        print(json.dumps([_plain(root) for root in file.roots]))
+    else:
+        for root in file.roots:
+            _print_root(root, file.pending is root)
+    _print_lack(file, sys.stderr if args.json else sys.stdout)
+    return 0
+
+
+def _change(args: Namespace, change: Callable[[Role], Role]) -> int:
+    """Change one role, in root N+1."""
+    file = TrustFile.load(args.file)
+    name: RoleName = args.role
+    role = change(file.last.roles[name])
+    roles = {**file.last.roles, name: _role(name, role.keys, role.threshold)}
+    return _keep(file, file.next_version, roles, file.pending_floor, args)
+
+
+def _keep(file: TrustFile, version: int, roles: Mapping[RoleName, Role], floor: int | None, args: Namespace) -> int:
+    if not 0 < args.days <= 7300:
+        raise Failed(say("{what} cannot be {value}", what="--days", value=args.days))
+    now_ms = time.time_ns() // 1_000_000
+    root = Root(version, now_ms, now_ms + round(args.days * 86_400_000), roles, floor)
+    read_root(root_payload(root))
+    return _write(file.with_pending(root).signed_by(args.key), args.file)
+
+
+def _write(file: TrustFile, path: Path) -> int:
+    write(path, file.encoded())
+    _print_end(file)
+    return 0
+
+
+def _role(name: str, keys: tuple[bytes, ...], threshold: int) -> Role:
+    if not 1 <= threshold <= len(keys):
+        raise Failed(say("{role} has {count} keys: {needed} of them cannot sign", role=name, count=len(keys),
+                         needed=threshold))  # fmt: skip
+    return Role(keys, threshold)
+
+
+def _of_role(name: str, role: Role, text: str) -> bytes:
+    """A key of a role, by its id, its digits or a file with them."""
+    for key in role.keys:
+        if text == key_id(key):
+            return key
+    key = public_key_of(text)
+    if key not in role.keys:
+        raise Failed(say("{role} has no key {id}", role=name, id=key_id(key)))
+    return key
+
+
+def _threshold_option(text: str) -> tuple[str, int]:
+    role, _, number = text.partition("=")
+    if role not in ROLES or not number.isdecimal():
+        raise Failed(say("{what} cannot be {value}", what="--threshold", value=text))
+    return role, int(number)
+
+
+def _print_root(root: Root, pending: bool) -> None:
+    state = say("not complete") if pending else say("complete")
+    print(say("root {version}, {state}, expires {date}", version=root.version, state=state,
+              date=rfc_3339(root.expires_ms)))  # fmt: skip
+    print(f"  {grouped(root.fingerprint)}")
+    for name in ROLES:
+        role = root.roles[name]
+        ids = " ".join(key_id(key) for key in role.keys)
+        print(f"  {name:8} {say('{needed} of {count}', needed=role.threshold, count=len(role.keys))}: {ids}")
+    if root.floor is not None:
+        print("  " + say("configurations begin again above version {version}", version=root.floor))
+
+
+def _plain(root: Root) -> dict[str, object]:
+    plain: dict[str, object] = json.loads(root_payload(root))
+    return plain | {"fingerprint": root.fingerprint}
+
+
+def _print_end(file: TrustFile) -> None:
+    """How the list stands after a step."""
+    if file.pending is None:
+        complete = say(
+            "root {version} is complete: {fingerprint}",
+            version=file.last.version,
+            fingerprint=grouped(file.last.fingerprint),
+        )
+        print(complete, file=sys.stderr)
+    _print_lack(file, sys.stderr)
+
+
+def _print_lack(file: TrustFile, out: TextIO) -> None:
+    """The signatures under a root that is not complete."""
+    for root, signers in file.signers() if file.pending else ():
+        lack = say(
+            "root {version} has {count} of {needed} signatures by keys of root {of}",
+            version=file.last.version,
+            count=signers,
+            needed=root.roles["root"].threshold,
+            of=root.version,
+        )
+        print(lack, file=out)

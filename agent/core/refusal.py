@@ -1,0 +1,25 @@
+"""Why something that came from outside was not taken."""
+
+from agent.core.config_words import CONTROL
+
+LIBRARY_MISSING = "library_missing"
+VERIFIER_FAILED = "verifier_failed"
+
+
+class Refused(Exception):
+    """A message that is not taken: report it and go on as before.
+
+    ``code`` and ``path`` are stable and for programs (``config/reported``), ``message`` is for people. Both may repeat
+    what a stranger wrote: they are one line, whatever that was.
+    """
+
+    def __init__(self, code: str, message: str, path: str = "") -> None:
+        self.code = code
+        self.message = CONTROL.sub("?", message)
+        self.path = CONTROL.sub("?", path[:200])
+        super().__init__(f"{self.path}: {self.message}" if path else self.message)
+
+    @property
+    def passing(self) -> bool:
+        """Whether this gateway failed, and not the message: the same bytes may be looked at again."""
+        return self.code in (LIBRARY_MISSING, VERIFIER_FAILED)

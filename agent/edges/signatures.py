@@ -1,0 +1,83 @@
+"""Ed25519 signatures, verified in a short-lived process: the agent never holds the library in its memory."""
+
+import asyncio
+import base64
+import json
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from agent.core.envelope import Check, Checked
+from agent.core.refusal import LIBRARY_MISSING, VERIFIER_FAILED, Refused
+from agent.core.text import say
+
+T = TypeVar("T")
+
+TIME_LIMIT_S = 30.0
+PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("ed25519_check.py")))
+_NO_LIBRARY = 3
+
+Verify = Callable[[Sequence[Check]], Awaitable[Sequence[bool]]]
+
+
+async def answered(decision: Checked[T], verify: Verify | None = None) -> T:
+    """Run a decision to its end, its signatures verified. Raises what it raises, and as :func:`verified`.
+
+    No process is started for a decision that asks nothing.
+    """
+    verify = verify or verified
+    try:
+        asked = next(decision)
+        while True:
+            asked = decision.send(await verify(asked))
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+async def verified(
+    asked: Sequence[Check], program: Sequence[str] = PROGRAM, time_limit_s: float = TIME_LIMIT_S
+) -> Sequence[bool]:
+    """One answer for each. Raises :class:`Refused`: ``library_missing``, ``verifier_failed``."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+        )
+    except OSError as error:
+        raise _failed(str(error)) from error
+    try:
+        output, _ = await asyncio.wait_for(process.communicate(_question(asked)), time_limit_s)
+    except TimeoutError as error:
+        raise _failed(say("no answer within {n:.0f} s", n=time_limit_s)) from error
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+    if process.returncode == _NO_LIBRARY:
+        raise Refused(LIBRARY_MISSING, say("signatures need the extra updates: pip install 'gardu[updates]'"))
+    return _answers(output, len(asked), process.returncode)
+
+
+def _question(asked: Sequence[Check]) -> bytes:
+    # A message is signed several times and may be long: it is sent once.
+    messages = {message: at for at, message in enumerate(dict.fromkeys(check.message for check in asked))}
+    checks = [[check.key.hex(), messages[check.message], check.signature.hex()] for check in asked]
+    encoded = [base64.b64encode(message).decode() for message in messages]
+    return json.dumps({"messages": encoded, "checks": checks}).encode()
+
+
+def _answers(output: bytes, count: int, status: int | None) -> Sequence[bool]:
+    try:
+        answers = json.loads(output) if status == 0 else None
+    except ValueError:
+        answers = None
+    if not isinstance(answers, list) or len(answers) != count or not all(isinstance(one, bool) for one in answers):
+        raise _failed(say("exit status {status}", status=status))
+    return answers
+
+
+def _failed(why: str) -> Refused:
+    return Refused(VERIFIER_FAILED, say("signatures could not be verified: {why}", why=why))

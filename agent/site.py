@@ -1,0 +1,252 @@
+"""What runs at this gateway under one configuration, and how it is changed: what stays the same is not disturbed."""
+
+import asyncio
+import json
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from agent import __version__
+from agent.core import description, wire
+from agent.core.link import LinkLost, Message, Will
+from agent.core.privacy import KEY_BYTES
+from agent.core.reading import AGENT
+from agent.core.settings import Broker, Config, Sensor
+from agent.edges import broker, clock
+from agent.edges.state_dir import StateDir
+from agent.edges.store import Store
+from agent.services import agent_health
+from agent.services.commands import CommandDesk
+from agent.services.presence import Description, Presence
+from agent.services.sensor import SensorTask, Surroundings
+from agent.services.sensors import sensor_task
+from agent.services.uplink import Uplink
+from agent.wiring import Wiring
+from drivers.sdk.contract import Driver
+
+_SENSORS_STOP_S = 0.5
+_CHANGE_GOODBYE_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """A configuration with its sensors' drivers, by sensor id. ``tables``: what it was read from."""
+
+    config: Config
+    drivers: Mapping[str, Driver]
+    tables: Mapping[str, object] = field(default_factory=dict)
+
+    def signature(self, name: str) -> str:
+        """Everything that decides how a sensor runs, as text: the same text, the same sensor."""
+        sensors = self.tables.get("sensor", [])
+        own = (
+            [one for one in sensors if isinstance(one, dict) and one.get("id") == name]
+            if isinstance(sensors, list)
+            else []
+        )
+        shared = [self.tables.get("bus"), self.tables.get("privacy")]
+        return json.dumps([own, shared, repr(self.drivers[name].fields)], default=str, sort_keys=True)
+
+
+class RunningSensor:
+    """A sensor and the task that runs it, which can be started anew."""
+
+    def __init__(self, make: Callable[[], SensorTask]) -> None:
+        self._make = make
+        self.sensor, self.task = self._started()
+
+    def restart(self) -> None:
+        """Stop it and start it."""
+        self.task.cancel()
+        self.sensor, self.task = self._started()
+
+    def _started(self) -> tuple[SensorTask, "asyncio.Task[None]"]:
+        sensor = self._make()
+        return sensor, asyncio.create_task(sensor.run(), name=f"sensor {sensor.health.sensor}")
+
+    async def measure(self) -> Mapping[str, object]:
+        """The next measurement."""
+        return await self.sensor.measure()
+
+    def diagnose(self) -> Mapping[str, object]:
+        """How the sensor is."""
+        return self.sensor.diagnose()
+
+
+class Mailroom:
+    """Hands what the broker sends to who it is for. An :class:`~agent.services.session.Inbox`."""
+
+    def __init__(self, desk: CommandDesk, topics: wire.Topics, configured: Callable[[Message], None]) -> None:
+        self._desk = desk
+        self._topics = topics
+        self._configured = configured
+        self.reported: bytes = b""
+        self._told: bytes = b""
+
+    def topics(self) -> list[str]:
+        """What is to be subscribed to. Called at the start of each session: what was reported is told again."""
+        self._told = b""
+        return [*self._desk.topics(), self._topics.desired, self._topics.trust]
+
+    def take(self, message: Message) -> None:
+        """A message came."""
+        if message.topic in (self._topics.desired, self._topics.trust):
+            self._configured(message)
+        else:
+            self._desk.take(message)
+
+    def answer(self) -> tuple[str, bytes, bool] | None:
+        """The next message to be sent."""
+        if self.reported != self._told:
+            self._told = self.reported
+            return self._topics.reported, self.reported, True
+        return self._desk.answer()
+
+    def flushed(self) -> bool:
+        """Whether everything is to be sent at once."""
+        return self._desk.flushed()
+
+
+class Site:
+    """The running sensors, the uplink and the command desk. ``on_configuration``: where messages about configurations
+    go."""
+
+    def __init__(self, store: Store, state_dir: StateDir, now: clock.Clock, bid: str) -> None:
+        self._store = store
+        self._state_dir = state_dir
+        self._clock = now
+        self._bid = bid
+        self._setup: Setup | None = None
+        self._wiring: Wiring | None = None
+        self._link: asyncio.Task[None] | None = None
+        self._mail: Mailroom | None = None
+        self._lasting: list[asyncio.Task[Any]] = []
+        self.sensors: dict[str, RunningSensor] = {}
+        self.uplink: Uplink | None = None
+        self.on_configuration: Callable[[Message], None] = lambda message: None
+        self.report: bytes = b""
+
+    @property
+    def lasting(self) -> list["asyncio.Task[Any]"]:
+        """Tasks that end only by a fault, or by a change."""
+        return self._lasting
+
+    async def change(self, setup: Setup) -> list[str]:
+        """Run this configuration: sensors that are the same go on, the others and the uplink are made anew. Gives the
+        names of the sensors that were started."""
+        before, self._setup = self._setup, setup
+        await self._stop_uplink(_CHANGE_GOODBYE_S)
+        kept = {
+            name for name in self.sensors
+            if before is not None and name in setup.drivers and setup.signature(name) == before.signature(name)
+        }  # fmt: skip
+        await self._stop_sensors([name for name in self.sensors if name not in kept])
+        config = setup.config
+        described = Description(
+            description.sensors(config, setup.drivers, agent_health.FIELDS, AGENT),
+            {"model": _model(), "os": platform.platform(terse=True), "agent": __version__},
+            description.site(config),
+        )
+        await self._store.describe(described.mh, described.sensors)
+        if self._wiring is None:
+            self._wiring = Wiring(self._clock.now, config)
+        self._wiring.use(config)
+        around = Surroundings(self._store, config.privacy.identifiers, self._privacy_key(config))
+        started = [one for one in config.sensor if one.id not in kept]
+        for one in started:
+            self.sensors[one.id] = RunningSensor(partial(self._sensor, setup, one, around, self._wiring))
+        self._start_uplink(setup, described)
+        return [one.id for one in started]
+
+    async def can_connect(self, settings: Broker) -> bool:
+        """Whether a broker takes this gateway with these settings; for a moment only, with the uplink cut off."""
+        assert self._setup is not None
+        for five in (True, False):
+            try:
+                link = await broker.connect(settings, settings.urls[0], self._setup.config.gateway.id, None, five, five)
+            except LinkLost:
+                continue
+            await link.close()
+            return True
+        return False
+
+    def tell(self, report: bytes) -> None:
+        """Publish what came of a configuration, now and in each session."""
+        self.report = report
+        if self._mail is not None and self.uplink is not None:
+            self._mail.reported = report
+            self.uplink.wake()
+
+    async def stop_sensors(self) -> None:
+        """Stop every sensor, so that nothing new comes."""
+        await self._stop_sensors(list(self.sensors))
+
+    async def close(self, goodbye_s: float) -> None:
+        """Say goodbye to the broker and let go of the wires."""
+        await self._stop_uplink(goodbye_s)
+        if self._wiring is not None:
+            self._wiring.close()
+
+    def _start_uplink(self, setup: Setup, described: Description) -> None:
+        config = setup.config
+        gateway = config.gateway
+        topics = wire.Topics.of(gateway.root, gateway.field, gateway.site, gateway.id)
+        desk = CommandDesk(self._store, config.commands, topics, self._clock.now, __version__)
+        presence = Presence(topics, described, __version__, self._bid, self._clock.now)
+        self._mail = Mailroom(desk, topics, self.on_configuration)
+        self._mail.reported = self.report
+        connect = partial(self._connect, config)
+        uplink = Uplink(
+            config, self._store, connect, presence, self._state_dir.next_generation, clock.mono_ms, self._mail
+        )
+        desk.uplink, desk.sensors, self.uplink = uplink, self.sensors, uplink
+        self._link = asyncio.create_task(uplink.run(), name="uplink")
+        self._lasting = [
+            self._link,
+            asyncio.create_task(self._health(), name="agent health"),
+            asyncio.create_task(desk.run(), name="commands"),
+        ]
+
+    async def _stop_uplink(self, goodbye_s: float) -> None:
+        ending, self._lasting = self._lasting, []  # they end on purpose now
+        if self.uplink is not None and self._link is not None:
+            self.uplink.stop(goodbye_s)
+            await asyncio.wait((self._link,), timeout=goodbye_s + 0.2)
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+
+    async def _stop_sensors(self, names: list[str]) -> None:
+        tasks = [self.sensors.pop(name).task for name in names]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_SENSORS_STOP_S)
+
+    def _sensor(self, setup: Setup, settings: Sensor, around: Surroundings, wiring: Wiring) -> SensorTask:
+        return sensor_task(settings, setup.drivers[settings.id], around, wiring)
+
+    async def _health(self) -> None:
+        await agent_health.report(
+            self._store, lambda: [one.sensor.health for one in self.sensors.values()], self._clock.now
+        )
+
+    def _privacy_key(self, config: Config) -> bytes:
+        """The key of the pseudonyms: the configured one, or one that is made at the first start."""
+        if config.privacy.key_file:
+            return broker.local_file(config.privacy.key_file).read_bytes().strip()
+        return self._state_dir.secret("privacy.key", KEY_BYTES)
+
+    async def _connect(self, config: Config, url: str, will: Will, five: bool, guess: bool) -> broker.Link:
+        return await broker.connect(config.broker, url, config.gateway.id, will, five, guess)
+
+
+def _model() -> str:
+    """The computer's model, where the firmware tells."""
+    try:
+        return Path("/sys/firmware/devicetree/base/model").read_text().rstrip("\0\n")
+    except OSError:
+        return platform.machine()

@@ -1,0 +1,379 @@
+"""gardu config: keys, signatures, trust and plans, as a maintainer uses them."""
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from agent.cli import main
+from agent.core.desired import Accepted, Files, examine
+from agent.core.moment import Moment
+from agent.core.text import choose_language
+from agent.core.trust import first
+from agent.core.version_mark import Mark
+from agent.edges.catalog import Catalog
+from agent.edges.clock import BUILD_MS
+from agent.edges.signatures import answered
+from tests.agent.core.signing_fakes import standing
+
+CONFIG = """
+[broker]
+url = "mqtts://broker.example:8883"
+[[sensor]]
+id = "air-1"
+driver = "sds011"
+port = "/dev/ttyUSB0"
+interval_s = 10
+"""
+LOCAL = '[gateway]\nid = "batua-01"\nsite = "batua"\nfield = "health"\n'
+
+
+class Desk:
+    """A maintainer's desk: a directory, and commands with what they print."""
+
+    def __init__(self, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.place = place
+        self._capsys = capsys
+
+    def __call__(self, *words: str, status: int = 0) -> tuple[str, str]:
+        assert main(["config", *words]) == status
+        return tuple(self._capsys.readouterr())  # type: ignore[return-value]
+
+    def fails(self, *words: str) -> str:
+        """The one line of a command that cannot do it."""
+        out, err = self(*words, status=1)
+        assert out == ""
+        assert err.count("\n") == 1
+        return err.strip()
+
+    def write(self, name: str, text: str) -> str:
+        (self.place / name).write_text(text)
+        return name
+
+    def read(self, name: str) -> bytes:
+        return (self.place / name).read_bytes()
+
+
+@pytest.fixture
+def desk(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    monkeypatch.chdir(tmp_path)
+    yield Desk(tmp_path, capsys)
+    choose_language({})
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of three maintainers, of whom two must sign, and of their first root."""
+    place = tmp_path_factory.mktemp("office")
+    keys = {name: str(place / name) for name in ("ayu", "budi", "citra")}
+    for file in keys.values():
+        assert main(["config", "keygen", file]) == 0
+    roles = [
+        word for role in ("--root", "--config") for name in ("ayu", "budi") for word in (role, f"{keys[name]}.pub")
+    ]
+    two = ["--threshold", "root=2", "--threshold", "config=2", "--key", keys["ayu"], "--key", keys["budi"]]
+    assert main(["config", "trust", "create", str(place / "trust.json"), *roles, *two]) == 0
+    (place / "batua.toml").write_text(CONFIG)
+    return place
+
+
+@pytest.fixture
+def team(desk: Desk, office: Path) -> Desk:
+    """A desk with a copy of those files."""
+    shutil.copytree(office, desk.place, dirs_exist_ok=True)
+    return desk
+
+
+def test_a_key_pair_is_made_and_its_private_half_is_never_shown(desk: Desk) -> None:
+    out, err = desk("keygen", "ayu")
+    assert re.fullmatch(r"[0-9a-f]{64}\n", out)
+    assert desk.read("ayu.pub").decode() == out
+    assert (desk.place / "ayu").stat().st_mode & 0o777 == 0o600
+    private = desk.read("ayu").decode().splitlines()[1]
+    assert private not in out + err
+    assert desk.fails("keygen", "ayu") == "ayu.pub is there already: a key is never overwritten"
+    (desk.place / "ayu.pub").unlink()
+    assert desk.fails("keygen", "ayu") == "ayu is there already: a key is never overwritten"
+    assert private in desk.read("ayu").decode()
+
+
+def _gateway_takes(team: Desk, name: str) -> Accepted:
+    """What a gateway with the team's trust file makes of an envelope."""
+    trust = asyncio.run(answered(first(team.read("trust.json")))).root
+    at = standing(trust=trust, mark=Mark(3), moment=Moment(0, False, BUILD_MS))
+    files = Files({"gateway": {"id": "batua-01", "site": "batua", "field": "health"}}, {})
+    result = asyncio.run(answered(examine(team.read(name), at, files, Catalog())))
+    assert isinstance(result, Accepted)
+    return result
+
+
+def test_a_configuration_that_two_maintainers_sign_one_after_the_other_is_taken(team: Desk) -> None:
+    out, err = team("sign", "batua.toml", "--gateway", "batua-01", "--version", "4", "--days", "9", "--confirm-s",
+                    "60", "--min-agent", "0.1", "--key", "ayu", "--out", "batua.json")  # fmt: skip
+    assert out == ""
+    assert re.fullmatch(r"version 4 for batua-01, to be accepted until \S+Z; signatures: 1\n", err)
+    out, err = team("sign", "batua.json", "--key", "budi")
+    assert err.endswith("signatures: 2\n")
+    team.write("batua.json", out)
+    document = _gateway_takes(team, "batua.json").document
+    assert (document.version, document.confirm_s, document.min_agent) == (4, 60, "0.1")
+    assert document.expires_ms - document.issued_ms == 9 * 86_400_000
+
+
+def test_the_same_key_adds_its_signature_once(team: Desk) -> None:
+    team("sign", "batua.toml", "--gateway", "batua-01", "--version", "4", "--key", "ayu", "--out", "batua.json")
+    before = team.read("batua.json")
+    team("sign", "batua.json", "--key", "ayu", "--out", "batua.json")
+    assert team.read("batua.json") == before
+
+
+SIGN = ("sign", "batua.toml", "--gateway", "batua-01", "--version", "4", "--key", "ayu")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[broker", r"batua.toml: Expected ']' at the end of a table declaration (at end of document)"),
+        (
+            LOCAL + CONFIG,
+            "batua.toml: only the gateway's own files can set this: gateway (--without-local leaves it out)",
+        ),
+        (CONFIG + "since = 2026-11-24\n", "batua.toml is wrong: nothing was signed"),
+        (CONFIG.replace("sds011", "ds18b20"), "batua.toml is wrong: nothing was signed"),
+        (CONFIG.replace("10", "-10"), "batua.toml is wrong: nothing was signed"),
+    ],
+)  # fmt: skip
+def test_what_no_gateway_would_take_is_not_signed(text: str, line: str, team: Desk) -> None:
+    team.write("batua.toml", text)
+    out, err = team(*SIGN, status=1)
+    assert out == ""
+    assert err.splitlines()[-1] == line
+
+
+def test_every_problem_is_told_before_nothing_is_signed(team: Desk) -> None:
+    team.write("batua.toml", CONFIG.replace("10", "-10") + "[publish]\nspeed = 1\n")
+    _, err = team(*SIGN, status=1)
+    assert [line.split(": ")[1] for line in err.splitlines()[:-1]] == ["publish.speed", "sensor.air-1.interval_s"]
+
+
+def test_a_driver_that_only_the_gateway_has_is_a_warning(team: Desk) -> None:
+    team.write("batua.toml", CONFIG.replace("sds011", "fog"))
+    _, err = team(*SIGN)
+    assert "sensor.air-1.driver" in err
+    assert "signatures: 1" in err
+
+
+def test_the_local_part_can_be_left_out(team: Desk) -> None:
+    team.write("batua.toml", LOCAL + CONFIG)
+    team(*SIGN, "--key", "budi", "--without-local", "--out", "batua.json")
+    assert "gateway" not in _gateway_takes(team, "batua.json").document.config
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("sign", "none.toml", "--key", "ayu"), "none.toml: No such file or directory"),
+        (("sign", "batua.toml", "--key", "ayu", "--version", "4"), "missing: --gateway"),
+        (("sign", "batua.toml", "--key", "ayu", "--gateway", "batua-01"), "missing: --version"),
+        ((*SIGN, "--key", "none"), "none: No such file or directory"),
+        ((*SIGN, "--key", "ayu.pub"), "ayu.pub: others may read this key: chmod 600 ayu.pub"),
+        ((*SIGN, "--days", "0"), "--days cannot be 0.0"),
+        ((*SIGN, "--confirm-s", "0"), "confirm_s: this is not as a configuration document has it"),
+        ((*SIGN, "--gateway", "*"), "target.gateways[1]: a target is a list of gateways"),
+        ((*SIGN[:-3], "-4", "--key", "ayu"), "version: this is not as a configuration document has it"),
+        (("trust", "show", "batua.toml"), "batua.toml: this is not JSON: Expecting value: line 2 column 2 (char 2)"),
+        (("trust", "show", "none.json"), "none.json: No such file or directory"),
+        (("trust", "create", "trust.json", "--root", "ayu.pub", "--config", "ayu.pub"),
+         "trust.json is there already: a list of roots is only ever added to"),
+        (("trust", "create", "t.json", "--root", "ayu.pub"), "missing: --config"),
+        (("trust", "create", "t.json", "--root", "ayu.pub", "--config", "ayu.pub", "--threshold", "root=2"),
+         "root has 1 keys: 2 of them cannot sign"),
+        (("trust", "create", "t.json", "--root", "ayu.pub", "--config", "ayu.pub", "--threshold", "guest=2"),
+         "--threshold cannot be guest=2"),
+        (("trust", "create", "t.json", "--root", "batua.toml", "--config", "ayu.pub"),
+         "batua.toml is no public key: 64 hex digits, as gardu config keygen prints them"),
+        (("trust", "create", "t.json", "--root", "ayu.pub", "--config", "ayu.pub", "--key", "citra"),
+         "citra is no key of the role root, before or after the change"),
+        (("trust", "add", "trust.json", "config", "ayu.pub"), "config has the key {ayu} already"),
+        (("trust", "remove", "trust.json", "config", "citra.pub"), "config has no key {citra}"),
+        (("trust", "remove", "trust.json", "config", "ayu.pub"), "config has 1 keys: 2 of them cannot sign"),
+        (("trust", "rotate", "trust.json", "root", "ayu.pub", "budi.pub"), "root has the key {budi} already"),
+        (("trust", "threshold", "trust.json", "root", "3"), "root has 2 keys: 3 of them cannot sign"),
+        (("trust", "floor", "trust.json", "--", "-1"), "this is no trust document"),
+        (("trust", "renew", "trust.json", "--days", "1e9"), "--days cannot be 1000000000.0"),
+        (("trust", "sign", "trust.json", "--key", "ayu"), "trust.json: every root is complete"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_and_changes_nothing(words: tuple[str, ...], line: str, team: Desk) -> None:
+    from agent.core.envelope import key_id
+
+    ids = {name: key_id(bytes.fromhex(team.read(f"{name}.pub").decode())) for name in ("ayu", "budi", "citra")}
+    before = {file.name: file.read_bytes() for file in team.place.iterdir()}
+    assert team.fails(*words) == line.format_map(ids)
+    assert {file.name: file.read_bytes() for file in team.place.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ([], "gardu config: missing: ACTION (gardu config --help)"),
+        (["fly"], "gardu config: ACTION cannot be 'fly', only keygen, "),
+        (["keygen"], "gardu config keygen: missing: FILE (gardu config keygen --help)"),
+        (["sign", "x"], "gardu config sign: missing: --key (gardu config sign --help)"),
+        (["trust"], "gardu config trust: missing: STEP (gardu config trust --help)"),
+        (
+            ["trust", "add", "t", "guest", "p"],
+            "gardu config trust add: ROLE cannot be 'guest', only root, config, command",
+        ),
+        (["trust", "threshold", "t", "root", "x"], "gardu config trust threshold: NUMBER cannot be 'x'"),
+        (["plan", "x"], "gardu config plan: missing: NEW (gardu config plan --help)"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_status_2(words: list[str], line: str, desk: Desk) -> None:
+    _, err = desk(*words, status=2)
+    assert err.startswith(line)
+    assert err.count("\n") == 1
+
+
+def _versions(team: Desk) -> list[dict[str, object]]:
+    out, _ = team("trust", "show", "trust.json", "--json")
+    roots: list[dict[str, object]] = json.loads(out)
+    return roots
+
+
+def test_the_first_root_and_its_fingerprint(team: Desk) -> None:
+    out, err = team("trust", "show", "trust.json")
+    reached = asyncio.run(answered(first(team.read("trust.json")))).root
+    groups = " ".join(reached.fingerprint[at : at + 4] for at in range(0, 32, 4))
+    assert out.splitlines()[0].startswith("root 1, complete, expires ")
+    assert out.splitlines()[1].strip() == groups
+    assert [line.split(":")[0].split() for line in out.splitlines()[2:]] == [
+        ["root", "2", "of", "2"],
+        ["config", "2", "of", "2"],
+        ["command", "1", "of", "2"],
+    ]
+    assert err == ""
+
+
+def test_a_change_counts_once_the_old_and_the_new_keys_have_signed(team: Desk) -> None:
+    _, err = team("trust", "rotate", "trust.json", "root", "ayu.pub", "citra.pub", "--key", "ayu")
+    assert err.splitlines() == [
+        "root 2 has 1 of 2 signatures by keys of root 1",
+        "root 2 has 0 of 2 signatures by keys of root 2",
+    ]
+    assert asyncio.run(answered(first(team.read("trust.json")))).root.version == 1
+    _, err = team("trust", "sign", "trust.json", "--key", "citra")
+    assert err.splitlines()[1] == "root 2 has 1 of 2 signatures by keys of root 2"
+    _, err = team("trust", "sign", "trust.json", "--key", "budi")
+    assert err.startswith("root 2 is complete: ")
+    assert asyncio.run(answered(first(team.read("trust.json")))).root.version == 2
+    assert team.fails("trust", "rotate", "trust.json", "config", "ayu.pub", "citra.pub", "--key", "ayu").startswith(
+        "ayu is no key of the role root"
+    )
+
+
+def test_changes_to_a_root_that_is_not_complete_go_into_it_and_take_its_signatures(team: Desk) -> None:
+    team("trust", "add", "trust.json", "config", "citra.pub", "--key", "ayu")
+    _, err = team("trust", "threshold", "trust.json", "config", "3")
+    assert err.splitlines()[0] == "root 2 has 0 of 2 signatures by keys of root 1"
+    _, last = _versions(team)
+    assert last["version"] == 2
+    roles = last["roles"]
+    assert isinstance(roles, dict)
+    assert roles["config"] == {
+        "keys": [team.read(f"{name}.pub").decode().strip() for name in ("ayu", "budi", "citra")],
+        "threshold": 3,
+    }
+
+
+def test_every_step_makes_the_next_version(team: Desk) -> None:
+    both = ("--key", "ayu", "--key", "budi")
+    team("trust", "add", "trust.json", "command", "citra.pub", *both)
+    team("trust", "remove", "trust.json", "command", _id(team, "ayu"), *both)
+    team("trust", "threshold", "trust.json", "command", "2", *both)
+    team("trust", "floor", "trust.json", "40", *both)
+    team("trust", "renew", "trust.json", "--days", "30", *both)
+    roots = _versions(team)
+    assert [root["version"] for root in roots] == [1, 2, 3, 4, 5, 6]
+    assert [root.get("floor") for root in roots] == [None, None, None, None, 40, None]
+    out, _ = team("trust", "show", "trust.json")
+    assert "configurations begin again above version 40" in out
+    followed = asyncio.run(answered(first(team.read("trust.json"))))
+    assert followed.root.version == 6
+    assert followed.floor is not None
+    assert followed.floor.version == 40
+
+
+def _id(team: Desk, name: str) -> str:
+    from agent.core.envelope import key_id
+
+    return key_id(bytes.fromhex(team.read(f"{name}.pub").decode()))
+
+
+def _spoiled(change: Callable[[list[dict[str, object]]], object], team: Desk) -> str:
+    team("trust", "renew", "trust.json", "--key", "ayu", "--key", "budi")
+    team("trust", "renew", "trust.json", "--key", "ayu", "--key", "budi")
+    roots = json.loads(team.read("trust.json"))
+    change(roots)
+    team.write("trust.json", json.dumps(roots))
+    return team.fails("trust", "show", "trust.json")
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda roots: roots.pop(1), "trust.json: [1]: root 3 does not follow root 1"),
+        (lambda roots: roots[1].update(signatures=[]), "trust.json: [1]: there is no signature"),
+        (lambda roots: roots[0].update(signatures=[]), "trust.json: [0]: there is no signature"),
+        (lambda roots: roots.clear(), "trust.json: this is no trust document"),
+    ],
+)
+def test_a_trust_file_that_is_broken_before_its_end_is_not_worked_on(
+    change: Callable[[list[dict[str, object]]], object], line: str, team: Desk
+) -> None:
+    assert _spoiled(change, team) == line
+
+
+def test_a_plan_names_each_difference_and_what_begins_anew(team: Desk) -> None:
+    team.write("gardu.toml", LOCAL + CONFIG + '[store]\ncommit_s = 1\n[[sensor]]\nid = "host"\ndriver = "system"\n')
+    team.write(
+        "new.toml", CONFIG.replace("10", "60") + '[[sensor]]\nid = "air-2"\ndriver = "pms5003"\nport = "/dev/ttyUSB1"\n'
+    )
+    team.write("local.toml", '[[sensor]]\nid = "air-2"\nlabel = "roof"\n')
+    out, err = team("plan", "gardu.toml", "new.toml")
+    assert out.splitlines() == [
+        "~ sensor.air-1.interval_s: 10 -> 60",
+        "- sensor.host (system)",
+        "+ sensor.air-2 (pms5003)",
+        "sensors that begin anew: air-1, air-2",
+    ]
+    assert err == ""
+    out, _ = team("plan", "gardu.toml", "new.toml", "--local", "local.toml", "--json")
+    plan = json.loads(out)
+    assert plan["drift"] == ["sensor.air-2.label"]
+    assert plan["rebuilt"] == ["air-1", "air-2"]
+    assert plan["changes"][0] == {"path": "sensor.air-1.interval_s", "old": 10, "new": 60}
+
+
+def test_a_plan_of_an_envelope_and_of_nothing_new(team: Desk) -> None:
+    team(*SIGN, "--out", "batua.json")
+    out, _ = team("plan", "batua.toml", "batua.json")
+    assert out == "nothing changes\n"
+
+
+def test_a_plan_of_what_cannot_be_used_says_so(team: Desk) -> None:
+    team.write("new.toml", CONFIG.replace("sds011", "fog").replace("10", "0.5"))
+    out, err = team("plan", "batua.toml", "new.toml", status=1)
+    assert "~ sensor.air-1.driver" in out
+    assert err.splitlines()[-1] == "new.toml cannot be used"
+
+
+def test_a_plan_shows_no_password(team: Desk) -> None:
+    team.write("new.toml", CONFIG.replace("broker.example", "ayu:s3cret@broker.example"))
+    out, err = team("plan", "batua.toml", "new.toml", status=1)
+    assert "s3cret" not in out + err

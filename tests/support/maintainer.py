@@ -1,0 +1,44 @@
+"""A maintainer with real keys: makes the first trust and signs configurations for a gateway."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from agent.core import envelope, trust
+from agent.core.moment import rfc_3339
+from agent.core.trust import Role, Root
+from agent.edges import signing_key
+from tests.support.agent_process import GATEWAY
+
+_DAY_MS = 86_400_000
+
+
+class Maintainer:
+    """Its keys lie in ``folder``. One key a role."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
+        self._keys = {role: signing_key.create(folder / f"{role}.key") for role in ("root", "config", "command")}
+        now = round(1000 * datetime.now(UTC).timestamp())
+        roles = {role: Role((key.public,), 1) for role, key in self._keys.items()}
+        self.root = Root(1, now - _DAY_MS, now + 365 * _DAY_MS, roles, None, "")
+
+    def trust(self) -> bytes:
+        """The ``trust.json`` that a technician installs."""
+        return trust.written_chain([self._signed(trust.TRUST_TYPE, trust.payload(self.root), "root")])
+
+    def configuration(self, version: int, config: Mapping[str, Any], **more: Any) -> bytes:
+        """A signed message for ``config/desired``."""
+        now = datetime.now(UTC)
+        document = {
+            "target": {"gateways": [GATEWAY]}, "version": version, "config": config,
+            "issued": rfc_3339(round(1000 * now.timestamp())),
+            "expires": rfc_3339(round(1000 * (now + timedelta(days=30)).timestamp())), **more,
+        }  # fmt: skip
+        return envelope.written(self._signed(envelope.CONFIG_TYPE, json.dumps(document).encode(), "config"))
+
+    def _signed(self, kind: str, payload: bytes, role: str) -> dict[str, object]:
+        key = self._keys[role]
+        return envelope.table(kind, payload, {key.public: key.sign(envelope.pre_authentication(kind, payload))})
