@@ -3,7 +3,7 @@
 import asyncio
 import json
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,9 @@ from agent.core import description, wire
 from agent.core.link import LinkLost, Message, Will
 from agent.core.privacy import KEY_BYTES
 from agent.core.reading import AGENT
+from agent.core.refusal import Refused
 from agent.core.settings import Broker, Config, Sensor
+from agent.core.text import say
 from agent.edges import broker, clock
 from agent.edges.state_dir import StateDir
 from agent.edges.store import Store
@@ -127,6 +129,7 @@ class Site:
         self.sensors: dict[str, RunningSensor] = {}
         self.uplink: Uplink | None = None
         self.on_configuration: Callable[[Message], None] = lambda message: None
+        self.opened: Callable[[bytes], Awaitable[bytes]] = _never_opened
         self.report: bytes = b""
 
     @property
@@ -194,7 +197,7 @@ class Site:
         config = setup.config
         gateway = config.gateway
         topics = wire.Topics.of(gateway.root, gateway.field, gateway.site, gateway.id)
-        desk = CommandDesk(self._store, config.commands, topics, self._clock.now, __version__)
+        desk = CommandDesk(self._store, config.commands, topics, self._clock.now, __version__, self.opened)
         presence = Presence(topics, described, __version__, self._bid, self._clock.now)
         self._mail = Mailroom(desk, topics, self.on_configuration)
         self._mail.reported = self.report
@@ -242,6 +245,10 @@ class Site:
 
     async def _connect(self, config: Config, url: str, will: Will, five: bool, guess: bool) -> broker.Link:
         return await broker.connect(config.broker, url, config.gateway.id, will, five, guess)
+
+
+async def _never_opened(raw: bytes) -> bytes:
+    raise Refused("no_trust", say("this gateway trusts nobody yet: install trust.json"))
 
 
 def _model() -> str:

@@ -86,6 +86,16 @@ class Updates:
         self._edited = True
         self._wake.set()
 
+    async def opened(self, raw: bytes) -> bytes:
+        """What the envelope of a command holds, once enough keys of the role have signed it. Raises
+        :class:`Refused`."""
+        from agent.core.envelope import COMMAND_TYPE, authenticated, parse
+        from agent.edges.signatures import answered
+
+        if self._dir.trust is None:
+            raise Refused("no_trust", say("this gateway trusts nobody yet: install trust.json"))
+        return await answered(authenticated(parse(raw), self._dir.trust.roles["command"], COMMAND_TYPE))
+
     async def first(self) -> Setup:
         """The configuration to start with. Raises :class:`NoConfiguration`."""
         await self._take_trust_file()

@@ -5,6 +5,7 @@ import json
 import sys
 import time
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -12,6 +13,11 @@ from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.core import wire
 from agent.core.link import LinkLost, Message
 from agent.core.text import say
+
+
+class SigningProblem(Exception):
+    """The key cannot be used; the text says why."""
+
 
 _DEPTH = 4
 """Levels that the topic root may have for a gateway to be found."""
@@ -23,6 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("gateway", metavar="GATEWAY")
     parser.add_argument("name", metavar="NAME", help="ping, read, flush, resend, diagnostics, restart")
     parser.add_argument("arguments", metavar="KEY=VALUE", nargs="*", type=_argument)
+    parser.add_argument("--key", metavar="FILE", help=say("sign with this key of the role command"))
     parser.add_argument("--timeout", type=float, default=20.0, metavar="SECONDS")
     add_broker_options(parser)
 
@@ -41,7 +48,7 @@ def run(args: Namespace) -> int:
     """Send the command; print the reply as JSON. Exit status 1: no reply, or neither ``done`` nor ``accepted``."""
     try:
         reply = asyncio.run(_ask(args, BrokerOptions.of(args)))
-    except (LinkLost, TimeoutError, LookupError) as error:
+    except (LinkLost, TimeoutError, LookupError, SigningProblem) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(reply, ensure_ascii=False))
@@ -62,12 +69,30 @@ async def _ask(args: Namespace, options: BrokerOptions) -> dict[str, Any]:
         topics = wire.Topics(base)
         await link.subscribe([topics.reply(identity)])
         expires = int(1000 * (time.time() + args.timeout))
-        payload = json.dumps({"id": identity, "exp": expires, **dict(args.arguments)}).encode()
-        link.publish(f"{base}/command/{args.name}", payload)
+        asked = {"id": identity, "exp": expires, **dict(args.arguments)}
+        link.publish(f"{base}/command/{args.name}", _payload(asked, args))
         return await _reply(inbox, topics.reply(identity), args)
     finally:
         watching.cancel()
         await link.close()
+
+
+def _payload(asked: dict[str, Any], args: Namespace) -> bytes:
+    """The message, signed where there is a key. Raises :class:`SigningProblem`."""
+    if not args.key:
+        return json.dumps(asked).encode()
+    from agent.core.envelope import COMMAND_TYPE, pre_authentication, table, written
+
+    try:
+        from agent.edges.signing_key import KeyRefused, load
+    except ImportError:
+        raise SigningProblem(say("signatures need the extra updates: pip install 'gardu[updates]'")) from None
+    try:
+        key = load(Path(args.key))
+    except (KeyRefused, OSError) as error:
+        raise SigningProblem(f"{args.key}: {getattr(error, 'strerror', None) or error}") from error
+    inner = json.dumps({**asked, "command": args.name, "gateway": args.gateway}).encode()
+    return written(table(COMMAND_TYPE, inner, {key.public: key.sign(pre_authentication(COMMAND_TYPE, inner))}))
 
 
 async def _base(inbox: "asyncio.Queue[Message]", gateway: str) -> str:

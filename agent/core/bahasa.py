@@ -376,4 +376,5 @@ BAHASA: dict[str, str] = {
     "{file} cannot be read: {why}": "{file} tidak dapat dibaca: {why}",
     "{file} was tried and taken back: change it, or reload to try it again": "{file} sudah dicoba dan ditarik kembali: ubah, atau reload untuk mencobanya lagi",
     "{names} gave no good reading": "{names} tidak memberi bacaan yang baik",
+    "sign with this key of the role command": "tandatangani dengan kunci peran command ini",
 }

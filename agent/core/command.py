@@ -1,5 +1,6 @@
 """A command from the city: read, and judged before anything is done. Pure."""
 
+import base64
 import json
 import re
 from collections.abc import Collection, Mapping
@@ -15,12 +16,14 @@ _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """``arguments``: what stands beside ``id`` and ``exp``."""
+    """``arguments``: what stands beside ``id`` and ``exp``. ``sealed``: the signed envelope that it came in, if it did;
+    nothing in it is to be believed before that is verified."""
 
     id: str
     name: str
     expires_ms: int
     arguments: Mapping[str, Any]
+    sealed: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +36,40 @@ class Refusal:
 
 def read(name: str, payload: bytes) -> Command | None:
     """The command in a message to ``command/{name}``; ``None`` where it cannot even be answered (no usable id)."""
+    message = _table(payload)
+    sealed = b""
+    if message is not None and "payloadType" in message:
+        sealed, inner = payload, message.get("payload")
+        message = _table(_unwrapped(inner)) if isinstance(inner, str) else None
+    if message is None:
+        return None
+    identity, expires = message.pop("id", None), message.pop("exp", None)
+    if not isinstance(identity, str) or not _ID.fullmatch(identity):
+        return None
+    known = isinstance(expires, int) and not isinstance(expires, bool)
+    return Command(identity, name, expires if known else 0, message, sealed)
+
+
+def meant(command: Command, gateway: str) -> bool:
+    """Whether a signed command names itself and this gateway: else it could be played again elsewhere."""
+    return command.arguments.get("command") == command.name and command.arguments.get("gateway") == gateway
+
+
+def _table(payload: bytes) -> dict[str, Any] | None:
     if len(payload) > MAX_BYTES:
         return None
     try:
         message = json.loads(payload)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(message, dict):
-        return None
-    identity, expires = message.pop("id", None), message.pop("exp", None)
-    if not isinstance(identity, str) or not _ID.fullmatch(identity):
-        return None
-    known = isinstance(expires, int) and not isinstance(expires, bool)
-    return Command(identity, name, expires if known else 0, message)
+    return message if isinstance(message, dict) else None
+
+
+def _unwrapped(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return b""
 
 
 def judge(command: Command, now_ms: int, clock_is_set: bool, allowed: Collection[str], signed: bool) -> Refusal | None:

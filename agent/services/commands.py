@@ -13,6 +13,7 @@ from agent.core.command import Command
 from agent.core.link import Message
 from agent.core.ranges import Ranges
 from agent.core.reading import Stamp
+from agent.core.refusal import Refused
 from agent.core.settings import Commands
 from agent.core.text import say
 
@@ -58,13 +59,16 @@ class Sensor(Protocol):
 class CommandDesk:
     """Takes commands and answers them, one after the other. An :class:`~agent.services.session.Inbox`.
 
-    ``uplink`` and ``sensors`` are set once they are there.
+    ``opened`` gives what a signed envelope holds, once it is verified, or raises :class:`Refused`. ``uplink`` and
+    ``sensors`` are set once they are there.
     """
 
     def __init__(
-        self, store: Store, settings: Commands, topics: wire.Topics, now: Callable[[], Stamp], agent: str
-    ) -> None:
+        self, store: Store, settings: Commands, topics: wire.Topics, now: Callable[[], Stamp], agent: str,
+        opened: Callable[[bytes], Awaitable[bytes]],
+    ) -> None:  # fmt: skip
         self._store = store
+        self._opened = opened
         self._settings = settings
         self._topics = topics
         self._now = now
@@ -113,7 +117,12 @@ class CommandDesk:
 
     async def _carry_out(self, one: Command) -> None:
         now = self._now()
-        refusal = command.judge(one, now.t, now.cq > 0, self._settings.allow, signed=not self._settings.signed)
+        try:
+            signed = await self._is_signed(one) or not self._settings.signed
+        except Refused as error:
+            self._answer(one, "rejected", error.message, None)
+            return
+        refusal = command.judge(one, now.t, now.cq > 0, self._settings.allow, signed=signed)
         if refusal is not None:
             self._answer(one, refusal.status, refusal.detail, None)
             return
@@ -130,6 +139,15 @@ class CommandDesk:
             status, detail, result = "failed", str(error) or type(error).__name__, None
         await self._note(known, one.id, status)
         self._answer(one, status, detail, result)
+
+    async def _is_signed(self, one: Command) -> bool:
+        """Whether it came signed. Raises :class:`Refused` where the signature is none that counts here."""
+        if not one.sealed:
+            return False
+        await self._opened(one.sealed)
+        if not command.meant(one, self._topics.base.rpartition("/")[2]):
+            raise Refused("target", say("this is not for {gateway}", gateway=self._topics.base), "")
+        return True
 
     def _known_ids(self) -> dict[str, str]:
         try:

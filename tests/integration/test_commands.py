@@ -12,6 +12,7 @@ from agent.core.ledger import Ledger, StreamId
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model
 from tests.support.agent_process import BASE, GATEWAY, AgentProcess, configuration, gardu, sensor
+from tests.support.maintainer import Maintainer
 from tests.support.mosquitto import Mosquitto, until
 from tests.support.recorder import Recorder
 
@@ -123,3 +124,30 @@ async def test_resend_heals_a_hole_at_a_subscriber(tmp_path: Path, holes: list[t
                 ledger.take(of, 1, batch.seq, batch.seq + len(batch.rows), 0.0)
             assert ledger.tally()[of].missing == 0
             await agent.stop()
+
+
+async def test_a_guarded_command_must_be_signed_for_this_gateway(tmp_path: Path) -> None:
+    maintainer, stranger = Maintainer(tmp_path / "keys"), Maintainer(tmp_path / "stranger")
+    (tmp_path / "trust.json").write_bytes(maintainer.trust())
+    device = model("sds011")
+    with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder:
+        async with SimulatedDevice(device, link=tmp_path / "tty") as dust:
+            text = configuration(mosquitto.url, [sensor("air-1", "sds011", dust.port)])
+            async with AgentProcess(tmp_path, text + '[commands]\nallow = ["restart"]\n') as agent:
+                await agent.told("connected")
+                ask = ("command", GATEWAY, "restart", "sensor=air-1", "--broker", mosquitto.url)
+                status, out, _ = await gardu(*ask)
+                assert (status, json.loads(out)["detail"]) == (1, "it must be signed")
+                status, out, _ = await gardu(*ask, "--key", str(stranger.key_file("command")))
+                assert (status, json.loads(out)["status"]) == (1, "rejected")
+                status, out, _ = await gardu(*ask, "--key", str(maintainer.key_file("config")))
+                assert (status, json.loads(out)["status"]) == (1, "rejected"), "a key of another role"
+                status, out, _ = await gardu(*ask, "--key", str(maintainer.key_file("command")))
+                assert (status, json.loads(out)["status"]) == (0, "done")
+                elsewhere = maintainer.command({"id": "e1", "exp": int(1000 * time.time()) + 60_000, "sensor": "air-1",
+                                                "command": "restart", "gateway": "pos-2"})  # fmt: skip
+                publish(mosquitto.port, "restart", elsewhere)
+                await until(lambda: any(one.topic.endswith("/reply/e1") for one in recorder.messages))
+                await agent.stop()
+    (reply,) = [json.loads(one.payload) for one in recorder.messages if one.topic.endswith("/reply/e1")]
+    assert reply["status"] == "rejected"

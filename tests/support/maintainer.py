@@ -20,10 +20,19 @@ class Maintainer:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(exist_ok=True)
+        self._folder = folder
         self._keys = {role: signing_key.create(folder / f"{role}.key") for role in ("root", "config", "command")}
         now = round(1000 * datetime.now(UTC).timestamp())
         roles = {role: Role((key.public,), 1) for role, key in self._keys.items()}
         self.root = Root(1, now - _DAY_MS, now + 365 * _DAY_MS, roles, None, "")
+
+    def key_file(self, role: str) -> Path:
+        """The file of a private key."""
+        return self._folder / f"{role}.key"
+
+    def command(self, asked: Mapping[str, Any]) -> bytes:
+        """A signed command."""
+        return envelope.written(self._signed(envelope.COMMAND_TYPE, json.dumps(asked).encode(), "command"))
 
     def trust(self) -> bytes:
         """The ``trust.json`` that a technician installs."""
