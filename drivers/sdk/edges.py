@@ -61,7 +61,7 @@ class EdgeText:
     def _take(self, match: re.Match[bytes]) -> list[Item]:
         line = match["line"].decode().lower() if len(self._lines) > 1 else self._lines[0]
         if line not in self._lines:
-            self.skipped += len(match[0])
+            self.skipped += _content(match[0])
             return []
         self._at_s = max(self._at_s, float(match["at"]))
         self._seen = True
