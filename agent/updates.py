@@ -118,9 +118,9 @@ class Updates:
         if current.generation.name in self._dir.state.bad:
             _log.error(say("{file} was tried and taken back: change it, or reload to try it again", file=self._file))
             return self._run(good)
-        # The technician stands beside it: only that it starts and reaches a broker is asked of it.
-        self._dir.stage(current.generation)
-        return self._begin(current, watched=frozenset())
+        # Edited and restarted: the technician stands beside it, and sees what comes of it. A reload is tried out.
+        self._dir.adopt(current.generation)
+        return self._run(current)
 
     async def run(self, site: Site, store: Store) -> None:
         """Watch what is on trial, and take whatever comes; for ever."""
@@ -166,16 +166,15 @@ class Updates:
             _log.error(say("the last good configuration cannot be used: {why}", why=error))
             return None
 
-    def _begin(self, made: Made, watched: frozenset[str] | None = None) -> Setup:
-        """Start to try a staged candidate. ``watched``: instead of all its sensors that changed."""
+    def _begin(self, made: Made) -> Setup:
+        """Start to try a staged candidate: its sensors that changed are watched."""
         self._dir.applying()
         good = self._last_good()
         before = None if good is None else good.setup
-        if watched is None:
-            watched = frozenset(
-                name for name in made.setup.drivers
-                if before is None or name not in before.drivers or before.signature(name) != made.setup.signature(name)
-            )  # fmt: skip
+        watched = frozenset(
+            name for name in made.setup.drivers
+            if before is None or name not in before.drivers or before.signature(name) != made.setup.signature(name)
+        )  # fmt: skip
         required = {one.id for one in made.setup.config.sensor if one.required}
         confirm_s = made.document.confirm_s if made.document else _CONFIRM_S
         changed = before is not None and before.config.broker != made.setup.config.broker
