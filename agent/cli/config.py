@@ -4,7 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 
-from agent.cli import config_keygen, config_plan, config_sign, config_trust
+from agent.cli import config_keygen, config_plan, config_push, config_sign, config_status, config_trust
 from agent.cli.config_files import Failed
 from agent.core.refusal import Refused
 from agent.core.text import say
@@ -19,6 +19,8 @@ def actions() -> Mapping[str, tuple[str, Action]]:
         "sign": (say("sign a configuration, or add a signature"), (config_sign.add_arguments, config_sign.run)),
         "trust": (say("keep the list of those who may sign"), (config_trust.add_arguments, config_trust.run)),
         "plan": (say("show what a configuration would change"), (config_plan.add_arguments, config_plan.run)),
+        "push": (say("change many gateways, ring after ring"), (config_push.add_arguments, config_push.run)),
+        "status": (say("show what runs on which gateway"), (config_status.add_arguments, config_status.run)),
     }
 
 

@@ -1,0 +1,278 @@
+"""``gardu config push TEMPLATE TABLE``: one change to many gateways, ring after ring, until the first that fails."""
+
+import asyncio
+import sys
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from agent.cli.broker_options import BrokerOptions, add_broker_options
+from agent.cli.config_files import Failed, private_keys, read
+from agent.cli.fleet_watch import FleetWatch
+from agent.cli.push_progress import Progress
+from agent.core import fleet as rendering
+from agent.core.config_document import CONFIRM_S
+from agent.core.fleet import FleetError, Row
+from agent.core.link import LinkLost
+from agent.core.refusal import Refused
+from agent.core.rollout import Fleet, Gateway, Order, Sign, Wanted, judge, next_version, order, standing
+from agent.core.text import say
+from agent.edges.catalog import Catalog
+
+_DAYS = 30.0
+_SLACK_S = 120.0
+_AGAIN_S = 3.0
+_LEAVES = ("state", "config/reported", "config/desired")
+
+Rings = Sequence[Sequence[str]]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this action."""
+    template = say("the remote part of a configuration (TOML), with ${{column}} where gateways differ")
+    parser.add_argument("template", metavar="TEMPLATE", type=Path, help=template)
+    table = say("the gateways (CSV): the first line names the columns, gateway is the first of them")
+    parser.add_argument("table", metavar="TABLE", type=Path, help=table)
+    ring = say("the gateways to begin with, one a line")
+    parser.add_argument("--ring", metavar="FILE", type=Path, required=True, help=ring)
+    then = say("the gateways after these; may be given several times")
+    parser.add_argument("--then", metavar="FILE", type=Path, action="append", default=[], help=then)
+    parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=say("a private key"))
+    parser.add_argument("--version", metavar="N", type=int, default=None, help=say("higher than the last one"))
+    days = say("how long it may be accepted")
+    parser.add_argument("--expires-days", metavar="N", type=float, default=_DAYS, help=days)
+    parser.add_argument("--confirm-s", metavar="N", type=float, default=float(CONFIRM_S))
+    silence = say("seconds after which a ring that has not confirmed has failed")
+    parser.add_argument("--timeout", metavar="S", type=float, default=None, help=silence)
+    parser.add_argument("--dry-run", action="store_true", help=say("render and check, and send nothing"))
+    add_broker_options(parser)
+
+
+def run(args: Namespace) -> int:
+    """Exit status 1: a configuration is wrong (nothing was sent then), or a gateway failed or fell silent."""
+    timeout_s = args.confirm_s + _SLACK_S if args.timeout is None else args.timeout
+    limits = (("--expires-days", args.expires_days, 7300), ("--confirm-s", args.confirm_s, 86_400),
+              ("--timeout", timeout_s, 1e6))  # fmt: skip
+    for name, value, most in limits:
+        if not 0 < value <= most:
+            raise Failed(say("{what} cannot be {value}", what=name, value=value))
+    rings, wanted = _rendered(args)
+    keys = private_keys(args.key)
+    if args.dry_run:
+        for number, ring in enumerate(rings, 1):
+            print(say("ring {number}: {names}", number=number, names=", ".join(ring)))
+        return 0
+
+    def sign(message: bytes) -> Mapping[bytes, bytes]:
+        return {key.public: key.sign(message) for key in keys}
+
+    try:
+        asyncio.run(Push(BrokerOptions.of(args), rings, timeout_s).run(wanted, args.version, sign))
+    except LinkLost as error:
+        raise Failed(str(error)) from error
+    return 0
+
+
+def _rendered(args: Namespace) -> tuple[Rings, dict[str, Wanted]]:
+    """The rings, and what each gateway in them shall run. Raises :class:`Failed` after every problem was told."""
+    template = _text(args.template)
+    try:
+        table: Mapping[str, Row] = rendering.read_table(_text(args.table))
+    except FleetError as error:
+        raise Failed(say("{file}: {why}", file=args.table, why=error)) from error
+    try:
+        rings = rendering.rings([rendering.read_ring(_text(file)) for file in (args.ring, *args.then)], table)
+    except FleetError as error:
+        raise Failed(str(error)) from error
+    wanted: dict[str, Wanted] = {}
+    remarks: dict[str, str] = {}
+    catalog, wrong = Catalog(), 0
+    for name in (name for ring in rings for name in ring):
+        try:
+            config = rendering.render(template, table[name])
+            errors, others = rendering.check(name, config, catalog)
+            wanted[name] = Wanted(name, config, args.confirm_s, round(args.expires_days * 86_400_000))
+            if not errors:
+                wanted[name].payload(1, time.time_ns() // 1_000_000)
+        except TypeError:
+            errors, others = [say("{file}: a configuration has no dates", file=args.template)], []
+        except (FleetError, Refused) as error:
+            errors, others = [str(error)], []
+        for line in errors:
+            print(f"{name}: {line}", file=sys.stderr)
+        wrong += bool(errors)
+        for line in others:
+            remarks.setdefault(line, name)
+    # The same remark on each of five hundred is one.
+    for line, name in remarks.items():
+        print(f"{name}: {line}", file=sys.stderr)
+    if wrong:
+        raise Failed(say("{file} is wrong for {count} gateways: nothing was sent", file=args.template, count=wrong))
+    return rings, wanted
+
+
+def _text(path: Path) -> str:
+    try:
+        return read(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Failed(say("{file}: {why}", file=path, why=say("save it as UTF-8"))) from error
+
+
+class Push:
+    """One run: what is known of the fleet, and what goes to whom."""
+
+    def __init__(self, options: BrokerOptions, rings: Rings, timeout_s: float) -> None:
+        self._options = options
+        self._rings = rings
+        self._timeout_s = timeout_s
+        self._fleet = Fleet()
+        self._orders: dict[str, Order] = {}
+        self._progress = Progress(sys.stdout)
+        self._names = [name for ring in rings for name in ring]
+
+    async def run(self, wanted: Mapping[str, Wanted], version: int | None, sign: Sign) -> None:
+        """Send to ring after ring. Raises :class:`Failed` at the first gateway that fails or falls silent, and
+        :class:`LinkLost` where the broker cannot be reached at the beginning."""
+        watch = await self._open()
+        try:
+            found = self._found()
+            self._orders = _orders(wanted, found, version, sign)
+        except BaseException:
+            await watch.close()
+            raise
+        for number, ring in enumerate(self._rings, 1):
+            try:
+                watch = await self._ring(watch, number, ring)
+            finally:
+                self._progress.end()
+        await watch.close()
+
+    async def _open(self) -> FleetWatch:
+        """Connect, and learn how the fleet is. Raises :class:`LinkLost`."""
+        watch = await FleetWatch.open(self._options, self._fleet, *_LEAVES)
+        try:
+            await watch.collect(lambda: all(_reports(self._fleet.get(name)) for name in self._names))
+        except BaseException:
+            await watch.close()
+            raise
+        return watch
+
+    def _found(self) -> dict[str, Gateway]:
+        """The gateways of all rings. Raises :class:`Failed`."""
+        found = {name: one for name in self._names if (one := self._fleet.get(name)) is not None and _reports(one)}
+        missing = [name for name in self._names if name not in found]
+        if missing:
+            names = ", ".join(missing)
+            raise Failed(say("not known to this broker, by state and config/reported: {names}", names=names))
+        return found
+
+    async def _ring(self, watch: FleetWatch, number: int, ring: Sequence[str]) -> FleetWatch:
+        """Send to one ring, and wait until all of it has confirmed; give the connection, which may be another one by
+        then. Raises :class:`Failed`."""
+        now_s = asyncio.get_running_loop().time
+        end_s = now_s() + self._timeout_s
+        self._progress.begin(number, len(self._rings), ring, self._orders)
+        connected = True
+        while True:
+            try:
+                if not connected:
+                    watch, connected = await self._open(), True
+                await self._follow(watch, ring, end_s)
+            except LinkLost as error:
+                # What was sent stays at the broker; sent again, it changes nothing.
+                await watch.close()
+                connected = False
+                if now_s() + _AGAIN_S > end_s:
+                    raise self._stopped(number, ring, [str(error)]) from error
+                self._progress.note(say("not connected: {reason}; trying again", reason=error))
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            except _Stop as stop:
+                await watch.close()
+                raise self._stopped(number, ring, stop.why) from stop
+            except BaseException:
+                await watch.close()
+                raise
+            return watch
+
+    async def _follow(self, watch: FleetWatch, ring: Sequence[str], end_s: float) -> None:
+        """Send what has not confirmed yet, and wait. Raises :class:`LinkLost` and :class:`_Stop`."""
+        open_ = [name for name in ring if not self._judged(name)]
+        sent: dict[str, tuple[str, bytes]] = {}
+        for name in open_:
+            at = self._at(name)
+            if at.desired != self._orders[name].message:
+                sent[name] = (f"{at.base}/config/desired", self._orders[name].message)
+        await watch.send(sent)
+        if watch.refused:
+            raise _Stop([say("{name}: the broker refuses the message (reason 0x{code:02x}): check its ACL",
+                             name=name, code=code) for name, code in watch.refused.items()])  # fmt: skip
+        while open_ := [name for name in open_ if not self._judged(name)]:
+            if not await watch.news(end_s):
+                raise _Stop([self._silence(name) for name in open_])
+
+    def _judged(self, name: str) -> bool:
+        """Whether it has confirmed. Raises :class:`_Stop` where it failed."""
+        verdict = judge(self._orders[name], self._at(name))
+        if verdict.state == "failed":
+            raise _Stop([f"{name}: {verdict.why}"])
+        if verdict.state == "confirmed":
+            self._progress.confirmed(name)
+        return verdict.state == "confirmed"
+
+    def _at(self, name: str) -> Gateway:
+        # Where it has moved meanwhile, its state may be cleared at one path and not yet told at the other.
+        return self._fleet.get(name) or Gateway(name, "")
+
+    def _silence(self, name: str) -> str:
+        at, wanted = self._at(name), self._orders[name]
+        if not at.online:
+            return say("{name}: no answer within {n:.0f} s: it is offline", name=name, n=self._timeout_s)
+        report = at.report
+        state = report.state if report is not None and report.hash == wanted.hash else say("no answer")
+        return say("{name}: not confirmed within {n:.0f} s: {state}", name=name, n=self._timeout_s, state=state)
+
+    def _stopped(self, number: int, ring: Collection[str], why: Sequence[str]) -> Failed:
+        """What is told at the end of a run that failed."""
+        done = sum(judge(self._orders[name], self._at(name)).state == "confirmed" for name in ring)
+        left = sum(len(one) for one in self._rings[number:])
+        end = say("stopped in ring {number}: {done} of {count} confirmed; nothing was sent to {left} of later rings",
+                  number=number, done=done, count=len(ring), left=left)  # fmt: skip
+        return Failed("\n".join([*why, end, say("the same command goes on from here")]))
+
+
+class _Stop(Exception):
+    """A gateway failed. ``why``: a line for each."""
+
+    def __init__(self, why: Sequence[str]) -> None:
+        super().__init__()
+        self.why = why
+
+
+def _reports(at: Gateway | None) -> bool:
+    return at is not None and at.report is not None
+
+
+def _orders(
+    wanted: Mapping[str, Wanted], found: Mapping[str, Gateway], version: int | None, sign: Sign
+) -> dict[str, Order]:
+    """All messages, before the first is sent. Raises :class:`Failed`."""
+    now_ms = time.time_ns() // 1_000_000
+    under_way = {name: one for name in found if (one := standing(wanted[name], found[name], sign, now_ms)) is not None}
+    new = [at for name, at in found.items() if name not in under_way]
+    following = next_version(new, under_way.values()) if version is None else version
+    orders: dict[str, Order] = {}
+    wrong = []
+    for name, at in found.items():
+        kept = under_way.get(name)
+        try:
+            if kept is not None and version in (None, kept.version):
+                orders[name] = kept
+            else:
+                orders[name] = order(wanted[name], at, following, sign, now_ms)
+        except Refused as error:
+            wrong.append(f"{name}: {error}")
+    if wrong:
+        raise Failed("\n".join([*wrong, say("nothing was sent")]))
+    return orders

@@ -1,0 +1,98 @@
+"""A connection over which a maintainer sees a fleet, and sends to it."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from secrets import token_hex
+
+from agent.cli.broker_options import BrokerOptions
+from agent.core.link import LinkLost, Message
+from agent.core.rollout import Fleet, filters
+from agent.core.text import say
+from agent.edges.broker import Link
+
+_QUIET_S = 1.0
+_MOST_S = 8.0
+_ACK_S = 15.0
+_WINDOW = 50
+"""Messages that wait for their acknowledgement: below what brokers allow (Receive Maximum)."""
+
+
+class FleetWatch:
+    """An open connection. Made by :meth:`open`. ``fleet`` is what it learns, also beyond this connection."""
+
+    def __init__(self, link: Link, fleet: Fleet) -> None:
+        self._link = link
+        self._fleet = fleet
+        self._news = asyncio.Event()
+        self._lost = asyncio.create_task(link.lost())
+        self._lost.add_done_callback(lambda _: self._news.set())
+        self._acks: dict[int, str] = {}
+        self.refused: dict[str, int] = {}
+        """Gateways for which the broker took no message, and its reason."""
+        link.on_message = self._on_message
+        link.on_ack = self._on_ack
+
+    @classmethod
+    async def open(cls, options: BrokerOptions, fleet: Fleet, *leaves: str) -> "FleetWatch":
+        """Connect, and subscribe to these topics of every gateway. Raises :class:`LinkLost`."""
+        watch = cls(await options.connect(f"gardu-config-{token_hex(4)}"), fleet)
+        fleet.begin()
+        try:
+            await watch._link.subscribe(filters(*leaves))
+        except BaseException:
+            await watch.close()
+            raise
+        return watch
+
+    async def close(self) -> None:
+        """Say goodbye and close."""
+        self._lost.cancel()
+        await self._link.close()
+
+    async def news(self, until_s: float) -> bool:
+        """Wait for a message or an acknowledgement; ``False`` where none came until then (loop seconds).
+
+        Raises :class:`LinkLost`.
+        """
+        try:
+            async with asyncio.timeout_at(until_s):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        self._news.clear()
+        if self._lost.done():
+            raise self._lost.result()
+        return True
+
+    async def collect(self, enough: Callable[[], bool], most_s: float = _MOST_S) -> None:
+        """Wait until everything that stood retained has come: nothing more for a second, and ``enough`` is true. Raises
+        :class:`LinkLost`."""
+        now_s = asyncio.get_running_loop().time
+        end_s = now_s() + most_s
+        while now_s() < end_s:
+            if not await self.news(min(end_s, now_s() + _QUIET_S)) and enough():
+                return
+
+    async def send(self, messages: Mapping[str, tuple[str, bytes]]) -> None:
+        """Publish retained: for each gateway its topic and message. Raises :class:`LinkLost`."""
+        room = min(_WINDOW, self._link.limits.receive_maximum)
+        for gateway, (topic, message) in messages.items():
+            while len(self._acks) >= room:
+                await self._acknowledged()
+            self._acks[self._link.publish(topic, message, retain=True)] = gateway
+        while self._acks:
+            await self._acknowledged()
+
+    async def _acknowledged(self) -> None:
+        if not await self.news(asyncio.get_running_loop().time() + _ACK_S):
+            raise LinkLost(say("the broker does not acknowledge"))
+
+    def _on_message(self, message: Message) -> None:
+        self._fleet.take(message.topic, message.payload)
+        self._news.set()
+
+    def _on_ack(self, mid: int, failure: int) -> None:
+        gateway = self._acks.pop(mid, None)
+        if gateway is not None and failure:
+            self.refused[gateway] = failure
+        self._news.set()

@@ -1,0 +1,151 @@
+"""What a fleet tells, what is sent to it, and what its answers mean."""
+
+import json
+from typing import Any
+
+import pytest
+
+from agent.core.config_document import read_document
+from agent.core.envelope import CONFIG_TYPE, parse, pre_authentication, table, written
+from agent.core.refusal import Refused
+from agent.core.rollout import Fleet, Gateway, Order, Wanted, filters, judge, next_version, order, standing
+
+BASE = "makassar/v1/health/batua/batua-01"
+NOW_MS = 1_795_000_000_000
+DAY_MS = 86_400_000
+WANTED = Wanted("batua-01", {"publish": {"max_rows": 100}}, 300.0, 30 * DAY_MS)
+
+
+def sign(message: bytes) -> dict[bytes, bytes]:
+    """Signatures as they are made of nothing but key and message, which is all that is relied on."""
+    return {b"k" * 32: (message[-32:] * 2).ljust(64, b"s")}
+
+
+def told(**changes: Any) -> bytes:
+    """A ``config/reported``."""
+    return json.dumps({
+        "v": 1, "version": 0, "hash": "", "state": "confirmed", "cause": None, "running": {"version": 0, "hash": ""},
+        "drift": [], "trust_version": 1, "t": NOW_MS, **changes,
+    }).encode()  # fmt: skip
+
+
+def gateway(desired: bytes = b"", **report: Any) -> Gateway:
+    """A gateway that is online and reports this."""
+    fleet = Fleet()
+    fleet.take(f"{BASE}/state", b'{"v":1,"online":true,"t":1}')
+    fleet.take(f"{BASE}/config/reported", told(**report))
+    fleet.take(f"{BASE}/config/desired", desired)
+    found = fleet.get("batua-01")
+    assert found is not None
+    return found
+
+
+def answered(sent: Order, state: str, **changes: Any) -> Gateway:
+    """The gateway once it has reported of an order, which stands retained."""
+    ours = {"version": sent.version, "hash": sent.hash}
+    runs = ours if state in ("confirmed", "probation") else {"version": 0, "hash": ""}
+    return gateway(sent.message, **{**ours, "running": runs, "state": state, "t": NOW_MS + 1, **changes})
+
+
+SENT = order(WANTED, gateway(), 4, sign, NOW_MS)
+
+
+def test_a_gateway_that_moved_is_where_it_is_now() -> None:
+    fleet = Fleet()
+    fleet.take("a/v1/health/old/pos-1/state", b'{"v":1,"online":false,"t":9}')
+    fleet.take("a/v1/health/new/pos-1/state", b'{"v":1,"online":true,"t":5}')
+    assert (fleet.get("pos-1") or gateway()).base == "a/v1/health/new/pos-1"
+    fleet.take("a/v1/health/new/pos-1/state", b"")
+    assert (fleet.get("pos-1") or gateway()).base == "a/v1/health/old/pos-1"
+    fleet.take("a/v1/health/old/pos-1/state", b"")
+    assert (fleet.get("pos-1"), fleet.names()) == (None, [])
+
+
+@pytest.mark.parametrize("payload", [b"x", b"[]", b'{"v":2}', b'{"v":1,"version":"9","running":[],"drift":{},"t":1e9}'])
+def test_what_a_stranger_writes_is_no_report_or_an_empty_one(payload: bytes) -> None:
+    fleet = Fleet()
+    fleet.take(f"{BASE}/state", b'{"v":1,"online":1,"t":true}')
+    fleet.take(f"{BASE}/config/reported", payload)
+    found = fleet.get("batua-01")
+    assert found is not None
+    assert (found.online, found.t, (found.report and found.report.version) or 0) == (False, 0, 0)
+
+
+def test_a_cause_is_one_line_whatever_was_written() -> None:
+    report = gateway(cause={"code": "sensor", "message": "a\x1b[2J\nb", "path": "sensor.a"}).report
+    assert report is not None
+    assert report.cause == "sensor: a?[2J?b (sensor.a)"
+
+
+def test_every_gateway_is_subscribed_to_whatever_the_root() -> None:
+    assert "+/+/v1/+/+/+/state" in filters("state")
+    assert len(filters("state", "config/reported")) == 8
+
+
+def test_an_order_is_for_one_gateway_signed_and_above_what_it_has() -> None:
+    document = read_document(parse(SENT.message).payload)
+    assert (document.gateways, document.version, document.hash) == (("batua-01",), 4, SENT.hash)
+    assert document.expires_ms - document.issued_ms == 30 * DAY_MS
+    with pytest.raises(Refused, match="has version 4 already"):
+        order(WANTED, gateway(version=4), 4, sign, NOW_MS)
+
+
+def test_the_next_version_is_above_what_was_reported_and_that_of_the_change_that_goes_on() -> None:
+    assert next_version([], []) == 1
+    assert next_version([gateway(version=2), gateway(version=7)], []) == 8
+    assert next_version([gateway(version=2)], [SENT]) == 4
+    assert next_version([gateway(version=4)], [SENT]) == 5
+
+
+@pytest.mark.parametrize(
+    ("state", "changes", "verdict"),
+    [
+        ("applied", {}, "waiting"),
+        ("probation", {}, "waiting"),
+        ("confirmed", {}, "confirmed"),
+        ("rolled_back", {}, "failed"),
+        ("rejected", {"version": 0, "hash": ""}, "failed"),
+        ("confirmed", {"hash": "00"}, "failed"),
+        ("confirmed", {"version": 5, "hash": "00"}, "failed"),
+        ("confirmed", {"version": 3, "hash": "00"}, "waiting"),
+        ("rolled_back", {"version": 3, "hash": "00"}, "waiting"),
+    ],
+)
+def test_what_a_report_says_of_an_order(state: str, changes: dict[str, Any], verdict: str) -> None:
+    assert judge(SENT, answered(SENT, state, **changes)).state == verdict
+
+
+def test_the_report_that_stood_there_before_says_nothing() -> None:
+    before = gateway(state="rejected", cause={"code": "jump", "message": "too far", "path": ""})
+    sent = order(WANTED, before, 4, sign, NOW_MS)
+    assert judge(sent, before).state == "waiting"
+    after = answered(sent, "rejected", version=0, cause={"code": "wrong_key", "message": "no key", "path": ""})
+    assert judge(sent, after).why == "rejected: wrong_key: no key"
+
+
+def test_what_was_confirmed_is_done_and_what_is_under_way_goes_on() -> None:
+    done = standing(WANTED, answered(SENT, "confirmed"), sign, NOW_MS)
+    assert done is not None
+    assert (done.done, done.version, judge(done, answered(SENT, "confirmed")).state) == (True, 4, "confirmed")
+    for at in (answered(SENT, "probation"), gateway(SENT.message)):
+        kept = standing(WANTED, at, sign, NOW_MS)
+        assert kept is not None
+        assert (kept.done, kept.message) == (False, SENT.message)
+
+
+def test_what_can_lead_to_nothing_any_more_is_ordered_anew() -> None:
+    assert standing(WANTED, answered(SENT, "rolled_back"), sign, NOW_MS) is None
+    assert standing(WANTED, gateway(SENT.message, state="rejected"), sign, NOW_MS) is None
+    assert standing(WANTED, gateway(SENT.message, version=5, hash="00"), sign, NOW_MS) is None
+    assert standing(WANTED, gateway(SENT.message), sign, NOW_MS + 31 * DAY_MS) is None
+    assert standing(WANTED, gateway(b""), sign, NOW_MS) is None
+
+
+def test_what_stands_there_counts_only_with_our_signature_and_this_content() -> None:
+    other = Wanted("batua-01", {"publish": {"max_rows": 99}}, 300.0, DAY_MS)
+    assert standing(other, gateway(SENT.message), sign, NOW_MS) is None
+    payload = WANTED.payload(4, NOW_MS)
+    forged = written(table(CONFIG_TYPE, payload, {b"k" * 32: b"x" * 64}))
+    assert standing(WANTED, gateway(forged), sign, NOW_MS) is None
+    good = written(table(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
+    assert standing(WANTED, gateway(good), sign, NOW_MS) is not None
