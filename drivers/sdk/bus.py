@@ -54,11 +54,15 @@ class I2cDriver(Driver):
 
 @dataclass(frozen=True, slots=True)
 class ModbusRead:
-    """A block of registers: function (1 to 4), first address (from 0), how many registers (or coils)."""
+    """A block of registers: function (1 to 4), first address (from 0), how many registers (or coils).
+
+    ``optional``: not every device of the kind has it; from one that says so its fields are absent.
+    """
 
     function: int
     address: int
     count: int
+    optional: bool = field(default=False, compare=False)
 
 
 class ModbusDecoder(Decoder, Protocol):

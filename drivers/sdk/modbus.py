@@ -16,6 +16,8 @@ from drivers.sdk.framing import FrameError
 _CRC = CHECKSUMS["crc16_modbus"]
 _EXCEPTION = 0x80
 _EXCEPTION_BYTES = 5
+_NOT_THERE = (1, 2, 3)
+"""The exceptions of a device that has no such function, address or number of registers."""
 _AROUND_BYTES = 5
 """Unit, function, byte count and CRC."""
 _BIT_FUNCTIONS = (1, 2)
@@ -139,6 +141,9 @@ class AnswerDecoder:
             return 1
         self._astray = 0
         if frame[1] & _EXCEPTION:
+            if self._blocks[self._at].read.optional and frame[2] in _NOT_THERE:
+                items += self._next(at_s)
+                return len(frame)
             items.append(Rejected("device"))
             items += self._failed("bad:device", at_s)
             return len(frame)

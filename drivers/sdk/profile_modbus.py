@@ -98,12 +98,13 @@ def _taker(register: Register, read: ModbusRead) -> Callable[[bytes], Value]:
 
 
 def read_reads(table: Table) -> tuple[ModbusRead, ...]:
-    """The ``reads``: a list of blocks, ``{ function, address, count }``."""
+    """The ``reads``: a list of blocks, ``{ function, address, count, optional }``."""
     reads = []
     for each in table.tables("reads"):
         function = each.integer("function", 3, least=1, most=4)
         most = _MOST_BITS if function in _BIT_FUNCTIONS else _MOST_REGISTERS
-        reads.append(ModbusRead(function, each.integer("address"), each.integer("count", 1, least=1, most=most)))
+        count = each.integer("count", 1, least=1, most=most)
+        reads.append(ModbusRead(function, each.integer("address"), count, each.flag("optional")))
         if not 0 <= reads[-1].address <= 0xFFFF:
             each.wrong(
                 "address", "{value} is not between {least} and {most}", value=reads[-1].address, least=0, most=0xFFFF

@@ -66,6 +66,27 @@ def test_an_exception_answer_is_the_device_s_refusal() -> None:
     ]
 
 
+@pytest.mark.parametrize("code", [1, 2, 3])
+def test_what_a_device_may_not_have_is_absent_where_it_says_so(code: int) -> None:
+    maybe = ModbusRead(3, 6, 1, optional=True)
+    decoder = AnswerDecoder([block(FIRST, "a"), block(maybe, "b"), block(LONG, "c")])
+
+    assert items(decoder, said(FIRST, 11) + refusal(1, maybe, code) + said(LONG, 33)) == [
+        Measurement({"a": 11, "c": 33})
+    ]
+    assert items(decoder, said(FIRST, 11) + said(maybe, 22) + said(LONG, 33)) == [WHOLE]
+
+
+def test_a_device_that_has_a_register_and_cannot_read_it_is_in_doubt() -> None:
+    maybe = ModbusRead(3, 6, 1, optional=True)
+    decoder = AnswerDecoder([block(FIRST, "a"), block(maybe, "b")])
+
+    assert items(decoder, said(FIRST, 11) + refusal(1, maybe, 4)) == [
+        Rejected("device"),
+        Measurement({"a": 11, "b": None}, {"b": "bad:device"}),
+    ]
+
+
 def test_a_read_without_an_answer_leaves_only_its_own_fields_out() -> None:
     decoder = several()
     decoder.feed(said(FIRST, 11), 0)

@@ -69,6 +69,14 @@ def test_fields_find_the_block_that_holds_them() -> None:
     assert found == {"a": 2, "b": 0x00030004, "c": 5}
 
 
+def test_a_block_may_be_one_that_not_every_device_has() -> None:
+    reads = "{ address = 0, count = 2 }, { address = 8, count = 1, optional = true }"
+    driver = load_profile(profile(reads, "a = { register = 1 }\nb = { register = 8 }"), "probe.toml")
+
+    assert isinstance(driver, ModbusDriver)
+    assert [read.optional for read in driver.reads] == [False, True]
+
+
 def test_coils_are_bits() -> None:
     raw = profile("{ function = 1, address = 10, count = 10 }", 'x = { register = 19, type = "bit", kind = "state" }')
 
@@ -99,6 +107,7 @@ def test_a_driver_has_what_the_agent_must_know() -> None:
         ("", "x = { register = 100 }", "reads", "a list of blocks of registers"),
         ("{ address = 0, count = 126 }", "x = { register = 0 }", "reads[0].count", "between 1 and 125"),
         ("{ address = 0, function = 6 }", "x = { register = 0 }", "reads[0].function", "between 1 and 4"),
+        ("{ address = 0, optional = 1 }", "x = { register = 0 }", "reads[0].optional", "true or false"),
         ("{ address = 0, len = 6 }", "x = { register = 0 }", "reads[0].len", "not known"),
         (", ".join(["{ address = 0 }"] * 33), "x = { register = 0 }", "reads", "between 1 and 32"),
     ],
