@@ -1,9 +1,10 @@
 """Weighing indicators with Toledo continuous output: Mettler-Toledo, and most weighbridges.
 
-Source: Mettler-Toledo, 8142 / JAGXTREME technical manuals, continuous output: STX, three status words, six
-digits of weight, six of tare, CR, and an optional checksum: the two's complement of the low seven bits of the
-sum from STX to CR. Often sent as 7E1, which has as many bits as 8N1: read so, its parity comes as bit 7, which
-carries nothing and is dropped. So one setting reads both.
+Source: Mettler-Toledo, WILDCAT scale technical manual E15609900A (12/00), appendix 2 (tables 6-8 to 6-11): STX, three
+status words, six digits of weight, six of tare, CR, and an optional checksum: the two's complement of the low seven
+bits of the sum from STX to CR. Tonnes in the third word: Triner, TS-700 owner's manual, p. 13. Often sent as 7E1,
+which has as many bits as 8N1: read so, its parity comes as bit 7, which carries nothing and is dropped. So one
+setting reads both.
 """
 
 from drivers.sdk.contract import (
@@ -26,7 +27,7 @@ _FRAME_BYTES = 17
 _SEVEN_BITS = bytes(byte & 0x7F for byte in range(256))
 _STATUS_BIT = 0x20
 """Always set in the three status words, and in no control character."""
-_NET, _NEGATIVE, _OVER, _MOTION, _KILOGRAM = 0x01, 0x02, 0x04, 0x08, 0x10
+_NET, _NEGATIVE, _OVER, _MOTION, _KILOGRAM, _NOT_ZEROED = 0x01, 0x02, 0x04, 0x08, 0x10, 0x40
 _POUND_KG = 0.45359237
 _OTHER_UNITS_KG = {1: 0.001, 2: 1000.0}
 """By the low three bits of the third status word: grams, tonnes. 0: kg or lb, as the second one says."""
@@ -68,6 +69,8 @@ def read(frame: bytes) -> Measurement:
         doubts["weight"] = "bad:device"
     elif motion:
         doubts["weight"] = "uncertain:motion"
+    elif second & _NOT_ZEROED:
+        doubts["weight"] = "uncertain:unset"
     return Measurement(values, doubts)
 
 
@@ -143,7 +146,7 @@ def _decoder(options: Options) -> Decoder:
 DRIVER = SerialDriver(
     name="toledo",
     title="Weighing indicators with Toledo continuous output (weighbridges)",
-    source="Mettler-Toledo, 8142 and JAGXTREME technical manuals, continuous output",
+    source="Mettler-Toledo, WILDCAT technical manual E15609900A, appendix 2; Triner, TS-700 owner's manual, p. 13",
     fields={
         "weight": Field("kg", resolution=0.001),
         "tare": Field("kg", resolution=0.001, min=0),
@@ -160,11 +163,13 @@ DRIVER = SerialDriver(
     line=LineSettings(9600),
     page=Page(
         about="The weight and tare that an indicator sends without being asked. Pounds, grams and tonnes are\n"
-        "turned into kg. While the load moves the weight is marked uncertain:motion; an overload is no weight.",
+        "turned into kg. While the load moves the weight is marked uncertain:motion, and until the scale was zeroed\n"
+        "after power came on uncertain:unset; a weight out of range (over or under) is none.",
         wiring="RS-232 (a level converter or a USB adapter is needed): TXD of the indicator to RXD, GND to GND.",
         pitfalls=(
             '7 data bits and even parity are usual: Chinese indicators may have 8N1 (parity = "N"); both are read.',
             'Set checksum = "on" where the indicator sends one: then a torn frame can never pass.',
+            "Some makers put the unit elsewhere (Liden: pounds by bit 0 of the third word): compare with the display.",
             'It sends many frames a second: set publish = "on_change" with a deadband, or interval_s.',
         ),
         example='[[sensor]]\nid = "weighbridge"\ndriver = "toledo"\n'

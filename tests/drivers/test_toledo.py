@@ -52,6 +52,14 @@ def test_an_overload_is_no_weight() -> None:
     assert item.q == {"weight": "bad:overload"}
 
 
+@pytest.mark.parametrize(("second", "doubt"), [(0x70, "uncertain:unset"), (0x78, "uncertain:motion")])
+def test_a_scale_that_was_not_zeroed_since_power_came_on_is_in_doubt(second: int, doubt: str) -> None:
+    (item,) = items(frame(second=second))
+
+    assert isinstance(item, Measurement)
+    assert (item.values["weight"], item.q) == (610, {"weight": doubt})
+
+
 def test_blanks_alone_are_no_weight() -> None:
     (item,) = items(frame(weight="      "))
 
