@@ -1,7 +1,7 @@
 """Hi-Link HLK-LD2410 presence radars (also LD2410B and LD2410C).
 
-Source: Hi-Link, HLK-LD2410 serial communication protocol V1.02, 2.3.1 and 2.3.2: report frames in basic (02)
-and engineering mode (01); the length counts, since some types append bytes.
+Source: Hi-Link, HLK-LD2410 serial communication protocol, 2.3: report frames in basic (02) and engineering
+mode (01); the length counts, since some types append bytes. Compared with ESPHome, ld2410.
 """
 
 import struct
@@ -56,7 +56,7 @@ def _energy() -> Field:
 DRIVER = SerialDriver(
     name="ld2410",
     title="Hi-Link HLK-LD2410 presence radar (LD2410B, LD2410C)",
-    source="Hi-Link, HLK-LD2410 serial communication protocol V1.02, 2.3",
+    source="Hi-Link, HLK-LD2410 serial communication protocol, 2.3; compared with ESPHome (ld2410)",
     fields={
         "state": Field("", "text"),
         "moving_distance": _distance(),

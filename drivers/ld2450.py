@@ -1,6 +1,6 @@
 """Hi-Link HLK-LD2450 tracking radars: up to three people, as counts and counts by zone.
 
-Source: Hi-Link, HLK-LD2450 serial communication protocol V1.03, 2.3: AA FF 03 00, three targets of eight bytes
+Source: Hi-Link, HLK-LD2450 serial communication protocol, 2.3: AA FF 03 00, three targets of eight bytes
 (x, y, speed, resolution, low byte first), 55 CC. x, y and speed are a magnitude with a sign, and the highest
 bit SET means positive: no two's complement.
 """
@@ -107,7 +107,7 @@ def _tracks() -> dict[str, Field]:
 DRIVER = SerialDriver(
     name="ld2450",
     title="Hi-Link HLK-LD2450 tracking radar",
-    source="Hi-Link, HLK-LD2450 serial communication protocol V1.03, 2.3",
+    source="Hi-Link, HLK-LD2450 serial communication protocol, 2.3",
     fields={"targets": Field("count", resolution=1, min=0, max=_TARGETS), **_tracks()},
     period_s=0.1,
     decoder=_decoder,

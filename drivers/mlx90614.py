@@ -1,7 +1,8 @@
 """Melexis MLX90614 infrared thermometers.
 
-Source: Melexis, MLX90614 datasheet rev 15, 8.4.3 (SMBus read word, PEC over address, command, address, word),
-8.7.2 (RAM 0x06 ambient, 0x07 object 1; 0.02 K a step; bit 15 is an error).
+Source: Melexis, MLX90614 family data sheet rev 008, 8.3.4 (RAM 0x06 ambient, 0x07 object 1), 8.4.3 (SMBus read word,
+PEC); Melexis, application note "SMBus communication with MLX90614" (bit 15 is an error). 0.02 K a step, and the PEC
+over address, command, address, word: also ESPHome, mlx90614.
 """
 
 from drivers.sdk.bus import I2cDevice, I2cDriver, I2cPort
@@ -95,7 +96,7 @@ def _open(port: I2cPort, address: int, options: Options) -> I2cDevice:
 DRIVER = I2cDriver(
     name="mlx90614",
     title="Melexis MLX90614 infrared thermometer",
-    source="Melexis, MLX90614 datasheet rev 15, 8.4.3 and 8.7.2",
+    source="Melexis, MLX90614 family data sheet rev 008, 8.3.4 and 8.4.3; compared with ESPHome (mlx90614)",
     fields={
         "object_temp": Field("Cel", resolution=0.01, min=-70, max=382),
         "ambient_temp": Field("Cel", resolution=0.01, min=-40, max=125),

@@ -1,7 +1,7 @@
 """NXP PN532 readers of 13.56 MHz cards, on their serial port.
 
-Source: NXP, PN532 user manual UM0701-02 rev 02, 6.2.1 (frames, ACK, error frame), 7.2.10 (SAMConfiguration),
-7.3.1 (RFConfiguration), 7.3.5 (InListPassiveTarget, 106 kbit/s type A).
+Source: NXP, PN532 user manual UM0701-02 rev 02: frames, ACK and error frame; SAMConfiguration, RFConfiguration,
+InListPassiveTarget (106 kbit/s type A). Compared with ESPHome, pn532.
 """
 
 from drivers.sdk.contract import (
@@ -130,7 +130,7 @@ def _decoder(options: Options) -> Decoder:
 DRIVER = SerialDriver(
     name="pn532",
     title="NXP PN532 reader of 13.56 MHz cards (serial port)",
-    source="NXP, PN532 user manual UM0701-02 rev 02, 6.2.1, 7.2.10, 7.3.1, 7.3.5",
+    source="NXP, PN532 user manual UM0701-02 rev 02; compared with ESPHome (pn532)",
     fields={
         "uid": Field("", "text", identifier=True),
         "targets": Field("count", resolution=1, min=0, max=2),

@@ -2,6 +2,7 @@
 
 Source: Itead Studio, RDM6300 specification: 02, ten hexadecimal digits (version, four bytes of number), two of
 their XOR, 03; 9600 8N1; the frame is repeated about every 65 ms while the tag lies before the coil.
+Compared with ESPHome, rdm6300.
 """
 
 import re
@@ -33,7 +34,7 @@ def _decoder(options: Options) -> Decoder:
 DRIVER = SerialDriver(
     name="rdm6300",
     title="RDM6300 reader of 125 kHz tags (EM4100)",
-    source="Itead Studio, RDM6300 specification, data format",
+    source="Itead Studio, RDM6300 specification, data format; compared with ESPHome (rdm6300)",
     fields={
         "tag": Field("", "state", min=0, max=2**32 - 1, identifier=True),
         "version": Field("", "state", min=0, max=255),

@@ -1,7 +1,8 @@
 """Sensirion SPS30 particulate matter sensors on their serial port.
 
-Source: Sensirion, SPS30 datasheet V1.0, 5.0 (SHDLC frame, byte stuffing, checksum), 5.3.1 (start measurement),
-5.3.3 (read measured values), 5.2 (state: bit 7 a fault of the device, the others why a command failed).
+Source: Sensirion, SPS30 datasheet V1.0, section 5: the SHDLC frame with its byte stuffing, checksum and state (bit 7
+a fault of the device, the others why a command failed), start measurement, read measured values. Compared with
+avaldebe/PyPMS.
 """
 
 import struct
@@ -126,7 +127,7 @@ def _mass() -> Field:
 DRIVER = SerialDriver(
     name="sps30",
     title="Sensirion SPS30 particulate matter sensor (serial port)",
-    source="Sensirion, SPS30 datasheet V1.0, section 5",
+    source="Sensirion, SPS30 datasheet V1.0, section 5; compared with avaldebe/PyPMS",
     fields={
         **{name: _mass() for name in _NAMES[:4]},
         **{name: _number() for name in _NAMES[4:9]},

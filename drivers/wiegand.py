@@ -1,8 +1,9 @@
 """Card readers with a Wiegand interface: each bit of a card's number is a pulse on one of two lines.
 
 Source: Security Industry Association, AC-01-1996.10, access control standard protocol for the 26-bit Wiegand
-reader interface (pulses, parity, facility and card). 34 bits: the same with two numbers of 16 bits. Pulse
-times beyond the standard's, and the silence of 25 ms: what readers on the market do.
+reader interface (pulses, parity, facility and card). 34 bits: the same with two numbers of 16 bits; the parity
+of both compared with ESPHome, wiegand. Pulse times beyond the standard's, and the silence of 25 ms: what readers
+on the market do.
 """
 
 from collections.abc import Mapping, Sequence
