@@ -69,6 +69,10 @@ class RunningSensor:
         sensor = self._make()
         return sensor, asyncio.create_task(sensor.run(), name=f"sensor {sensor.health.sensor}")
 
+    def switch(self, on: bool) -> None:
+        """Set an output. Raises :class:`LookupError`."""
+        self.sensor.switch(on)
+
     async def measure(self) -> Mapping[str, object]:
         """The next measurement."""
         return await self.sensor.measure()
@@ -130,6 +134,7 @@ class Site:
         self.uplink: Uplink | None = None
         self.on_configuration: Callable[[Message], None] = lambda message: None
         self.opened: Callable[[bytes], Awaitable[bytes]] = _never_opened
+        self.planned: Callable[[bytes], Awaitable[object]] = _never_opened
         self.report: bytes = b""
 
     @property
@@ -197,7 +202,9 @@ class Site:
         config = setup.config
         gateway = config.gateway
         topics = wire.Topics.of(gateway.root, gateway.field, gateway.site, gateway.id)
-        desk = CommandDesk(self._store, config.commands, topics, self._clock.now, __version__, self.opened)
+        desk = CommandDesk(
+            self._store, config.commands, topics, self._clock.now, __version__, self.opened, self.planned
+        )
         presence = Presence(topics, described, __version__, self._bid, self._clock.now)
         self._mail = Mailroom(desk, topics, self.on_configuration)
         self._mail.reported = self.report

@@ -61,7 +61,7 @@ class Supervisor:
         deadline_s = asyncio.get_running_loop().time()
         try:
             site = Site(store, self._state_dir, now, bid)
-            site.on_configuration, site.opened = updates.take, updates.opened
+            site.on_configuration, site.opened, site.planned = updates.take, updates.opened, updates.planned
             await site.change(setup)
             store.announce(events.started(__version__, "start"))
             self._updates = updates

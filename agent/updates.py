@@ -371,6 +371,15 @@ class Updates:
             "t": self._clock.now().t,
         }))  # fmt: skip
 
+    async def planned(self, raw: bytes) -> Mapping[str, object]:
+        """What a configuration from the city would change here; nothing is kept of it. Raises :class:`Refused`."""
+        from agent.core.config_plan import plan
+        from agent.edges.signatures import answered
+
+        assert self._running is not None
+        generation, tables = self._running.generation, self._running.setup.tables
+        return await answered(plan(raw, self._standing(), self._files(generation), self._catalog, tables))
+
 
 def _tables(text: str, name: str) -> Mapping[str, object]:
     try:

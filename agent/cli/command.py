@@ -10,13 +10,13 @@ from secrets import token_hex
 from typing import Any
 
 from agent.cli.broker_options import BrokerOptions, add_broker_options
-from agent.core import wire
+from agent.core import command, wire
 from agent.core.link import LinkLost, Message
 from agent.core.text import say
 
 
-class SigningProblem(Exception):
-    """The key cannot be used; the text says why."""
+class CannotSend(Exception):
+    """The message cannot be made; the text says why."""
 
 
 _DEPTH = 4
@@ -27,8 +27,9 @@ _FIND_S = 5.0
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("gateway", metavar="GATEWAY")
-    parser.add_argument("name", metavar="NAME", help="ping, read, flush, resend, diagnostics, restart")
-    parser.add_argument("arguments", metavar="KEY=VALUE", nargs="*", type=_argument)
+    parser.add_argument("name", metavar="NAME", help=", ".join(sorted(command.COMMANDS)))
+    value = say("KEY=@FILE gives the text of a file")
+    parser.add_argument("arguments", metavar="KEY=VALUE", nargs="*", type=_argument, help=value)
     parser.add_argument("--key", metavar="FILE", help=say("sign with this key of the role command"))
     parser.add_argument("--timeout", type=float, default=20.0, metavar="SECONDS")
     add_broker_options(parser)
@@ -38,17 +39,27 @@ def _argument(text: str) -> tuple[str, Any]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ArgumentTypeError(say("{text} is not KEY=VALUE", text=text))
+    if value.startswith("@"):
+        return key, _text(Path(value[1:]))
     try:
         return key, json.loads(value)
     except ValueError:
         return key, value
 
 
+def _text(file: Path) -> str:
+    try:
+        return file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise ArgumentTypeError(say("{file}: {why}", file=file, why=why)) from error
+
+
 def run(args: Namespace) -> int:
     """Send the command; print the reply as JSON. Exit status 1: no reply, or neither ``done`` nor ``accepted``."""
     try:
         reply = asyncio.run(_ask(args, BrokerOptions.of(args)))
-    except (LinkLost, TimeoutError, LookupError, SigningProblem) as error:
+    except (LinkLost, TimeoutError, LookupError, CannotSend) as error:
         print(error, file=sys.stderr)
         return 1
     print(json.dumps(reply, ensure_ascii=False))
@@ -70,7 +81,10 @@ async def _ask(args: Namespace, options: BrokerOptions) -> dict[str, Any]:
         await link.subscribe([topics.reply(identity)])
         expires = int(1000 * (time.time() + args.timeout))
         asked = {"id": identity, "exp": expires, **dict(args.arguments)}
-        link.publish(f"{base}/command/{args.name}", _payload(asked, args))
+        payload = _payload(asked, args)
+        if len(payload) > command.most_bytes(args.name):
+            raise CannotSend(say("too long for a command: at most {count} bytes", count=command.most_bytes(args.name)))
+        link.publish(f"{base}/command/{args.name}", payload)
         return await _reply(inbox, topics.reply(identity), args)
     finally:
         watching.cancel()
@@ -78,7 +92,7 @@ async def _ask(args: Namespace, options: BrokerOptions) -> dict[str, Any]:
 
 
 def _payload(asked: dict[str, Any], args: Namespace) -> bytes:
-    """The message, signed where there is a key. Raises :class:`SigningProblem`."""
+    """The message, signed where there is a key. Raises :class:`CannotSend`."""
     if not args.key:
         return json.dumps(asked).encode()
     from agent.core.envelope import COMMAND_TYPE, pre_authentication, table, written
@@ -86,11 +100,11 @@ def _payload(asked: dict[str, Any], args: Namespace) -> bytes:
     try:
         from agent.edges.signing_key import KeyRefused, load
     except ImportError:
-        raise SigningProblem(say("signatures need the extra updates: pip install 'gardu[updates]'")) from None
+        raise CannotSend(say("signatures need the extra updates: pip install 'gardu[updates]'")) from None
     try:
         key = load(Path(args.key))
     except (KeyRefused, OSError) as error:
-        raise SigningProblem(f"{args.key}: {getattr(error, 'strerror', None) or error}") from error
+        raise CannotSend(f"{args.key}: {getattr(error, 'strerror', None) or error}") from error
     inner = json.dumps({**asked, "command": args.name, "gateway": args.gateway}).encode()
     return written(table(COMMAND_TYPE, inner, {key.public: key.sign(pre_authentication(COMMAND_TYPE, inner))}))
 

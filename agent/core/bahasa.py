@@ -422,4 +422,6 @@ BAHASA: dict[str, str] = {
     "{name}: not confirmed within {n:.0f} s: {state}": "{name}: belum dikonfirmasi dalam {n:.0f} s: {state}",
     "{name}: the broker refuses the message (reason 0x{code:02x}): check its ACL": "{name}: broker menolak pesan (alasan 0x{code:02x}): periksa ACL-nya",
     "{topic}: this is not of the contract": "{topic}: ini bukan dari kontrak",
+    "KEY=@FILE gives the text of a file": "KEY=@FILE memberi isi sebuah berkas",
+    "too long for a command: at most {count} bytes": "terlalu panjang untuk sebuah perintah: paling banyak {count} bita",
 }

@@ -11,6 +11,8 @@ COMMANDS = frozenset(["ping", "read", "flush", "resend", "plan", "diagnostics", 
 GUARDED = frozenset({"restart", "output", "flush"})
 """Those with an effect on the site: off unless the gateway's own file allows them."""
 MAX_BYTES = 65_536
+PLAN_BYTES = 131_072
+"""``plan`` carries an envelope, which may itself have 64 KiB, as a text in JSON."""
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -36,7 +38,7 @@ class Refusal:
 
 def read(name: str, payload: bytes) -> Command | None:
     """The command in a message to ``command/{name}``; ``None`` where it cannot even be answered (no usable id)."""
-    message = _table(payload)
+    message = _table(payload) if len(payload) <= most_bytes(name) else None
     sealed = b""
     if message is not None and "payloadType" in message:
         sealed, inner = payload, message.get("payload")
@@ -50,14 +52,17 @@ def read(name: str, payload: bytes) -> Command | None:
     return Command(identity, name, expires if known else 0, message, sealed)
 
 
+def most_bytes(name: str) -> int:
+    """How long a message to ``command/{name}`` may be."""
+    return PLAN_BYTES if name == "plan" else MAX_BYTES
+
+
 def meant(command: Command, gateway: str) -> bool:
     """Whether a signed command names itself and this gateway: else it could be played again elsewhere."""
     return command.arguments.get("command") == command.name and command.arguments.get("gateway") == gateway
 
 
 def _table(payload: bytes) -> dict[str, Any] | None:
-    if len(payload) > MAX_BYTES:
-        return None
     try:
         message = json.loads(payload)
     except (ValueError, RecursionError):
@@ -100,6 +105,24 @@ def text(command: Command, key: str) -> str:
     if not isinstance(value, str) or not value:
         raise ValueError(f"{key} is missing or no text")
     return value
+
+
+def level(command: Command, key: str) -> bool:
+    """0 or 1, or false or true: how a line is to stand. Raises :class:`ValueError`, with a sentence."""
+    value = command.arguments.get(key)
+    if not isinstance(value, int) or value not in (0, 1):
+        raise ValueError(f"{key} must be 0 or 1")
+    return bool(value)
+
+
+def envelope(command: Command, key: str) -> bytes:
+    """A signed envelope: its text, or the JSON that it is. Raises :class:`ValueError`, with a sentence."""
+    value = command.arguments.get(key)
+    if isinstance(value, str) and value:
+        return value.encode()
+    if isinstance(value, dict):
+        return json.dumps(value).encode()
+    raise ValueError(f"{key} is missing or no envelope")
 
 
 def number(command: Command, key: str) -> int:

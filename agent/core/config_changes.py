@@ -39,6 +39,17 @@ def to_rebuild(old: Tables, new: Tables) -> frozenset[str]:
     return frozenset(touched & sensors.keys())
 
 
+def summary(old: Tables, new: Tables) -> dict[str, list[str]]:
+    """What a change would do, for programs: ids of sensors that are ``added``, ``removed`` or ``changed`` (begin anew),
+    and ``paths``, everything else that differs."""
+    before, after = _entries(_by_id(old), "sensor"), _entries(_by_id(new), "sensor")
+    added, removed = after.keys() - before.keys(), before.keys() - after.keys()
+    return {
+        "added": sorted(added), "removed": sorted(removed), "changed": sorted(to_rebuild(old, new) - added),
+        "paths": [one.path for one in changes(old, new) if not one.path.startswith("sensor.")],
+    }  # fmt: skip
+
+
 def _changed_entries(before: Tables, after: Tables, table: str) -> set[str]:
     old, new = _entries(before, table), _entries(after, table)
     return {name for name in old.keys() | new.keys() if old.get(name) != new.get(name)}

@@ -80,6 +80,15 @@ class GpioLink:
         except OSError as error:
             raise self._lost(error) from error
 
+    def drive(self, level: int) -> None:
+        """Set lines that were asked for as outputs; 1 is active. Raises :class:`PortLost`."""
+        from gpiod.line import Value
+
+        try:
+            self._request.set_values(dict.fromkeys(self._roles, Value(level)))
+        except OSError as error:
+            raise self._lost(error) from error
+
     def now_s(self) -> float:
         """The clock of the edges."""
         return time.monotonic()

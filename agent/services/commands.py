@@ -53,22 +53,24 @@ class Sensor(Protocol):
 
     async def measure(self) -> Mapping[str, Any]: ...
     def restart(self) -> None: ...
+    def switch(self, on: bool) -> None: ...
     def diagnose(self) -> Mapping[str, Any]: ...
 
 
 class CommandDesk:
     """Takes commands and answers them, one after the other. An :class:`~agent.services.session.Inbox`.
 
-    ``opened`` gives what a signed envelope holds, once it is verified, or raises :class:`Refused`. ``uplink`` and
-    ``sensors`` are set once they are there.
+    ``opened`` gives what a signed envelope holds, once it is verified, and ``planned`` what a configuration in one
+    would change; both raise :class:`Refused`. ``uplink`` and ``sensors`` are set once they are there.
     """
 
     def __init__(
         self, store: Store, settings: Commands, topics: wire.Topics, now: Callable[[], Stamp], agent: str,
-        opened: Callable[[bytes], Awaitable[bytes]],
+        opened: Callable[[bytes], Awaitable[bytes]], planned: Callable[[bytes], Awaitable[object]],
     ) -> None:  # fmt: skip
         self._store = store
         self._opened = opened
+        self._planned = planned
         self._settings = settings
         self._topics = topics
         self._now = now
@@ -81,7 +83,7 @@ class CommandDesk:
         self.sensors: Mapping[str, Sensor] = {}
         self._does: Mapping[str, Callable[[Command], Awaitable[object]]] = {
             "ping": self._ping, "read": self._read, "flush": self._flush_now, "resend": self._resend,
-            "diagnostics": self._diagnostics, "restart": self._restart,
+            "diagnostics": self._diagnostics, "restart": self._restart, "output": self._output, "plan": self._plan,
         }  # fmt: skip
 
     def topics(self) -> list[str]:
@@ -133,8 +135,10 @@ class CommandDesk:
         # The id is durable before the effect: after a power cut in between it is not done, and not done twice.
         await self._note(known, one.id, "accepted")
         try:
-            result = await self._does[one.name](one) if one.name in self._does else None
-            status, detail = ("done", "") if one.name in self._does else ("rejected", "not in this release")
+            status, detail, result = "done", "", await self._does[one.name](one)
+        except Refused as error:
+            status, detail = "failed", f"{error.code}: {error}"
+            result = {"code": error.code, "message": error.message, "path": error.path}
         except (ValueError, LookupError, TimeoutError) as error:
             status, detail, result = "failed", str(error) or type(error).__name__, None
         await self._note(known, one.id, status)
@@ -186,6 +190,13 @@ class CommandDesk:
     async def _restart(self, one: Command) -> object:
         self._sensor(one).restart()
         return None
+
+    async def _output(self, one: Command) -> object:
+        self._sensor(one).switch(command.level(one, "value"))
+        return None
+
+    async def _plan(self, one: Command) -> object:
+        return await self._planned(command.envelope(one, "envelope"))
 
     async def _flush_now(self, one: Command) -> object:
         await self._store.flush()

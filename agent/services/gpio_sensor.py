@@ -1,10 +1,12 @@
 """Sensors on GPIO lines: edges with the kernel's times, totals that survive a restart."""
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from agent.core import events
+from agent.core.failure import PortLost
 from agent.core.reading import Stamp
 from agent.services import sensor
 from agent.services.sensor import SensorTask
@@ -41,6 +43,7 @@ class Lines(Protocol):
 
     def levels(self) -> Mapping[str, int]: ...
     def now_s(self) -> float: ...
+    def drive(self, level: int) -> None: ...
     async def edges(self, timeout_s: float) -> Sequence[LineEdge]: ...
     def close(self) -> None: ...
 
@@ -56,6 +59,24 @@ class GpioSensor(SensorTask):
 
     _driver: GpioDriver
     _edges: Edges
+    _output: tuple[Lines, EdgeDecoder] | None = None
+    """What is driven now."""
+
+    def switch(self, on: bool) -> None:
+        """Set the line, and tell at once how it stands. It is off again when the agent stops or the chip was away.
+        Raises :class:`LookupError`."""
+        if not self._driver.output:
+            super().switch(on)
+        if self._output is None:
+            raise LookupError(f"{self._settings.id} is not there now")
+        lines, decoder = self._output
+        try:
+            lines.drive(int(on))
+            levels = lines.levels()
+        except PortLost as error:
+            raise LookupError(str(error)) from error
+        self._urgent = True
+        self._take(decoder.start(levels, lines.now_s()), self._edges.now())
 
     def _poll_s(self) -> float:
         return self._settings.interval_s if self._settings.interval_s is not None else self._driver.period_s
@@ -68,9 +89,14 @@ class GpioSensor(SensorTask):
             # A device that speaks only when something happens is well by having its lines.
             self._is_well(self._now_s())
             first = decoder.start(lines.levels(), lines.now_s())
+            self._output = (lines, decoder) if self._driver.output else None
             self._take(first, self._edges.now())
             await self._follow(lines, decoder, lines.now_s() + (self._poll_s() if first else 0.0))
         finally:
+            if self._output is not None:
+                self._output = None
+                with contextlib.suppress(PortLost):
+                    lines.drive(0)
             lines.close()
 
     async def _follow(self, lines: Lines, decoder: EdgeDecoder, sample_s: float) -> None:

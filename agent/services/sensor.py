@@ -105,6 +105,10 @@ class SensorTask:
         self._asked.set()
         return await asyncio.shield(self._answer)
 
+    def switch(self, on: bool) -> None:
+        """Set an output. Raises :class:`LookupError` where this is none, or cannot be set now."""
+        raise LookupError(f"{self._settings.id} is no output")
+
     def diagnose(self) -> Mapping[str, object]:
         """How the sensor is."""
         return {

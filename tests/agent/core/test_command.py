@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from agent.core.command import Command, judge, number, read, text
+from agent.core.command import PLAN_BYTES, Command, envelope, judge, level, number, read, text
 
 NOW_MS = 1_795_000_000_000
 LATER_MS = NOW_MS + 1000
@@ -73,3 +73,29 @@ def test_arguments_are_checked() -> None:
     for key in ("ep", "absent"):
         with pytest.raises(ValueError, match=f"{key} is missing or no text"):
             text(one, key)
+
+
+def test_a_plan_may_be_as_long_as_an_envelope_needs() -> None:
+    payload = json.dumps({"id": "a1", "exp": 5, "envelope": "x" * 70_000}).encode()
+    assert read("ping", payload) is None
+    assert read("plan", payload) is not None
+    assert read("plan", payload.ljust(PLAN_BYTES + 1)) is None
+
+
+@pytest.mark.parametrize(("value", "on"), [(0, False), (1, True), (False, False), (True, True)])
+def test_a_line_stands_at_0_or_1(value: object, on: bool) -> None:
+    assert level(Command("a1", "output", 1, {"value": value}), "value") is on
+
+
+@pytest.mark.parametrize("value", [2, -1, 0.5, 1.0, "1", None, [1], {}])
+def test_any_other_level_is_refused(value: object) -> None:
+    with pytest.raises(ValueError, match="value must be 0 or 1"):
+        level(Command("a1", "output", 1, {"value": value}), "value")
+
+
+def test_an_envelope_comes_as_its_text_or_as_json() -> None:
+    assert envelope(Command("a1", "plan", 1, {"envelope": '{"a": 1}'}), "envelope") == b'{"a": 1}'
+    assert json.loads(envelope(Command("a1", "plan", 1, {"envelope": {"a": 1}}), "envelope")) == {"a": 1}
+    for value in (None, "", 7, [1]):
+        with pytest.raises(ValueError, match="envelope is missing or no envelope"):
+            envelope(Command("a1", "plan", 1, {"envelope": value}), "envelope")

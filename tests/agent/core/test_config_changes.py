@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.config_changes import Change, changes, to_rebuild
+from agent.core.config_changes import Change, changes, summary, to_rebuild
 
 OLD: dict[str, Any] = {
     "broker": {"url": "mqtts://old"},
@@ -68,3 +68,14 @@ def test_a_sensor_begins_anew_only_if_something_of_its_own_changed(new: dict[str
 
 def test_from_nothing_everything_begins() -> None:
     assert to_rebuild({}, OLD) == ALL
+
+
+def test_a_summary_names_sensors_once_and_the_rest_by_its_path() -> None:
+    new = _new(
+        bus=[{"id": "rs485-0", "port": "/dev/ttyUSB7"}],
+        sensor=[one for one in OLD["sensor"] if one["id"] != "tank"] + [{"id": "new", "driver": "dust"}],
+    )
+    assert summary(OLD, new) == {
+        "added": ["new"], "removed": ["tank"], "changed": ["mains"], "paths": ["bus.rs485-0.port"],
+    }  # fmt: skip
+    assert summary(OLD, OLD) == {"added": [], "removed": [], "changed": [], "paths": []}

@@ -12,7 +12,7 @@ from agent.core.settings import Sensor
 from agent.edges.worker import Worker
 from agent.services import sensor
 from agent.services.gpio_sensor import LineRequest
-from agent.services.sensor import Surroundings
+from agent.services.sensor import SensorTask, Surroundings
 from agent.services.sensors import sensor_task
 from drivers.sdk.contract import Driver, Field, Item, Measurement, Option
 from drivers.sdk.edges import Unhurried
@@ -38,12 +38,19 @@ class FakeLines:
         self._news = asyncio.Event()
         self.gone = False
         self.closed = False
+        self.stuck = False
 
     def levels(self) -> Mapping[str, int]:
         return self._levels
 
     def now_s(self) -> float:
         return self._clock.now_s
+
+    def drive(self, level: int) -> None:
+        if self.gone:
+            raise PortLost("the chip is gone")
+        if not self.stuck:
+            self._levels = dict.fromkeys(self._levels, level)
 
     def change(self, *edges: Change) -> None:
         self._edges.extend(edges)
@@ -114,10 +121,11 @@ class Bench:
         self.lines.append(FakeLines(self.clock, dict.fromkeys(lines, 1)))
         return self.lines[-1]
 
-    def start(self, driver: Driver, **settings: Any) -> None:
+    def start(self, driver: Driver, **settings: Any) -> SensorTask:
         one = Sensor(id="door-1", driver="contact", **{"chip": "gpiochip0", "line": "GPIO17", **settings})
         task = sensor_task(one, driver, Surroundings(self.store), self)  # type: ignore[arg-type]
         self._tasks.append(asyncio.create_task(task.run()))
+        return task
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -231,3 +239,35 @@ async def test_an_output_is_driven_low_at_first(bench: Bench) -> None:
     bench.start(contact(output=True))
     await until(lambda: bool(bench.requests))
     assert bench.requests[0][2] == 0
+
+
+async def test_an_output_is_set_and_its_state_is_told_at_once_as_it_is_read_back(bench: Bench) -> None:
+    siren = bench.start(contact(output=True))
+    await until(lambda: bool(bench.store.bodies("telemetry/door-1")))
+    for on in (False, True, True):
+        siren.switch(on)
+    assert bench.lines[0].levels() == {"line": 1}
+    bench.lines[0].stuck = True
+    siren.switch(False)
+    assert bench.store.bodies("telemetry/door-1")[1:] == [{"state": one} for one in (False, True, True, True)]
+    assert all(one.urgent for one in bench.store.appended)
+
+
+async def test_what_cannot_be_set_says_why(bench: Bench) -> None:
+    contact_in = bench.start(contact())
+    await until(lambda: bool(bench.lines))
+    with pytest.raises(LookupError, match="door-1 is no output"):
+        contact_in.switch(True)
+    bench.absent = True
+    siren = bench.start(contact(output=True))
+    with pytest.raises(LookupError, match="door-1 is not there now"):
+        siren.switch(True)
+    bench.absent = False
+    await until(lambda: len(bench.lines) == 2)
+    await until(lambda: len(bench.store.bodies("telemetry/door-1")) == 2)
+    bench.lines[1].gone = True
+    with pytest.raises(LookupError, match="the chip is gone"):
+        siren.switch(True)
+    await bench.stop()
+    with pytest.raises(LookupError, match="door-1 is not there now"):
+        siren.switch(True)

@@ -220,6 +220,16 @@ async def test_an_output_is_off_from_the_start(path: Path, chips: Chips, chip: C
         await eventually(lambda: bench.bodies("telemetry/one"), [{"state": False}])
 
 
+async def test_an_output_is_switched_and_off_again_when_the_sensor_ends(path: Path, chips: Chips, chip: Chip) -> None:
+    async with running(path, chips, settings("gpio_out", active_low=True)) as bench:
+        await bench.listening()
+        for on in (True, False, True):
+            bench.sensor.switch(on)
+            assert chip.level(CONTACT) == (not on)
+        await eventually(lambda: bench.bodies("telemetry/one"), [{"state": one} for one in (False, True, False, True)])
+    assert chip.level(CONTACT) == 1, "off: the line is active low"
+
+
 async def test_a_line_in_use_is_taken_when_it_is_free(path: Path, chips: Chips, chip: Chip) -> None:
     other = GpioLink.open("bench", {"line": LineSettings("CONTACT")}, None, chips.devices)
     async with running(path, chips, settings("gpio_in")) as bench:
