@@ -90,6 +90,8 @@ class Supervisor:
         deadline_s = asyncio.get_running_loop().time() + _STOP_S
         updating.cancel()
         await asyncio.gather(updating, return_exceptions=True)
+        if self._updates is not None:
+            await self._updates.close()
         await site.stop_sensors()
         store.announce(events.stopped("shutdown"))
         flush = asyncio.create_task(store.flush())

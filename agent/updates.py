@@ -4,50 +4,62 @@ import asyncio
 import contextlib
 import hashlib
 import logging
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from agent import __version__
-from agent.core import config as configuration
 from agent.core import events, wire
 from agent.core.config import DriverLookup
 from agent.core.link import Message
 from agent.core.probation import Probation, Verdict, judge_brokers
-from agent.core.refusal import Refused
-from agent.core.remote_config import merged
+from agent.core.reading import Stamp
+from agent.core.refusal import NOT_KEPT, Refused
 from agent.core.text import say
 from agent.core.update_state import Cause, Generation
 from agent.edges import clock
-from agent.edges.store import Store
 from agent.edges.update_dir import Folder, UpdateDir
+from agent.edges.worker import Worker
+from agent.gateway_files import GatewayFiles, Made
 from agent.site import Setup, Site
 
 # What reads and verifies signed documents is loaded when one comes: most gateways run for months without.
 if TYPE_CHECKING:
-    from agent.core.desired import Document, Files, Standing
+    from agent.core.desired import Accepted, Standing
+    from agent.core.envelope import Checked
+    from agent.core.moment import Moment
+    from agent.edges.signatures import Verifier
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _CONFIRM_S = 300.0
 _TICK_S = 0.5
 _ASK_S = 30.0
+_SETTLE_S = 10.0
+_AGAIN_S = 300.0
+_SET_DOWN_S = 0.5
+_NEVER = float("inf")
 
 
 class NoConfiguration(Exception):
     """The files are wrong, and there is no last good configuration; the text says what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A generation, and what it makes."""
+class Now(Protocol):
+    """What tells the time."""
 
-    generation: Generation
-    setup: Setup
-    document: "Document | None"
-    drift: tuple[str, ...]
+    def now(self) -> Stamp:
+        """The time of this moment, with its quality."""
+
+
+class Events(Protocol):
+    """What takes the agent's own events."""
+
+    def announce(self, row: events.Row) -> None:
+        """Keep one and send it."""
 
 
 @dataclass(slots=True)
@@ -63,18 +75,24 @@ class Trial:
 class Updates:
     """Decides and remembers. ``file``: ``gardu.toml``; ``local.toml`` and ``trust.json`` lie beside it."""
 
-    def __init__(self, folder: Path, file: Path, catalog: DriverLookup, now: clock.Clock) -> None:
+    def __init__(self, folder: Path, file: Path, catalog: DriverLookup, now: Now) -> None:
         self._dir = UpdateDir(Folder(folder))
-        self._file = file
+        self._files = GatewayFiles(file, catalog)
         self._catalog = catalog
         self._clock = now
         self._news: dict[str, bytes] = {}
         self._edited = False
         self._wake = asyncio.Event()
-        self._processed = ""
+        # What was not taken, to be looked at again; and the fingerprint of what that would change nothing for.
+        self._put_by: dict[str, bytes] = {}
+        self._looked_at = ""
+        self._again_s = _NEVER
+        self._settle_s = _NEVER
         self._running: Made | None = None
         self._trial: Trial | None = None
         self._refused: Cause | None = None
+        self._disk: Worker | None = None
+        self._verify: Verifier | None = None
 
     def take(self, message: Message) -> None:
         """A message about configurations came; the newest of each kind counts."""
@@ -90,60 +108,95 @@ class Updates:
         """What the envelope of a command holds, once enough keys of the role have signed it. Raises
         :class:`Refused`."""
         from agent.core.envelope import COMMAND_TYPE, authenticated, parse
-        from agent.edges.signatures import answered
 
         if self._dir.trust is None:
             raise Refused("no_trust", say("this gateway trusts nobody yet: install trust.json"))
-        return await answered(authenticated(parse(raw), self._dir.trust.roles["command"], COMMAND_TYPE))
+        return await self._answered(authenticated(parse(raw), self._dir.trust.roles["command"], COMMAND_TYPE))
 
     async def first(self) -> Setup:
         """The configuration to start with. Raises :class:`NoConfiguration`."""
         await self._take_trust_file()
-        candidate = self._candidate()
+        was_on_trial = self._dir.state.under_way
+        candidate = await self._candidate()
         if candidate is not None:
-            return self._begin(candidate)
+            self._on_trial(candidate)
+            await self._note(self._dir.applying)
+            return self._run(candidate)
         good = self._last_good()
+        if was_on_trial and good is not None:  # an edit that was part of the trial is taken back with it
+            return self._run(good)
         try:
-            current = self._made(self._read_files(good.generation.payload if good else None))
+            current = self._files.made(self._files.generation(good.generation.payload if good else None))
         except Refused as error:
             if good is None:
                 raise NoConfiguration(f"{error.path}: {error.message}".removeprefix(": ")) from error
             self._refuse(error)
             return self._run(good)
-        if good is None:
-            self._dir.adopt(current.generation)
-            return self._run(current)
-        if current.generation.name == good.generation.name:
+        if good is not None and current.generation.name == good.generation.name:
             return self._run(good)
-        if current.generation.name in self._dir.state.bad:
-            _log.error(say("{file} was tried and taken back: change it, or reload to try it again", file=self._file))
+        if good is not None and current.generation.name in self._dir.state.bad:
+            file = self._files.main
+            _log.error(say("{file} was tried and taken back: change it, or reload to try it again", file=file))
             return self._run(good)
-        # Edited and restarted: the technician stands beside it, and sees what comes of it. A reload is tried out.
-        self._dir.adopt(current.generation)
+        # The first one; or edited and restarted: the technician stands beside it, and sees what comes of it. A reload
+        # is tried out.
+        await self._note(partial(self._dir.adopt, current.generation))
         return self._run(current)
 
-    async def run(self, site: Site, store: Store) -> None:
+    async def run(self, site: Site, store: Events) -> None:
         """Watch what is on trial, and take whatever comes; for ever."""
         self._announce_refusal(store)
         if self._trial is not None:
-            self._dir.probation()
+            await self._note(self._dir.probation)
         self._tell(site)
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(None if self._trial is None else _TICK_S):
-                    await self._wake.wait()
-            self._wake.clear()
-            await self._take_trust(site)
+            await self._woken()
+            await self._come_back_to()
+            if await self._take_trust(site):
+                self._look_again()
             if self._edited:
                 self._edited = False
                 await self._take_edit(site, store)
+                self._look_again()
             raw = self._news.pop("desired", None)
             if raw:
                 await self._take_desired(raw, site, store)
+            await self._prove(site, store)
             if self._trial is not None:
                 await self._judge(self._trial, site, store)
 
-    def _candidate(self) -> Made | None:
+    async def close(self) -> None:
+        """The agent stops in good order. Called after :meth:`run` was cancelled."""
+        if self._dir.state.under_way:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SET_DOWN_S):
+                    await self._note(self._dir.set_down)
+
+    async def _woken(self) -> None:
+        """Wait for news, or for something to come back to."""
+        now_s = asyncio.get_running_loop().time()
+        due_s = min(self._settle_s, self._again_s, now_s + _SETTLE_S if self._dir.state.unproven else _NEVER)
+        wait_s = _TICK_S if self._trial is not None else max(0.0, due_s - now_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(None if wait_s == _NEVER else wait_s):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _come_back_to(self) -> None:
+        """What the disk did not take, and what this gateway failed to look at."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._settle_s:
+            await self._note(self._dir.settle)
+        if now_s >= self._again_s:
+            self._look_again()
+
+    def _look_again(self) -> None:
+        """What a message was refused for may have changed."""
+        self._looked_at, self._again_s = "", _NEVER
+        self._news = self._put_by | self._news
+        self._put_by = {}
+
+    async def _candidate(self) -> Made | None:
         """What was on trial when the agent ended, if it may be tried again."""
         if not self._dir.state.under_way:
             return None
@@ -153,40 +206,42 @@ class Updates:
                 raise Refused("torn", say("its file is broken"))
             if self._dir.state.worn_out:
                 raise Refused("attempts", say("the gateway started three times with it"))
-            return self._made(generation)
+            return self._files.made(generation)
         except Refused as error:
-            self._dir.roll_back(Cause(error.code, error.message, error.path))
+            await self._note(partial(self._dir.roll_back, Cause(error.code, error.message, error.path)))
             return None
 
     def _last_good(self) -> Made | None:
         generation = self._dir.good()
         try:
-            return None if generation is None else self._made(generation)
+            good = None if generation is None else self._files.made(generation)
         except Refused as error:  # a driver or a profile that it needs is gone
             _log.error(say("the last good configuration cannot be used: {why}", why=error))
             return None
+        # One whose payload was withdrawn, with an edit of the technician's on top.
+        withdrawn = good is not None and good.document is not None and good.document.hash in self._dir.state.bad
+        return None if withdrawn else good
 
-    def _begin(self, made: Made) -> Setup:
-        """Start to try a staged candidate: its sensors that changed are watched."""
-        self._dir.applying()
+    def _on_trial(self, made: Made, lost: frozenset[str] = frozenset()) -> None:
+        """Watch the sensors that a candidate changes. ``lost``: those that were failing before, which is not its
+        fault."""
         good = self._last_good()
         before = None if good is None else good.setup
-        watched = frozenset(
+        changed = frozenset(
             name for name in made.setup.drivers
             if before is None or name not in before.drivers or before.signature(name) != made.setup.signature(name)
         )  # fmt: skip
         required = {one.id for one in made.setup.config.sensor if one.required}
         confirm_s = made.document.confirm_s if made.document else _CONFIRM_S
-        changed = before is not None and before.config.broker != made.setup.config.broker
-        probation = Probation(confirm_s, watched & required, changed)
+        other_broker = before is not None and before.config.broker != made.setup.config.broker
+        probation = Probation(confirm_s, (changed & required) - lost, other_broker)
         self._trial = Trial(probation, before, asyncio.get_running_loop().time())
-        return self._run(made)
 
     def _run(self, made: Made) -> Setup:
         self._running = made
         return made.setup
 
-    async def _judge(self, trial: Trial, site: Site, store: Store) -> None:
+    async def _judge(self, trial: Trial, site: Site, store: Events) -> None:
         now_s = asyncio.get_running_loop().time()
         proven = [name for name, one in site.sensors.items() if one.sensor.proven]
         acknowledged = site.uplink is not None and site.uplink.acknowledged
@@ -197,154 +252,210 @@ class Updates:
             old, new = trial.before.config.broker, self._running.setup.config.broker
             verdict = judge_brokers(await site.can_connect(old), await site.can_connect(new))
         if verdict == "confirm":
-            self._dir.confirm()
             self._trial = None
+            await self._note(self._dir.confirm)
             self._tell(site)
         elif isinstance(verdict, Cause):
-            await self._roll_back(verdict, site, store)
+            await self._take_back(verdict, partial(self._dir.roll_back, verdict), site, store)
 
-    async def _roll_back(self, cause: Cause, site: Site, store: Store) -> None:
-        self._dir.roll_back(cause)
+    async def _take_back(self, cause: Cause, step: Callable[[], None], site: Site, store: Events) -> None:
+        """Go back to the good configuration; ``step`` says so to the disk."""
         self._trial = None
         _log.error(say("the new configuration is taken back: {why}", why=cause.message))
+        await self._note(step)
         good = self._last_good()
+        if good is None:
+            try:
+                good = self._files.made(self._files.generation(None))
+                await self._note(partial(self._dir.stand_in, good.generation))
+            except Refused as error:
+                _log.error(say("the agent goes on with it: there is no other one ({why})", why=error))
         if good is not None:
             await site.change(self._run(good))
         store.announce(events.config_rolled_back(cause.code, cause.message, cause.path))
         self._tell(site)
 
-    async def _take_desired(self, raw: bytes, site: Site, store: Store) -> None:
+    async def _take_desired(self, raw: bytes, site: Site, store: Events) -> None:
         from agent.core import desired
-        from agent.edges.signatures import answered
 
         assert self._running is not None
-        decision = desired.examine(raw, self._standing(), self._files(self._running.generation), self._catalog)
+        self._put_by.pop("desired", None)
+        standing, files = self._standing(), self._files.tables(self._running.generation)
         try:
-            accepted = await answered(decision)
+            accepted = await self._answered(desired.examine(raw, standing, files, self._catalog))
+            if isinstance(accepted, desired.Accepted):
+                made = await self._stage(accepted)
         except Refused as error:
-            if not error.passing:
-                self._processed = desired.fingerprint(raw)
-            self._refuse(error)
-            self._announce_refusal(store)
+            if error.passing:
+                self._again_s = asyncio.get_running_loop().time() + _AGAIN_S
+            else:
+                self._looked_at = desired.fingerprint(raw)
+            if error.code != "too_large":
+                self._put_by["desired"] = raw
+            self._refuse(error, store)
             self._tell(site)
             return
         if not isinstance(accepted, desired.Accepted):
+            self._looked_at = desired.fingerprint(raw)
             return
-        document, running = accepted.document, self._running.generation
-        generation = Generation(running.base, running.overlay, accepted.payload.decode())
-        mark = self._dir.state.mark.raised(document.version, document.hash, document.issued_ms)
-        self._dir.stage(generation, document.hash, accepted.message, mark)
-        await self._change(self._made(generation), site)
+        self._looked_at = ""
+        await self._change(made, site, store)
 
-    async def _take_edit(self, site: Site, store: Store) -> None:
+    async def _stage(self, accepted: "Accepted") -> Made:
+        """Write down that it is to be tried. Raises :class:`Refused` where the disk does not take it."""
         assert self._running is not None
+        document, running = accepted.document, self._running.generation
+        made = self._files.made(Generation(running.base, running.overlay, accepted.payload.decode()))
+        mark = self._dir.state.mark.raised(document.version, document.hash, document.issued_ms)
+        await self._keep(partial(
+            self._dir.stage, made.generation, document.hash, accepted.message, mark, unproven=accepted.unproven
+        ))  # fmt: skip
+        return made
+
+    async def _take_edit(self, site: Site, store: Events) -> None:
+        assert self._running is not None
+        payload = self._running.generation.payload
         try:
-            made = self._made(self._read_files(self._running.generation.payload))
+            made = self._files.made(self._files.generation(payload))
+            if made.generation.name != self._running.generation.name:
+                # A payload that is still on trial stays so: if this fails, it is as bad as the edit.
+                good = self._dir.good()
+                trying = "" if made.document is None or (good and good.payload == payload) else made.document.hash
+                await self._keep(partial(self._dir.stage, made.generation, trying))
+                await self._change(made, site, store)
         except Refused as error:
-            _log.error(say("{file} is wrong: the agent goes on with what it had", file=self._file))
-            self._refuse(error)
-            self._announce_refusal(store)
+            _log.error(say("{file} is wrong: the agent goes on with what it had", file=self._files.main))
+            self._refuse(error, store)
             self._tell(site)
             return
-        if made.generation.name != self._running.generation.name:
-            self._dir.stage(made.generation)
-            await self._change(made, site)
         _log.info(say("the configuration was read again"))
 
-    async def _change(self, made: Made, site: Site) -> None:
-        """Try a staged configuration in place of what runs. Sensors that were failing before are not its fault."""
+    async def _change(self, made: Made, site: Site, store: Events) -> None:
+        """Try a staged configuration in place of what runs."""
         self._refused = None
-        lost = {name for name, one in site.sensors.items() if one.sensor.health.lost}
-        setup = self._begin(made)
-        assert self._trial is not None
-        probation = self._trial.probation
-        self._trial.probation = replace(probation, watched=probation.watched - lost)
-        await site.change(setup)
-        self._dir.probation()
+        self._on_trial(made, frozenset(name for name, one in site.sensors.items() if one.sensor.health.lost))
+        await self._note(self._dir.applying)
+        try:
+            await site.change(self._run(made))
+        except Exception as error:  # noqa: BLE001 - the configuration brought it, whatever it is
+            _log.exception("the change failed")
+            cause = Cause("apply", say("it cannot be applied: {why}", why=repr(error)))
+            await self._take_back(cause, partial(self._dir.roll_back, cause), site, store)
+            return
+        await self._note(self._dir.probation)
         self._tell(site)
 
-    def _made(self, generation: Generation) -> Made:
-        """What a generation makes. Raises :class:`Refused`."""
-        if generation.payload:
-            from agent.core.desired import made, read_document
+    async def _prove(self, site: Site, store: Events) -> None:
+        """Once the clock is set: look whether what was accepted before had expired."""
+        assert self._running is not None
+        document, unproven = self._running.document, self._dir.state.unproven
+        if not unproven or self._clock.now().cq == 0:
+            return
+        from agent.core.moment import check_expiry
 
-            document = read_document(generation.payload.encode())
-            files = self._files(generation)
-            parsed, drift = made(document, files, self._catalog)
-            tables = merged(files.base, document.config, files.overlay).tables
-            assert parsed.config is not None
-            return Made(generation, Setup(parsed.config, parsed.drivers, tables), document, drift)
-        base, overlay = _tables(generation.base, self._file.name), _tables(generation.overlay, "local.toml")
-        whole = merged(base, None, overlay)
-        parsed = configuration.read(whole.tables, self._catalog)
-        if parsed.config is None:
-            problem = next(one for one in parsed.problems if one.level == "error")
-            raise Refused("schema", problem.message, problem.path)
-        return Made(generation, Setup(parsed.config, parsed.drivers, whole.tables), None, whole.drift)
+        if document is not None and document.hash == unproven:
+            try:
+                check_expiry(document.expires_ms, self._moment())
+            except Refused as error:
+                cause = Cause(error.code, error.message, error.path)
+                on_trial = self._dir.state.trying == unproven
+                back = self._dir.roll_back if on_trial else partial(self._dir.withdraw, unproven)
+                await self._take_back(cause, partial(back, cause), site, store)
+        await self._note(self._dir.proven)
 
-    def _files(self, generation: Generation) -> "Files":
-        from agent.core.desired import Files
+    def _moment(self) -> "Moment":
+        from agent.core.moment import Moment
 
-        return Files(_tables(generation.base, self._file.name), _tables(generation.overlay, "local.toml"))
-
-    def _read_files(self, payload: str | None) -> Generation:
-        """The gateway's own files as they are now. Raises :class:`Refused`."""
-        try:
-            base = self._file.read_text("utf-8")
-            local = self._file.with_name("local.toml")
-            return Generation(base, local.read_text("utf-8") if local.exists() else "", payload)
-        except (OSError, UnicodeDecodeError) as error:
-            raise Refused("schema", say("{file} cannot be read: {why}", file=self._file, why=error), "") from error
+        now = self._clock.now()
+        return Moment(now.t, now.cq > 0, max(clock.BUILD_MS, self._dir.state.mark.issued_ms))
 
     def _standing(self) -> "Standing":
         from agent.core.desired import Standing
-        from agent.core.moment import Moment
 
         assert self._running is not None
         state, document = self._dir.state, self._running.document
-        now = self._clock.now()
-        moment = Moment(now.t, now.cq > 0, max(clock.BUILD_MS, state.mark.issued_ms))
         return Standing(
-            self._running.setup.config.gateway.id, __version__, self._dir.trust, state.mark, moment,
-            self._processed or state.processed, document.hash if document else "", frozenset(state.bad),
+            self._running.setup.config.gateway.id, __version__, self._dir.trust, state.mark, self._moment(),
+            frozenset({state.processed, self._looked_at}), document.hash if document else "", frozenset(state.bad),
         )  # fmt: skip
 
     async def _take_trust_file(self) -> None:
         """The technician's first trust, where it is another one than before."""
-        file = self._file.with_name("trust.json")
+        file = self._files.trust
         if not file.exists():
             return
         from agent.core.trust import first, parse_chain, read_root
-        from agent.edges.signatures import answered
 
         try:
             raw = file.read_bytes()
             origin = read_root(parse_chain(raw)[0].payload).fingerprint
             if origin != self._dir.state.origin:
-                self._dir.keep_trust(await answered(first(raw)), origin)
+                followed = await self._answered(first(raw))
+                await self._keep(partial(self._dir.keep_trust, followed, origin))
         except (OSError, Refused) as error:
             _log.error(say("{file} cannot be used: {error}", file=file, error=error))
 
-    async def _take_trust(self, site: Site) -> None:
+    async def _take_trust(self, site: Site) -> bool:
+        """Follow ``config/trust`` as far as it is good; whether that led on."""
         raw = self._news.pop("trust", None)
         if not raw or self._dir.trust is None:
-            return
+            return False
         from agent.core.trust import follow
-        from agent.edges.signatures import answered
 
+        reached = self._dir.trust.version
         try:
-            followed = await answered(follow(raw, self._dir.trust))
+            followed = await self._answered(follow(raw, self._dir.trust))
             if followed.payload is not None:
-                self._dir.keep_trust(followed)
-                self._tell(site)
+                await self._keep(partial(self._dir.keep_trust, followed))
+            if followed.refused is not None:
+                raise followed.refused
         except Refused as error:
             _log.warning(say("{file} cannot be used: {error}", file="config/trust", error=error))
+            if error.passing:
+                self._put_by["trust"] = raw
+                self._again_s = asyncio.get_running_loop().time() + _AGAIN_S
+        if self._dir.trust.version == reached:
+            return False
+        self._tell(site)
+        return True
 
-    def _refuse(self, error: Refused) -> None:
-        self._refused = Cause(error.code, error.message, error.path)
+    async def _answered(self, decision: "Checked[T]") -> T:
+        from agent.edges.signatures import Verifier, answered
+
+        if self._verify is None:
+            self._verify = Verifier()
+        return await answered(decision, self._verify)
+
+    async def _keep(self, step: Callable[[], None]) -> None:
+        """A step that must be on the disk before it has any effect. Raises :class:`Refused` where it is not."""
+        try:
+            await self._on_disk(step)
+        except OSError as error:
+            raise Refused(NOT_KEPT, say("the disk does not take it: {why}", why=error)) from error
+
+    async def _note(self, step: Callable[[], None]) -> None:
+        """A step that has its effect whatever the disk says, which is asked again later."""
+        try:
+            await self._on_disk(step)
+        except OSError as error:
+            if self._settle_s == _NEVER:
+                _log.error(say("the disk does not take it: {why}", why=error))
+        self._settle_s = asyncio.get_running_loop().time() + _SETTLE_S if self._dir.unwritten else _NEVER
+
+    async def _on_disk(self, step: Callable[[], None]) -> None:
+        # In a thread: a card may take seconds, and the sensors do not wait. One thread: the steps keep their order.
+        if self._disk is None:
+            self._disk = Worker("configuration files")
+        await self._disk.call(step)
+
+    def _refuse(self, error: Refused, store: Events | None = None) -> None:
+        """Note it, and announce it unless the one before was refused for the same."""
+        before, self._refused = self._refused, Cause(error.code, error.message, error.path)
         _log.error(say("a configuration was refused: {why}", why=f"{error.path}: {error.message}".removeprefix(": ")))
+        if store is not None and self._refused != before:
+            self._announce_refusal(store)
 
-    def _announce_refusal(self, store: Store) -> None:
+    def _announce_refusal(self, store: Events) -> None:
         cause = self._refused
         if cause is not None:
             store.announce(events.config_rejected(cause.code, cause.message, cause.path))
@@ -374,15 +485,8 @@ class Updates:
     async def planned(self, raw: bytes) -> Mapping[str, object]:
         """What a configuration from the city would change here; nothing is kept of it. Raises :class:`Refused`."""
         from agent.core.config_plan import plan
-        from agent.edges.signatures import answered
 
         assert self._running is not None
         generation, tables = self._running.generation, self._running.setup.tables
-        return await answered(plan(raw, self._standing(), self._files(generation), self._catalog, tables))
-
-
-def _tables(text: str, name: str) -> Mapping[str, object]:
-    try:
-        return tomllib.loads(text)
-    except ValueError as error:
-        raise Refused("schema", say("{place} is not valid TOML: {why}", place=name, why=error), "") from error
+        files = self._files.tables(generation)
+        return await self._answered(plan(raw, self._standing(), files, self._catalog, tables))

@@ -54,7 +54,7 @@ def shown(value: object) -> str:
         return f"{value:g}" if isinstance(value, float) else str(value)
     if isinstance(value, dict | list):
         return say("a table") if isinstance(value, dict) else say("a list")
-    return say("a date or time")
+    return "null" if value is None else say("a date or time")
 
 
 def _range_words(kind: str, limit: Limit) -> str:

@@ -32,7 +32,7 @@ _IMPOSSIBLE = frozenset({
 class Standing:
     """What a gateway knows when a message comes in.
 
-    ``processed``: SHA-256 (hex) of the message that was looked at last; ``running``: ``hash`` of the configuration
+    ``processed``: SHA-256 (hex) of messages that were looked at before; ``running``: ``hash`` of the configuration
     that runs or is being tried, empty for the file's own; ``bad``: hashes of those that were rolled back.
     """
 
@@ -41,7 +41,7 @@ class Standing:
     trust: Root | None
     mark: Mark
     moment: Moment
-    processed: str = ""
+    processed: frozenset[str] = frozenset()
     running: str = ""
     bad: frozenset[str] = frozenset()
 
@@ -83,7 +83,7 @@ def examine(raw: bytes, standing: Standing, files: Files, catalog: DriverLookup)
     parse, target, version, time, agent, local keys, schema, drivers. What is refused changes nothing.
     """
     message = fingerprint(raw)
-    if message == standing.processed:
+    if message in standing.processed:
         return Nothing()
     envelope = parse(raw)
     if standing.trust is None:

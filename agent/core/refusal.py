@@ -4,6 +4,7 @@ from agent.core.config_words import CONTROL
 
 LIBRARY_MISSING = "library_missing"
 VERIFIER_FAILED = "verifier_failed"
+NOT_KEPT = "not_kept"
 
 
 class Refused(Exception):
@@ -22,4 +23,4 @@ class Refused(Exception):
     @property
     def passing(self) -> bool:
         """Whether this gateway failed, and not the message: the same bytes may be looked at again."""
-        return self.code in (LIBRARY_MISSING, VERIFIER_FAILED)
+        return self.code in (LIBRARY_MISSING, VERIFIER_FAILED, NOT_KEPT)

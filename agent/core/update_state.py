@@ -63,7 +63,8 @@ class UpdateState:
     that was good before. ``trying``: hash of the candidate's payload, empty where it has none. ``attempts``: how often
     the candidate was begun with. ``processed``: SHA-256 of the message that was accepted last. ``bad``: hashes of
     payloads and names of generations that were rolled back. ``cause``: why the last one was.
-    ``origin``: fingerprint of the oldest root of the trust file that the technician installed."""
+    ``origin``: fingerprint of the oldest root of the trust file that the technician installed. ``unproven``: hash of
+    the payload that was accepted while the clock was unset, and may be found to have expired before."""
 
     phase: Phase = "none"
     mark: Mark = field(default_factory=Mark)
@@ -76,6 +77,7 @@ class UpdateState:
     bad: tuple[str, ...] = ()
     cause: Cause | None = None
     origin: str = ""
+    unproven: str = ""
 
     @property
     def under_way(self) -> bool:
@@ -86,11 +88,14 @@ class UpdateState:
         """The first configuration: there is none to go back to, so it counts as good."""
         return replace(self, phase="confirmed", good=generation, candidate="", trying="", attempts=0, cause=None)
 
-    def staged(self, generation: str, trying: str = "", message: str = "", mark: Mark | None = None) -> "UpdateState":
+    def staged(
+        self, generation: str, trying: str = "", message: str = "", mark: Mark | None = None, *, unproven: bool = False
+    ) -> "UpdateState":
         """A candidate, in place of one that is still under way: the newest wins."""
         return replace(
             self, phase="staged", candidate=generation, trying=trying, attempts=0, cause=None,
             processed=message or self.processed, mark=mark or self.mark,
+            unproven=trying if unproven else self.unproven,
         )  # fmt: skip
 
     def applying(self) -> "UpdateState":
@@ -113,15 +118,39 @@ class UpdateState:
     def rolled_back(self, cause: Cause) -> "UpdateState":
         """The candidate is bad, and never taken again."""
         self._need_candidate()
-        bad = (*self.bad, *(name for name in (self.candidate, self.trying) if name and name not in self.bad))
         return replace(
-            self, phase="rolled_back", candidate="", trying="", attempts=0, bad=bad[-_MOST_BAD:], cause=cause
-        )
+            self, phase="rolled_back", candidate="", trying="", attempts=0, cause=cause,
+            bad=self._bad_with(self.candidate, self.trying),
+        )  # fmt: skip
+
+    def withdrawn(self, payload: str, cause: Cause) -> "UpdateState":
+        """The good one, with the payload of this hash, never should have been taken: the one before it is good."""
+        return replace(
+            self, phase="rolled_back", good=self.before, before="", candidate="", trying="", attempts=0, cause=cause,
+            bad=self._bad_with(self.good, payload),
+        )  # fmt: skip
+
+    def stood_in(self, generation: str) -> "UpdateState":
+        """What runs because there is no good one to go back to."""
+        return replace(self, good=generation, before="")
+
+    def proven(self) -> "UpdateState":
+        """The clock is set, and what was accepted before has not expired."""
+        return replace(self, unproven="")
+
+    def set_down(self) -> "UpdateState":
+        """The agent is stopped in good order: that a candidate was under way does not count against it."""
+        if not self.under_way:
+            return self
+        return replace(self, phase="staged", attempts=max(0, self.attempts - 1))
 
     @property
     def worn_out(self) -> bool:
         """Whether the candidate was begun with often enough."""
         return self.under_way and self.attempts >= MAX_ATTEMPTS
+
+    def _bad_with(self, *names: str) -> tuple[str, ...]:
+        return (*self.bad, *(name for name in names if name and name not in self.bad))[-_MOST_BAD:]
 
     def _need_candidate(self) -> None:
         if not self.under_way:

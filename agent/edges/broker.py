@@ -40,7 +40,8 @@ _CONNECT_S = 10.0
 """For DNS, TCP and TLS together, and again for the broker's CONNACK."""
 _PROBE_S = 4.0
 """For the CONNACK where MQTT 5 is only a guess: a broker that cannot read it may wait for bytes that never come."""
-_MAX_INCOMING_BYTES = 131_072
+# The longest list of trust roots (agent.core.trust), and its topic.
+_MAX_INCOMING_BYTES = 2 * 1024 * 1024 + 1024
 _PORTS = {"mqtt": 1883, "mqtts": 8883}
 _UNSUPPORTED_VERSION = 0x84
 

@@ -47,10 +47,10 @@ class Folder:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def read(self, name: str) -> bytes:
-        """The content; nothing where there is no such file."""
+        """The content; nothing where there is no such file, or the card does not give it back."""
         try:
             return (self._path / name).read_bytes()
-        except FileNotFoundError:
+        except OSError:
             return b""
 
     def write(self, name: str, content: bytes) -> None:
@@ -110,13 +110,16 @@ class Twin:
 
 
 class UpdateDir:
-    """The durable side of updates. Reads on construction; each method below that changes something is one step, which
-    has happened whole once it returns, and may have happened or not when it raises :class:`OSError`."""
+    """The durable side of updates. Reads on construction; each method below that changes something is one step, whole
+    or not at all. When one raises :class:`OSError`, the disk has it or not. :meth:`adopt`, :meth:`stage` and
+    :meth:`keep_trust` have not happened then; the others have, for this process: ``unwritten`` says that the disk may
+    not know, and :meth:`settle` tells it again. Were it lost, a candidate would only be tried once more."""
 
     def __init__(self, files: Files) -> None:
         self._files = files
         self._states = Twin(files, "state")
         self._roots = Twin(files, "trust")
+        self.unwritten = False
         self.state = self._read_state()
         self.trust = self._read_trust()
         self._sweep()
@@ -139,27 +142,52 @@ class UpdateDir:
         self._keep(generation)
         self._step(self.state.adopted(generation.name))
 
-    def stage(self, generation: Generation, trying: str = "", message: str = "", mark: Mark | None = None) -> None:
+    def stage(
+        self, generation: Generation, trying: str = "", message: str = "", mark: Mark | None = None, *,
+        unproven: bool = False,
+    ) -> None:  # fmt: skip
         """Make it the candidate. For one that came from outside: ``trying`` is the hash of its payload, ``message``
-        that of the message, and ``mark`` the mark it raises."""
+        that of the message, ``mark`` the mark it raises, and ``unproven`` whether the clock was unset."""
         self._keep(generation)
-        self._step(self.state.staged(generation.name, trying, message, mark))
+        self._step(self.state.staged(generation.name, trying, message, mark, unproven=unproven))
 
     def applying(self) -> None:
         """The candidate is begun with."""
-        self._step(self.state.applying())
+        self._go_on(self.state.applying())
 
     def probation(self) -> None:
         """The candidate runs."""
-        self._step(self.state.in_probation())
+        self._go_on(self.state.in_probation())
 
     def confirm(self) -> None:
         """The candidate is the good one from now on."""
-        self._step(self.state.confirmed())
+        self._go_on(self.state.confirmed())
 
     def roll_back(self, cause: Cause) -> None:
         """The candidate is bad, and the good one counts again."""
-        self._step(self.state.rolled_back(cause))
+        self._go_on(self.state.rolled_back(cause))
+
+    def withdraw(self, payload: str, cause: Cause) -> None:
+        """The good one is bad after all, and the one before it counts again. ``payload``: hash of its payload."""
+        self._go_on(self.state.withdrawn(payload, cause))
+
+    def stand_in(self, generation: Generation) -> None:
+        """There is no good one to go back to: this one is, from now on."""
+        self._keep(generation)
+        self._go_on(self.state.stood_in(generation.name))
+
+    def proven(self) -> None:
+        """What was accepted while the clock was unset has not expired."""
+        self._go_on(self.state.proven())
+
+    def set_down(self) -> None:
+        """The agent is stopped in good order."""
+        self._go_on(self.state.set_down())
+
+    def settle(self) -> None:
+        """Write down what the disk did not take before."""
+        if self.unwritten:
+            self._write(self.state)
 
     def keep_trust(self, followed: "Followed", origin: str = "") -> None:
         """Keep the root that was reached. ``origin``: the fingerprint of the oldest root of a trust file that the
@@ -206,10 +234,17 @@ class UpdateDir:
         self._files.write(_GENERATION + generation.name, _sealed(generation.encoded(), 0))
 
     def _step(self, state: UpdateState) -> None:
-        if state == self.state:
-            return
+        if state != self.state:
+            self._write(state)
+
+    def _go_on(self, state: UpdateState) -> None:
+        if state != self.state:
+            self.state, self.unwritten = state, True
+            self.settle()
+
+    def _write(self, state: UpdateState) -> None:
         self._states.write(encoded(state))
-        self.state = state
+        self.state, self.unwritten = state, False
         self._sweep()
 
     def _sweep(self) -> None:

@@ -82,13 +82,13 @@ def test_url_safe_base64_is_read_too() -> None:
 
 def test_the_same_message_again_is_not_even_verified() -> None:
     raw, verifier = message(), Verifier()
-    assert outcome(raw, standing(processed=fingerprint(raw)), verifier=verifier) == Nothing()
+    assert outcome(raw, standing(processed=frozenset({fingerprint(raw)})), verifier=verifier) == Nothing()
     assert verifier.batches == []
 
 
 def test_what_runs_already_is_nothing_new_when_a_signature_was_added() -> None:
     first = _accepted(message())
-    at = standing(mark=Mark(18, first.document.hash), running=first.document.hash, processed=first.message)
+    at = standing(mark=Mark(18, first.document.hash), running=first.document.hash, processed=frozenset({first.message}))
     assert outcome(message(signers=("ayu", "budi", "citra")), at) == Nothing()
 
 

@@ -203,7 +203,14 @@ class Attack(RuleBasedStateMachine):
         generation = self.gateway.candidate() or self.gateway.good()
         running = fingerprint(generation.payload.encode()) if generation and generation.payload else ""
         return Standing(
-            GATEWAY, "0.4.0", self._trust(), state.mark, self.moment, state.processed, running, frozenset(state.bad)
+            GATEWAY,
+            "0.4.0",
+            self._trust(),
+            state.mark,
+            self.moment,
+            frozenset({state.processed}),
+            running,
+            frozenset(state.bad),
         )
 
     def _trust(self) -> Root:

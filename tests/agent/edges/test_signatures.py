@@ -1,8 +1,10 @@
 """Real signatures, verified by the real child process."""
 
 import asyncio
+import itertools
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from agent.core.desired import Accepted, Files, Nothing, examine, fingerprint
 from agent.core.envelope import CONFIG_TYPE, Check, Role
 from agent.core.refusal import Refused
 from agent.core.trust import Root
-from agent.edges.signatures import answered, verified
+from agent.edges.signatures import Verifier, answered, verified
 from agent.edges.signing_key import KeyRefused, SigningKey, create, load
 from tests.agent.core.config_fakes import FakeCatalog
 from tests.agent.core.signing_fakes import BASE, document, root, standing
@@ -107,7 +109,7 @@ async def test_a_message_that_is_known_starts_no_process() -> None:
         raise AssertionError("nothing is verified")
 
     raw = b"whatever it was"
-    at = standing(processed=fingerprint(raw))
+    at = standing(processed=frozenset({fingerprint(raw)}))
     assert await answered(examine(raw, at, FILES, FakeCatalog()), never) == Nothing()
 
 
@@ -218,3 +220,22 @@ def test_a_key_of_another_kind(tmp_path: Path) -> None:
     file.chmod(0o600)
     with pytest.raises(KeyRefused, match="Ed25519"):
         load(file)
+
+
+async def test_a_verifier_rests_four_times_as_long_as_it_worked_and_does_one_thing_at_a_time() -> None:
+    spans: list[tuple[float, float]] = []
+    now_s = asyncio.get_running_loop().time
+
+    async def working(asked: Sequence[Check]) -> Sequence[bool]:
+        began_s = now_s()
+        await asyncio.sleep(0.05)
+        spans.append((began_s, now_s()))
+        if len(spans) == 2:
+            raise RuntimeError("it ended badly")
+        return [True for _ in asked]
+
+    verifier = Verifier(working)
+    results = await asyncio.gather(*(verifier(()) for _ in range(3)), return_exceptions=True)
+    assert [isinstance(one, RuntimeError) for one in results] == [False, True, False]
+    for (began_s, ended_s), (next_s, _) in itertools.pairwise(spans):
+        assert next_s - ended_s >= 4 * (ended_s - began_s) - 0.005

@@ -300,3 +300,25 @@ def test_what_a_cut_left_behind_is_in_nobodys_way(tmp_path: Path) -> None:
     folder.remove("state.0")
     folder.remove("state.0")
     assert folder.read("state.0") == b""
+
+
+def test_what_the_disk_did_not_take_is_written_with_the_next_step_or_when_asked_for() -> None:
+    for catch_up in (UpdateDir.settle, UpdateDir.probation):
+        disk = _begin(3)
+        files = UpdateDir(disk)
+        disk.operations, disk.fail_at, disk.fails = 0, 0, "an error before it"
+        with pytest.raises(OSError, match="space"):
+            files.applying()
+        assert (files.state.phase, files.unwritten) == ("applying", True)
+        assert UpdateDir(Disk(dict(disk.contents))).state.phase == "staged"
+        catch_up(files)
+        assert not files.unwritten
+        assert UpdateDir(disk).state == files.state
+
+
+def test_a_card_that_does_not_give_a_copy_back_leaves_the_other(tmp_path: Path) -> None:
+    files = UpdateDir(Folder(tmp_path))
+    files.adopt(ONE)
+    (tmp_path / "state.0").unlink()
+    (tmp_path / "state.0").mkdir()  # reading it is an error
+    assert UpdateDir(Folder(tmp_path)).state == files.state

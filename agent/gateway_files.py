@@ -1,0 +1,81 @@
+"""The gateway's own files, and what they make together with a configuration from outside."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agent.core import config as configuration
+from agent.core.config import DriverLookup
+from agent.core.refusal import Refused
+from agent.core.remote_config import merged
+from agent.core.text import say
+from agent.core.update_state import Generation
+from agent.site import Setup
+
+# What reads signed documents is loaded when there is one: most gateways run for months without.
+if TYPE_CHECKING:
+    from agent.core.desired import Document, Files
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A generation, and what it makes."""
+
+    generation: Generation
+    setup: Setup
+    document: "Document | None"
+    drift: tuple[str, ...]
+
+
+class GatewayFiles:
+    """``main``: ``gardu.toml``; ``local.toml`` and ``trust.json`` lie beside it. All methods raise :class:`Refused`."""
+
+    def __init__(self, main: Path, catalog: DriverLookup) -> None:
+        self.main = main
+        self.trust = main.with_name("trust.json")
+        self._overlay = main.with_name("local.toml")
+        self._catalog = catalog
+
+    def generation(self, payload: str | None) -> Generation:
+        """The files as they are now, with this payload."""
+        try:
+            base = self.main.read_text("utf-8")
+            overlay = self._overlay.read_text("utf-8") if self._overlay.exists() else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refused("schema", say("{file} cannot be read: {why}", file=self.main, why=error), "") from error
+        return Generation(base, overlay, payload)
+
+    def made(self, generation: Generation) -> Made:
+        """What a generation makes."""
+        if generation.payload:
+            from agent.core.desired import made, read_document
+
+            document = read_document(generation.payload.encode())
+            files = self.tables(generation)
+            parsed, drift = made(document, files, self._catalog)
+            tables = merged(files.base, document.config, files.overlay).tables
+            assert parsed.config is not None
+            return Made(generation, Setup(parsed.config, parsed.drivers, tables), document, drift)
+        base, overlay = _tables(generation.base, self.main.name), _tables(generation.overlay, self._overlay.name)
+        whole = merged(base, None, overlay)
+        parsed = configuration.read(whole.tables, self._catalog)
+        if parsed.config is None:
+            problem = next(one for one in parsed.problems if one.level == "error")
+            raise Refused("schema", problem.message, problem.path)
+        return Made(generation, Setup(parsed.config, parsed.drivers, whole.tables), None, whole.drift)
+
+    def tables(self, generation: Generation) -> "Files":
+        """Both files of a generation, read."""
+        from agent.core.desired import Files
+
+        base, overlay = _tables(generation.base, self.main.name), _tables(generation.overlay, self._overlay.name)
+        return Files(base, overlay)
+
+
+def _tables(text: str, name: str) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused("schema", say("{place} is not valid TOML: {why}", place=name, why=error), "") from error
