@@ -221,6 +221,7 @@ async def test_an_output_is_off_from_the_start(path: Path, chips: Chips, chip: C
 
 
 async def test_an_output_is_switched_and_off_again_when_the_sensor_ends(path: Path, chips: Chips, chip: Chip) -> None:
+    chip.pull((CONTACT, 1))  # how a real line stands that nobody drives any more; the stand-in keeps the last level
     async with running(path, chips, settings("gpio_out", active_low=True)) as bench:
         await bench.listening()
         for on in (True, False, True):
