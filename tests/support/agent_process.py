@@ -44,14 +44,16 @@ def sensor(name: str, driver: str, port: Path | str = "", more: str = "") -> str
 class AgentProcess:
     """``gardu run`` in ``folder``. ``lines``: what it wrote to standard error, over all its starts.
 
-    ``packages``: a directory of other installed distributions; ``arguments``: further ones of the command.
+    ``packages``: a directory of other installed distributions; ``arguments``: further ones of the command; ``module``:
+    what is run in place of the agent.
     Use it with ``async with``: it is killed at the end.
     """
 
     def __init__(
         self, folder: Path, text: str, packages: Path | None = None, environ: Mapping[str, str] | None = None,
-        arguments: Sequence[str] = (),
+        arguments: Sequence[str] = (), module: str = "agent",
     ) -> None:  # fmt: skip
+        self._module = module
         self.file = folder / "gardu.toml"
         self.state = folder / "state"
         self.file.write_text(text)
@@ -70,12 +72,12 @@ class AgentProcess:
     ) -> None:
         await self.kill()
 
-    async def start(self) -> None:
-        """Start it (again)."""
+    async def start(self, environ: Mapping[str, str] | None = None) -> None:
+        """Start it (again). ``environ``: added for this time."""
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "run", "--config", str(self.file), "--state", str(self.state),
+            sys.executable, "-m", self._module, "run", "--config", str(self.file), "--state", str(self.state),
             *self._arguments, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-            env=self._environ, cwd=self.file.parent,
+            env={**self._environ, **(environ or {})}, cwd=self.file.parent,
         )  # fmt: skip
         self._reading = asyncio.create_task(self._read(self._process))
 

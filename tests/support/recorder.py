@@ -76,6 +76,11 @@ class Recorder:
             rows.update((batch.seq + index, row) for index, row in enumerate(batch.rows))
         self.messages.append(received)
 
+    def forget(self) -> None:
+        """As if nothing had come yet."""
+        self.messages.clear()
+        self._rows.clear()
+
     def last(self, leaf: str) -> Any:
         """The newest JSON message whose topic ends so; ``None`` where none came."""
         found = [one.payload for one in self.messages if one.topic.endswith(f"/{leaf}")]

@@ -1,0 +1,43 @@
+"""``gardu run`` whose disk fails at a chosen write of the update files, or whose power is cut there.
+
+``DOOM``: ``{"at": 3, "how": "cut before" | "cut after" | "full", "count": 1}`` in JSON; writes are counted from 1, once
+``armed`` is in the directory of the configuration file. ``full``: this write and ``count - 1`` after it fail.
+"""
+
+import errno
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import agent.updates
+from agent.cli import main
+from agent.edges.update_dir import Folder
+
+
+def _doom(at: int, how: str, count: int = 1) -> None:
+    armed = Path(sys.argv[sys.argv.index("--config") + 1]).with_name("armed")
+    really = Folder.write
+    writes = 0
+
+    def write(folder: Folder, name: str, content: bytes) -> None:
+        nonlocal writes
+        writes += armed.exists()
+        if how == "full" and at <= writes < at + count:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if how == "cut before" and writes == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        really(folder, name, content)
+        if how == "cut after" and writes == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Folder.write = write  # type: ignore[method-assign]
+
+
+if __name__ == "__main__":
+    # A gateway comes back to these after minutes.
+    agent.updates._AGAIN_S, agent.updates._SETTLE_S = 0.5, 0.2
+    if os.environ.get("DOOM"):
+        _doom(**json.loads(os.environ["DOOM"]))
+    sys.exit(main())
