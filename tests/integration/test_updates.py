@@ -10,9 +10,11 @@ import pytest
 
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model
+from tests.support import foreign_driver
 from tests.support.agent_process import BASE, AgentProcess, configuration, sensor
 from tests.support.maintainer import Maintainer
 from tests.support.mosquitto import Mosquitto, free_port, until
+from tests.support.mqtt_caller import Caller
 from tests.support.recorder import Recorder
 
 
@@ -27,7 +29,10 @@ class City:
         (folder / "trust.json").write_bytes(self.maintainer.trust())
         self.ports = [folder / "tty-a", folder / "tty-b"]
         text = configuration(mosquitto.url, [sensor("air-a", "sds011", self.ports[0])])
-        self.agent = AgentProcess(folder, text)
+        packages = folder / "packages"
+        for name, code in (("faulty", foreign_driver.RAISES), ("asleep", foreign_driver.BLOCKS_IN_ITS_READER)):
+            foreign_driver.install(packages, name, code)
+        self.agent = AgentProcess(folder, text, packages)
 
     def sensors(self, *names: str, **more: Any) -> list[dict[str, Any]]:
         """``[[sensor]]`` entries: ``a`` and ``b`` are there, any other has no port that exists."""
@@ -118,6 +123,29 @@ async def test_a_sensor_that_is_not_required_may_be_silent(city: City) -> None:
     await city.report(1, "confirmed")
 
 
+@pytest.mark.parametrize("driver", ["faulty", "asleep"])
+async def test_a_driver_that_crashes_or_hangs_takes_the_change_back(city: City, driver: str) -> None:
+    bad = {"id": "bad", "driver": driver}
+    port = {"port": str(city.ports[1])} if driver == "faulty" else {}
+    city.push(1, {"sensor": [*city.sensors("a"), {**bad, **port}]})
+    report = await city.report(1, "rolled_back")
+    assert report["cause"]["path"] == "sensor.bad"
+    before = city.numbers("a")
+    await until(lambda: city.numbers("a") > before + 3)
+
+
+async def test_a_card_reader_that_nobody_uses_is_confirmed_by_its_port(city: City) -> None:
+    async with SimulatedDevice(model("rdm6300"), period_s=3600, link=city.folder / "tty-cards"):
+        city.push(1, {"sensor": [*city.sensors("a"), {
+            "id": "cards", "driver": "rdm6300", "port": str(city.folder / "tty-cards")
+        }]}, confirm_s=600)  # fmt: skip
+        await city.report(1, "confirmed")
+    city.push(2, {"sensor": [*city.sensors("a"), {
+        "id": "gate", "driver": "rdm6300", "port": str(city.folder / "no-cards")
+    }]})  # fmt: skip
+    assert (await city.report(2, "rolled_back"))["cause"]["path"] == "sensor.gate"
+
+
 async def test_a_broker_that_does_not_answer_is_left_again(city: City) -> None:
     city.push(1, {"broker": {"url": f"mqtt://127.0.0.1:{free_port()}"}, "sensor": city.sensors("a")}, confirm_s=2)
     report = await city.report(1, "rolled_back", 40)
@@ -174,8 +202,9 @@ async def test_the_same_message_again_and_again_changes_and_writes_nothing(city:
     folder = city.agent.state / "config"
     before = {file.name: file.stat().st_mtime_ns for file in folder.iterdir()}
     reports = sum(one.topic.endswith("config/reported") for one in city.recorder.messages)
-    for _ in range(100):
-        city.publish(payload)
+    with Caller(city.mosquitto.port, "insisting") as caller:
+        for _ in range(1000):
+            caller.publish(f"{BASE}/config/desired", payload, retain=True)
     seen = city.numbers("a")
     await until(lambda: city.numbers("a") > seen + 10)
     assert {file.name: file.stat().st_mtime_ns for file in folder.iterdir()} == before
