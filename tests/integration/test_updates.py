@@ -242,3 +242,16 @@ async def test_a_broken_file_at_the_start_leaves_the_last_good_one_running(city:
     before = city.numbers("a")
     await until(lambda: city.numbers("a") > before + 3)
     assert any(row["ev"] == "config_rejected" for row in city.recorder.rows("event/_agent"))
+
+
+async def test_a_gateway_that_was_away_for_a_thousand_roots_follows_all_of_them(city: City) -> None:
+    chain = city.maintainer.chain(1024)
+    assert len(chain) > 500_000
+    with Caller(city.mosquitto.port, "trusting") as caller:
+        caller.publish(f"{BASE}/config/trust", chain, retain=True)
+        await until(lambda: city.reported.get("trust_version") == 1024, 30)
+        before = (city.agent.state / "config" / "trust.0").stat().st_mtime_ns
+        caller.publish(f"{BASE}/config/trust", chain, retain=True)
+    city.push(1, {"sensor": city.sensors("a", "b")})
+    await city.report(1, "confirmed")
+    assert (city.agent.state / "config" / "trust.0").stat().st_mtime_ns == before

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,11 @@ class Maintainer:
     def trust(self) -> bytes:
         """The ``trust.json`` that a technician installs."""
         return trust.written_chain([self._signed(trust.TRUST_TYPE, trust.payload(self.root), "root")])
+
+    def chain(self, length: int) -> bytes:
+        """A list of roots as ``config/trust`` carries it: the first one, and others that change nothing."""
+        roots = [replace(self.root, version=version) for version in range(1, length + 1)]
+        return trust.written_chain([self._signed(trust.TRUST_TYPE, trust.payload(one), "root") for one in roots])
 
     def configuration(self, version: int, config: Mapping[str, Any], **more: Any) -> bytes:
         """A signed message for ``config/desired``."""
