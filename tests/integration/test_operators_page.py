@@ -27,7 +27,10 @@ case $1 in
     restart)
         if [ -f "$PLACE/pid" ]; then
             kill "$(cat "$PLACE/pid")"
-            while kill -0 "$(cat "$PLACE/pid")" 2>"$PLACE/gone"; do sleep 0.02; done
+            # A process that has ended is there until somebody asks for its status; here that may be nobody.
+            while grep -q "^State:[[:space:]]*[^ZX]" "/proc/$(cat "$PLACE/pid")/status" 2>"$PLACE/gone"; do
+                sleep 0.02
+            done
         fi
         mosquitto -c "$PLACE/etc/mosquitto/mosquitto.conf" 2>"$PLACE/broker.err" >&2 &
         echo $! >"$PLACE/pid"
