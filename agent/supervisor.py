@@ -1,18 +1,23 @@
 """One agent: opens the store, chooses the configuration, runs the site, takes everything down in the right order."""
 
 import asyncio
+import contextlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from agent import __version__
-from agent.core import events
+from agent.core import events, starts
 from agent.core.config import DriverLookup
+from agent.core.starts import Starts
 from agent.core.text import say
 from agent.edges import clock
+from agent.edges.notify import Notifier
 from agent.edges.state_dir import StateDir, board_serial
 from agent.edges.store import Store
-from agent.site import Site
+from agent.services.watchdog import Watchdog
+from agent.site import Setup, Site
 from agent.updates import Updates
 
 _log = logging.getLogger(__name__)
@@ -21,6 +26,7 @@ _STOP_S = 4.5
 """The agent stops within 5 s, whatever a driver, the disk or the broker does."""
 _FLUSH_S = 1.0
 _GOODBYE_S = 2.5
+_STARTS = "starts"
 
 
 class Fault(Exception):
@@ -50,6 +56,10 @@ class Supervisor:
         """Run until :meth:`stop`. Raises :class:`~agent.edges.database.StoreError` if the store cannot be opened,
         :class:`~agent.updates.NoConfiguration`, and :class:`Fault`."""
         now, bid = clock.Clock(), clock.boot_id()
+        before = starts.decoded(self._state_dir.read(_STARTS), bid)
+        if before.wait_s and await self._stopped_within(before.wait_s):
+            return
+        notifier = Notifier()
         updates = Updates(self._state_dir.path / "config", self._file, self._catalog, now)
         setup = await updates.first()
         config = setup.config
@@ -62,36 +72,70 @@ class Supervisor:
         try:
             site = Site(store, self._state_dir, now, bid)
             site.on_configuration, site.opened, site.planned = updates.take, updates.opened, updates.planned
-            await site.change(setup)
+            self._count(before.begun())
+            await site.change(_without_sensors(setup) if before.safe else setup)
             store.announce(events.started(__version__, "start"))
+            if before.safe:
+                _log.critical(say("the agent ended badly again and again: it runs without sensors, for an hour"))
+                store.announce(events.safe_mode())
             self._updates = updates
-            updating = asyncio.create_task(updates.run(site, store), name="updates")
-            await self._until_stopped(site, store, updating)
-            deadline_s = await self._take_down(site, store, updating)
+            notifier.ready()
+            lasting = [
+                asyncio.create_task(updates.run(site, store), name="updates"),
+                asyncio.create_task(_watchdog(notifier, site, store, before.safe).run(), name="watchdog"),
+                asyncio.create_task(self._grow_old(bid, before.safe, site, updates), name="starts"),
+            ]
+            await self._until_stopped(site, [store.task, *lasting])
+            notifier.stopping()
+            deadline_s = await self._take_down(site, store, updates, lasting)
+            self._count(Starts(bid))
         finally:
             left_s = max(0.3, deadline_s - asyncio.get_running_loop().time())
             if not await store.close(left_s):
                 _log.error(say("the disk did not take the last readings in time"))
 
-    async def _until_stopped(self, site: Site, store: Store, updating: "asyncio.Task[None]") -> None:
+    async def _stopped_within(self, seconds: float) -> bool:
+        _log.warning(say("the agent ended badly before: it starts in {n:.0f} s", n=seconds))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
+
+    def _count(self, count: Starts) -> None:
+        with contextlib.suppress(OSError):  # a disk that takes nothing is told of by the store
+            self._state_dir.write(_STARTS, count.encoded())
+
+    async def _grow_old(self, bid: str, safe: bool, site: Site, updates: Updates) -> None:
+        """Count this start as a good one once it has lasted; try the sensors again that safe mode left out."""
+        await asyncio.sleep(starts.QUICK_S)
+        self._count(Starts(bid))
+        if safe:
+            await asyncio.sleep(starts.SAFE_S - starts.QUICK_S)
+            if not site.sensors:
+                _log.warning(say("the sensors are tried again"))
+                await site.change(updates.setup)
+        await asyncio.Event().wait()
+
+    async def _until_stopped(self, site: Site, own: "list[asyncio.Task[Any]]") -> None:
         stopping = asyncio.create_task(self._stopping.wait())
         while not stopping.done():
-            lasting: list[asyncio.Task[Any]] = [store.task, updating, *site.lasting]
+            lasting: list[asyncio.Task[Any]] = [*own, *site.lasting]
             await asyncio.wait((stopping, *lasting), return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
             for task in lasting:
                 # What a change has replaced has ended as well, and on purpose.
-                if task.done() and (task in site.lasting or task in (store.task, updating)) and not stopping.done():
+                if task.done() and (task in site.lasting or task in own) and not stopping.done():
                     stopping.cancel()
                     why = "cancelled" if task.cancelled() else repr(task.exception())
                     raise Fault(f"{task.get_name()}: {why}")
 
-    async def _take_down(self, site: Site, store: Store, updating: "asyncio.Task[None]") -> float:
+    async def _take_down(
+        self, site: Site, store: Store, updates: Updates, lasting: "list[asyncio.Task[None]]"
+    ) -> float:
         """Sensors first, so that nothing new comes; then the store, then the goodbye to the broker."""
         deadline_s = asyncio.get_running_loop().time() + _STOP_S
-        updating.cancel()
-        await asyncio.gather(updating, return_exceptions=True)
-        if self._updates is not None:
-            await self._updates.close()
+        for task in lasting:
+            task.cancel()
+        await asyncio.gather(*lasting, return_exceptions=True)
+        await updates.close()
         await site.stop_sensors()
         store.announce(events.stopped("shutdown"))
         flush = asyncio.create_task(store.flush())
@@ -100,3 +144,27 @@ class Supervisor:
         await asyncio.gather(flush, return_exceptions=True)
         await site.close(_GOODBYE_S)
         return deadline_s
+
+
+def _without_sensors(setup: Setup) -> Setup:
+    """Safe mode: the gateway is at the broker, so that somebody can mend it."""
+    return replace(setup, config=replace(setup.config, sensor=()), drivers={})
+
+
+def _watchdog(notifier: Notifier, site: Site, store: Store, safe: bool) -> Watchdog:
+    def uplink_moved_s() -> float:
+        assert site.uplink is not None
+        site.uplink.wake()
+        return site.uplink.moved_s
+
+    def status() -> str:
+        healths = [one.sensor.health for one in site.sensors.values()]
+        online = site.uplink is not None and site.uplink.online
+        link = say("connected") if online else say("not connected")
+        if safe and not healths:
+            return say("safe mode: no sensors, {link}", link=link)
+        well = sum(not one.lost for one in healths)
+        return say("{well} of {count} sensors are well, {link}, {backlog} readings to send",
+                   well=well, count=len(healths), link=link, backlog=store.unsettled())  # fmt: skip
+
+    return Watchdog(notifier, store.probe, uplink_moved_s, status)

@@ -94,6 +94,12 @@ class Updates:
         self._disk: Worker | None = None
         self._verify: Verifier | None = None
 
+    @property
+    def setup(self) -> Setup:
+        """What runs."""
+        assert self._running is not None
+        return self._running.setup
+
     def take(self, message: Message) -> None:
         """A message about configurations came; the newest of each kind counts."""
         self._news[message.topic.rpartition("/")[2]] = message.payload
@@ -123,6 +129,8 @@ class Updates:
             await self._note(self._dir.applying)
             return self._run(candidate)
         good = self._last_good()
+        if good is not None and not self._is_kept(good):
+            self._refuse(Refused("torn", say("the file of the last good configuration is broken: the one before runs")))
         if was_on_trial and good is not None:  # an edit that was part of the trial is taken back with it
             return self._run(good)
         try:
@@ -236,6 +244,10 @@ class Updates:
         other_broker = before is not None and before.config.broker != made.setup.config.broker
         probation = Probation(confirm_s, (changed & required) - lost, other_broker)
         self._trial = Trial(probation, before, asyncio.get_running_loop().time())
+
+    def _is_kept(self, made: Made) -> bool:
+        """Whether this is what the state says should run, and not what came in its place."""
+        return made.generation.name in (self._dir.state.good, self._dir.state.candidate)
 
     def _run(self, made: Made) -> Setup:
         self._running = made
@@ -374,9 +386,11 @@ class Updates:
 
         assert self._running is not None
         state, document = self._dir.state, self._running.document
+        # What was accepted last is no news, unless its file was lost since.
+        accepted = state.processed if self._is_kept(self._running) else ""
         return Standing(
             self._running.setup.config.gateway.id, __version__, self._dir.trust, state.mark, self._moment(),
-            frozenset({state.processed, self._looked_at}), document.hash if document else "", frozenset(state.bad),
+            frozenset({accepted, self._looked_at}), document.hash if document else "", frozenset(state.bad),
         )  # fmt: skip
 
     async def _take_trust_file(self) -> None:

@@ -13,6 +13,11 @@ def started(agent: str, reason: str) -> Row:
     return {"ev": "started", "sev": "info", "agent": agent, "reason": reason}
 
 
+def safe_mode() -> Row:
+    """The agent ended badly again and again, and runs without sensors for now."""
+    return {"ev": "safe_mode", "sev": "alarm"}
+
+
 def stopped(reason: str) -> Row:
     """The agent stops on purpose."""
     return {"ev": "stopped", "sev": "info", "reason": reason}

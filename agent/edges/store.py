@@ -164,6 +164,10 @@ class Store:
         """What was remembered; empty where there is nothing."""
         return self._remembered.get(name) or self._database.property(name)
 
+    async def probe(self) -> None:
+        """Return when the thread of the store has come to this, whatever the disk says to what was before it."""
+        await self._worker.call(lambda: None)
+
     def unsettled(self) -> int:
         """How many readings the broker does not have yet, those in memory included."""
         return len(self._pending) + sum(account.unsettled() for account in self.accounts.values())

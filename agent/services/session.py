@@ -70,6 +70,8 @@ class Session:
         self._first = first
         self.introduced = False
         self._now_s = asyncio.get_running_loop().time
+        self.moved_s = self._now_s()
+        """When it did its last step. Each wake makes it do one."""
         self._delivery = Delivery(
             store, link, lane, settings, presence.topics, presence.description.message, presence.description.mh,
             self._now_s, mono_ms, careful,
@@ -92,6 +94,7 @@ class Session:
             await self._introduce(lost)
             while (deadline_s := stopping()) is None:
                 self._check(lost)
+                self.moved_s = self._now_s()
                 due_s = await self._delivery.send(flush=self._inbox.flushed())
                 self._answer()
                 self._tell_streams_if_due()

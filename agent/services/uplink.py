@@ -83,6 +83,7 @@ class Uplink:
         self.online = False
         self._acknowledged = False
         self._current: Session | None = None
+        self._moved_s = asyncio.get_running_loop().time()
         store.on_commit = self._on_commit
 
     async def run(self) -> None:
@@ -94,6 +95,11 @@ class Uplink:
     def acknowledged(self) -> bool:
         """Whether a broker has acknowledged something in this uplink's time."""
         return self._acknowledged or (self._current is not None and self._current.introduced)
+
+    @property
+    def moved_s(self) -> float:
+        """When its state machine did its last step (loop seconds). Each wake makes it do one, unless it connects."""
+        return max(self._moved_s, self._current.moved_s if self._current is not None else 0.0)
 
     def wake(self) -> None:
         """There is something to send: an answer, or rows that were asked for again."""
@@ -115,6 +121,7 @@ class Uplink:
         timer = loop.call_later(seconds, self._wake.set)
         until_s = loop.time() + seconds
         while self._deadline_s is None and loop.time() < until_s:
+            self._moved_s = loop.time()
             self._wake.clear()
             await self._wake.wait()
         timer.cancel()
@@ -130,6 +137,7 @@ class Uplink:
 
     async def _hold(self) -> None:
         """Connect, and hold the session until it breaks. Raises :class:`LinkLost` unless it was a stable one."""
+        self._moved_s = asyncio.get_running_loop().time()
         if self._deadline_s is not None:
             return
         link = await self._open()

@@ -1,0 +1,119 @@
+"""What systemd would hear of the running agent: a real process, and a real socket in place of systemd's."""
+
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import foreign_driver
+from tests.support.agent_process import AgentProcess, configuration, sensor
+from tests.support.mosquitto import Mosquitto, free_port, until
+from tests.support.recorder import Recorder
+
+WATCHDOG_S = 1.2
+SENSOR = sensor("load", "system", more="interval_s = 0.2")
+
+BLOCKS_THE_LOOP = """
+import dataclasses, signal
+from drivers import system
+DRIVER = dataclasses.replace(system.DRIVER, name="blocks")
+# A handler runs where the event loop runs.
+signal.signal(signal.SIGALRM, lambda *_: time.sleep(60))
+signal.setitimer(signal.ITIMER_REAL, 3)
+"""
+
+
+class Systemd:
+    """Hears what is sent to ``NOTIFY_SOCKET``: ``heard``, each with the time at which it was read."""
+
+    def __init__(self, folder: Path) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(folder / "notify"))
+        self._socket.setblocking(False)
+        self.heard: list[tuple[float, str]] = []
+        self.environ = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": str(round(1e6 * WATCHDOG_S))}
+
+    def lines(self, word: str) -> list[str]:
+        """Everything that began so, up to now."""
+        while True:
+            try:
+                self.heard.append((time.monotonic(), self._socket.recv(4096).decode()))
+            except BlockingIOError:
+                return [line for _, line in self.heard if line.startswith(word)]
+
+    def hears(self, word: str, times: int = 1) -> Callable[[], bool]:
+        """Whether it was told this, so often."""
+        return lambda: len(self.lines(word)) >= times
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.fixture
+async def systemd(tmp_path: Path) -> AsyncIterator[Systemd]:
+    systemd = Systemd(tmp_path)
+    yield systemd
+    systemd.close()
+
+
+async def test_systemd_hears_when_it_is_ready_how_it_is_and_that_it_stops(tmp_path: Path, systemd: Systemd) -> None:
+    with Mosquitto(tmp_path) as mosquitto:
+        async with AgentProcess(tmp_path, configuration(mosquitto.url, [SENSOR]), environ=systemd.environ) as agent:
+            await until(systemd.hears("READY=1"))
+            await until(systemd.hears("STATUS=1 of 1 sensors are well, connected, "))
+            await until(systemd.hears("WATCHDOG=1", 5))
+            assert not systemd.lines("STOPPING=1")
+            await agent.stop()
+            await until(systemd.hears("STOPPING=1"))
+    assert len(systemd.lines("READY=1")) == 1
+
+
+async def test_a_broker_that_is_away_is_no_reason_to_restart(tmp_path: Path, systemd: Systemd) -> None:
+    text = configuration(f"mqtt://127.0.0.1:{free_port()}", [SENSOR])
+    async with AgentProcess(tmp_path, text, environ=systemd.environ):
+        await until(systemd.hears("WATCHDOG=1", 10))
+        assert any("not connected" in line for line in systemd.lines("STATUS="))
+
+
+async def test_a_loop_that_stands_still_is_not_fed_and_its_place_is_logged(tmp_path: Path, systemd: Systemd) -> None:
+    packages = tmp_path / "packages"
+    foreign_driver.install(packages, "blocks", BLOCKS_THE_LOOP)
+    text = configuration(f"mqtt://127.0.0.1:{free_port()}", [SENSOR, sensor("bad", "blocks")])
+    async with AgentProcess(tmp_path, text, packages, environ=systemd.environ) as agent:
+        await until(systemd.hears("WATCHDOG=1", 2))
+        await agent.told("Timeout (0:00:00.")
+        await agent.told("events.py")
+        before = len(systemd.lines("WATCHDOG=1"))
+        fed_s = systemd.heard[-1][0]
+        await until(lambda: time.monotonic() > fed_s + WATCHDOG_S)
+        assert len(systemd.lines("WATCHDOG=1")) == before
+
+
+async def test_five_bad_ends_lead_to_safe_mode_which_a_configuration_ends(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder:
+        agent = AgentProcess(tmp_path, configuration(mosquitto.url, [SENSOR]))
+        starts = agent.state / "starts"
+        async with agent:
+            await until(lambda: bool(recorder.rows("telemetry/load")))
+            assert json.loads(starts.read_text())["failed"] == 1
+            await agent.stop()
+            assert json.loads(starts.read_text())["failed"] == 0
+        for number in range(5):
+            count = {**json.loads(starts.read_text()), "failed": min(number, 1)}
+            starts.write_text(json.dumps(count))  # the waits are tested elsewhere
+            await agent.start()
+            await until(lambda number=number: json.loads(starts.read_text())["failed"] > min(number, 1))  # type: ignore[misc]
+            await agent.kill()
+            starts.write_text(json.dumps({**count, "failed": number + 1}))
+        recorder.forget()
+        await agent.start()
+        await agent.told("it runs without sensors")
+        await until(lambda: bool(recorder.events("safe_mode")))
+        assert not recorder.rows("telemetry/load")
+        agent.file.write_text(agent.file.read_text() + sensor("more", "system", more="interval_s = 0.2"))
+        agent.hang_up()
+        await until(lambda: bool(recorder.rows("telemetry/load") and recorder.rows("telemetry/more")))
+        await agent.stop()
