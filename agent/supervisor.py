@@ -10,6 +10,7 @@ from typing import Any
 from agent import __version__
 from agent.core import events, starts
 from agent.core.config import DriverLookup
+from agent.core.log_fields import tagged
 from agent.core.starts import Starts
 from agent.core.text import say
 from agent.edges import clock
@@ -76,7 +77,8 @@ class Supervisor:
             await site.change(_without_sensors(setup) if before.safe else setup)
             store.announce(events.started(__version__, "start"))
             if before.safe:
-                _log.critical(say("the agent ended badly again and again: it runs without sensors, for an hour"))
+                line = say("the agent ended badly again and again: it runs without sensors, for an hour")
+                _log.critical(line, extra=tagged("safe_mode"))
                 store.announce(events.safe_mode())
             self._updates = updates
             notifier.ready()
@@ -95,7 +97,8 @@ class Supervisor:
                 _log.error(say("the disk did not take the last readings in time"))
 
     async def _stopped_within(self, seconds: float) -> bool:
-        _log.warning(say("the agent ended badly before: it starts in {n:.0f} s", n=seconds))
+        line = say("the agent ended badly before: it starts in {n:.0f} s", n=seconds)
+        _log.warning(line, extra=tagged("ended_badly"))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return self._stopping.is_set()

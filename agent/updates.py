@@ -14,6 +14,7 @@ from agent import __version__
 from agent.core import events, wire
 from agent.core.config import DriverLookup
 from agent.core.link import Message
+from agent.core.log_fields import tagged
 from agent.core.probation import Probation, Verdict, judge_brokers
 from agent.core.reading import Stamp
 from agent.core.refusal import NOT_KEPT, Refused
@@ -273,7 +274,7 @@ class Updates:
     async def _take_back(self, cause: Cause, step: Callable[[], None], site: Site, store: Events) -> None:
         """Go back to the good configuration; ``step`` says so to the disk."""
         self._trial = None
-        _log.error(say("the new configuration is taken back: {why}", why=cause.message))
+        _log.error(say("the new configuration is taken back: {why}", why=cause.message), extra=tagged(cause.code))
         await self._note(step)
         good = self._last_good()
         if good is None:
@@ -424,7 +425,8 @@ class Updates:
             if followed.refused is not None:
                 raise followed.refused
         except Refused as error:
-            _log.warning(say("{file} cannot be used: {error}", file="config/trust", error=error))
+            line = say("{file} cannot be used: {error}", file="config/trust", error=error)
+            _log.warning(line, extra=tagged(error.code))
             if error.passing:
                 self._put_by["trust"] = raw
                 self._again_s = asyncio.get_running_loop().time() + _AGAIN_S
@@ -465,7 +467,8 @@ class Updates:
     def _refuse(self, error: Refused, store: Events | None = None) -> None:
         """Note it, and announce it unless the one before was refused for the same."""
         before, self._refused = self._refused, Cause(error.code, error.message, error.path)
-        _log.error(say("a configuration was refused: {why}", why=f"{error.path}: {error.message}".removeprefix(": ")))
+        line = say("a configuration was refused: {why}", why=f"{error.path}: {error.message}".removeprefix(": "))
+        _log.error(line, extra=tagged(error.code))
         if store is not None and self._refused != before:
             self._announce_refusal(store)
 

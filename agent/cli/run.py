@@ -4,21 +4,21 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from agent.core import config as configuration
+from agent.core.log_fields import tagged
 from agent.core.settings import Config
 from agent.core.text import say
 from agent.edges.catalog import Catalog
 from agent.edges.database import StoreBusy, StoreError, StoreNewer
+from agent.edges.journal import start_logging
 from agent.edges.state_dir import Held, StateDir
 from agent.supervisor import Fault, Supervisor
 from agent.updates import NoConfiguration
 
 CONFIGURATION_WRONG = 78
-_LEVELS = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
 
 _log = logging.getLogger("agent")
 
@@ -33,7 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Run until SIGTERM or Ctrl-C. Exit status 1: the store cannot be used; 78: the configuration is wrong, and there
     is no last good one."""
-    _start_logging(args.log_level)
+    start_logging(args.log_level)
     catalog = Catalog()
     config = _checked(args.config, catalog)
     place = args.state or Path(os.environ.get("STATE_DIRECTORY") or "/var/lib/gardu")
@@ -79,28 +79,11 @@ def _checked(file: Path, catalog: Catalog) -> Config | None:
         return None
     parsed = configuration.parse(raw, catalog)
     for problem in parsed.problems:
-        _log.log(logging.ERROR if problem.level == "error" else logging.WARNING, "%s: %s", file, problem)
+        level = logging.ERROR if problem.level == "error" else logging.WARNING
+        _log.log(level, "%s: %s", file, problem, extra=tagged(problem.code))
     return parsed.config
 
 
 def _fail(line: str) -> int:
     _log.error(line)
     return 1
-
-
-class _Journal(logging.Formatter):
-    """One line a message; journald reads its level from the number in front, and has a clock of its own."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return f"<{_LEVELS[record.levelname]}>{record.getMessage()}"
-
-
-def _start_logging(level: str) -> None:
-    """Log to standard error: for the journal where systemd listens, else for a person."""
-    handler = logging.StreamHandler(sys.stderr)
-    if os.environ.get("JOURNAL_STREAM"):
-        handler.setFormatter(_Journal())
-    else:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=level.upper(), handlers=[handler])
-    logging.getLogger("asyncio").setLevel(logging.ERROR)

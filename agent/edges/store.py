@@ -15,6 +15,7 @@ from secrets import token_hex
 from agent.core.account import FIRST_NUMBER, StreamAccount
 from agent.core.events import lost_unnumbered, store_reset
 from agent.core.failure import Overdue
+from agent.core.log_fields import tagged
 from agent.core.reading import AGENT, Fresh, Reading, Row, Stamp, event
 from agent.core.text import say
 from agent.core.wire import packed
@@ -80,7 +81,8 @@ class Store:
             except StoreBroken as error:
                 aside = _set_aside(path, bid)
                 _log.error(say("store {path} is damaged ({error}): kept as {aside}, a new one begins",
-                               path=path, error=error.__cause__, aside=aside))  # fmt: skip
+                               path=path, error=error.__cause__, aside=aside),
+                           extra=tagged("store_damaged"))  # fmt: skip
                 reset = "broken"
                 database = await worker.call(create)
             known = database.property("board")
@@ -225,11 +227,12 @@ class Store:
             self._ready.set()
             if self._failed != type(error).__name__:
                 self._failed = type(error).__name__
-                _log.error(say("the store takes nothing ({error}): readings wait in memory", error=error))
+                line = say("the store takes nothing ({error}): readings wait in memory", error=error)
+                _log.error(line, extra=tagged("store_refuses"))
             return _RETRY_S
         if self._failed:
             self._failed = ""
-            _log.warning(say("the store takes readings again"))
+            _log.warning(say("the store takes readings again"), extra=tagged("store_back"))
         self._take_over(commit, readings)
         return _GAP_S
 
@@ -245,7 +248,7 @@ class Store:
             self.accounts[name].gone.add(start, stop)
         for name, start, stop in commit.shed:
             _log.warning(say("the store is full: {n} undelivered rows of {stream} were given up",
-                             n=stop - start, stream=name))  # fmt: skip
+                             n=stop - start, stream=name), extra=tagged("store_full"))  # fmt: skip
         for name, n in self._dropped.items():
             self.announce(lost_unnumbered(name, self.ep, n, "memory"))
         self._dropped.clear()

@@ -9,6 +9,7 @@ from agent.core import wire
 from agent.core.account import StreamAccount
 from agent.core.events import lost
 from agent.core.link import Limits
+from agent.core.log_fields import tagged
 from agent.core.ranges import Ranges
 from agent.core.reading import Row
 from agent.core.settings import Publish
@@ -152,7 +153,7 @@ class Delivery:
             return
         if not self._refusals[flight.stream]:
             _log.error(say("the broker refuses {stream} (reason 0x{code:02x}): its readings wait, the others go on",
-                           stream=flight.stream, code=failure))  # fmt: skip
+                           stream=flight.stream, code=failure), extra=tagged("broker_refuses"))  # fmt: skip
         pause_s = min(_MAX_PAUSE_S, _PAUSE_S * 2 ** self._refusals[flight.stream])
         self._refusals[flight.stream] += 1
         self._paused_until_s[flight.stream] = self._now_s() + pause_s
@@ -168,7 +169,7 @@ class Delivery:
 
     def _give_up(self, stream: str, start: int, stop: int, failure: int) -> None:
         _log.error(say("row {number} of {stream} is given up: the broker refuses it (reason 0x{code:02x})",
-                       number=start, stream=stream, code=failure))  # fmt: skip
+                       number=start, stream=stream, code=failure), extra=tagged("row_given_up"))  # fmt: skip
         self._store.settle(stream, start, stop)
         ep = self._store.accounts[stream].epoch_of(start)
         self._store.announce(lost(stream, ep, start, stop, "rejected"))

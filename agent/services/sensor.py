@@ -13,6 +13,7 @@ from agent.core import events
 from agent.core.chain import Chain
 from agent.core.failure import DriverFault, Overdue, SensorFailure, Silent, Stuck
 from agent.core.health import Health
+from agent.core.log_fields import tagged
 from agent.core.privacy import Mode, Privacy
 from agent.core.reading import Reading, Stamp, event, telemetry
 from agent.core.settings import Sensor
@@ -124,7 +125,8 @@ class SensorTask:
             while not self._given_up():
                 await persist(self._attempt, SensorFailure, self._wait, self._tell, asyncio.sleep)
             _log.error(say("{sensor}: driver {driver} hangs again and again; it is switched off",
-                           sensor=self._settings.id, driver=self._driver.name))  # fmt: skip
+                           sensor=self._settings.id, driver=self._driver.name),
+                       extra=tagged("driver_hangs", self._settings.id))  # fmt: skip
         finally:
             if self._worker is not None:
                 self._worker.close()
@@ -171,7 +173,8 @@ class SensorTask:
         """One line for each new reason; what stays broken is not told again and again."""
         if str(error) != self._told:
             self._told = str(error)
-            _log.warning("%s: %s", self._settings.id, error)
+            code = error.why if isinstance(error, SensorFailure) else "device"
+            _log.warning("%s: %s", self._settings.id, error, extra=tagged(code, self._settings.id))
 
     def _report(self, row: events.Row | None) -> None:
         if row is not None:
@@ -198,7 +201,7 @@ class SensorTask:
         back = self.health.good(now_s)
         if back is not None:
             self._report(back)
-            _log.info(say("{sensor}: back", sensor=self._settings.id))
+            _log.info(say("{sensor}: back", sensor=self._settings.id), extra=tagged("sensor_back", self._settings.id))
             self._told = ""
 
     def _tick(self) -> None:

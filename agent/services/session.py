@@ -7,6 +7,7 @@ from typing import Protocol
 
 from agent.core import wire
 from agent.core.link import LinkLost, Message
+from agent.core.log_fields import tagged
 from agent.core.settings import Publish
 from agent.core.text import say
 from agent.services import delivery
@@ -129,7 +130,7 @@ class Session:
             raise Unacknowledged(say("the broker does not acknowledge"))
         if answered.result():
             _log.error(say("the broker refuses {topic} (reason 0x{code:02x}): check its ACL",
-                           topic=topic, code=answered.result()))  # fmt: skip
+                           topic=topic, code=answered.result()), extra=tagged("broker_refuses"))  # fmt: skip
 
     def _is_ahead(self, kept: bytes) -> bool:
         """Whether the broker has seen numbers of this epoch that the store has not given."""

@@ -10,6 +10,7 @@ from tenacity import RetryCallState, wait_random_exponential
 
 from agent.core.events import takeover
 from agent.core.link import LinkLost, NotReached, Refused, TakenOver, Unanswered, Will, WrongVersion
+from agent.core.log_fields import tagged
 from agent.core.reading import Fresh
 from agent.core.settings import Config
 from agent.core.text import say
@@ -133,7 +134,8 @@ class Uplink:
             self._store.announce(takeover(self._config.gateway.id))
         if str(error) != self._told:
             self._told = str(error)
-            _log.warning(say("not connected: {reason}; readings are kept, trying again", reason=error))
+            line = say("not connected: {reason}; readings are kept, trying again", reason=error)
+            _log.warning(line, extra=tagged("not_connected"))
 
     async def _hold(self) -> None:
         """Connect, and hold the session until it breaks. Raises :class:`LinkLost` unless it was a stable one."""
@@ -153,7 +155,8 @@ class Uplink:
             self._careful = False
             self._tries = 0
             self._told = ""
-            _log.warning(say("connection lost: {reason}; readings are kept", reason=error))
+            line = say("connection lost: {reason}; readings are kept", reason=error)
+            _log.warning(line, extra=tagged("not_connected"))
             # Everybody's connection breaks when a broker restarts: come back spread over a second.
             await self._sleep(random.random())
         finally:
@@ -168,7 +171,8 @@ class Uplink:
         self.online = True
         self._current = one
         self._told = ""
-        _log.info(say("connected, MQTT {version}", version="5" if link.five else "3.1.1"))
+        line = say("connected, MQTT {version}", version="5" if link.five else "3.1.1")
+        _log.info(line, extra=tagged("connected"))
         try:
             await one.run(lambda: self._deadline_s)
         finally:

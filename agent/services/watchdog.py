@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+from agent.core.log_fields import tagged
 from agent.core.text import say
 from agent.core.vitals import Vitals
 
@@ -74,7 +75,8 @@ class Watchdog:
     def _warn(self, still: Mapping[str, float]) -> None:
         for part in still.keys() - self._told:
             self._told.add(part)
-            _log.critical(say("{part} has not moved for {n:.0f} s: the watchdog is not fed", part=part, n=still[part]))
+            line = say("{part} has not moved for {n:.0f} s: the watchdog is not fed", part=part, n=still[part])
+            _log.critical(line, extra=tagged("stands_still"))
             faulthandler.dump_traceback(sys.stderr)
 
     def _watch_the_loop(self) -> None:
