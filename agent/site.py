@@ -18,7 +18,7 @@ from agent.core.refusal import Refused
 from agent.core.settings import Broker, Config, Sensor
 from agent.core.text import say
 from agent.edges import broker, clock
-from agent.edges.state_dir import StateDir
+from agent.edges.state_dir import PRIVACY_KEY, StateDir
 from agent.edges.store import Store
 from agent.services import agent_health
 from agent.services.commands import CommandDesk
@@ -248,7 +248,7 @@ class Site:
         """The key of the pseudonyms: the configured one, or one that is made at the first start."""
         if config.privacy.key_file:
             return broker.local_file(config.privacy.key_file).read_bytes().strip()
-        return self._state_dir.secret("privacy.key", KEY_BYTES)
+        return self._state_dir.secret(PRIVACY_KEY, KEY_BYTES)
 
     async def _connect(self, config: Config, url: str, will: Will, five: bool, guess: bool) -> broker.Link:
         return await broker.connect(config.broker, url, config.gateway.id, will, five, guess)

@@ -9,16 +9,18 @@ from pathlib import Path
 
 from agent.core import config as configuration
 from agent.core.log_fields import tagged
+from agent.core.privacy import KEY_BYTES
 from agent.core.settings import Config
 from agent.core.text import say
 from agent.edges.catalog import Catalog
 from agent.edges.database import StoreBusy, StoreError, StoreNewer
 from agent.edges.journal import start_logging
-from agent.edges.state_dir import Held, StateDir
+from agent.edges.state_dir import PRIVACY_KEY, Held, StateDir
 from agent.supervisor import Fault, Supervisor
 from agent.updates import NoConfiguration
 
 CONFIGURATION_WRONG = 78
+_EXAMPLES = "/usr/share/doc/gardu/examples"
 
 _log = logging.getLogger("agent")
 
@@ -37,10 +39,15 @@ def run(args: Namespace) -> int:
     catalog = Catalog()
     config = _checked(args.config, catalog)
     place = args.state or Path(os.environ.get("STATE_DIRECTORY") or "/var/lib/gardu")
-    if config is None and not (place / "config").is_dir():
+    if config is None and not place.is_dir():
         return CONFIGURATION_WRONG
     try:
         state_dir = StateDir(place)
+        if config is None and not (place / "config").is_dir():
+            # The first start of the service: what can be made is made, so that only the configuration is missing.
+            state_dir.secret(PRIVACY_KEY, KEY_BYTES)
+            state_dir.close()
+            return CONFIGURATION_WRONG
     except Held:
         return _fail(say("another agent holds the store in {place}: stop it first, or give --state", place=place))
     except OSError as error:
@@ -74,6 +81,10 @@ def _checked(file: Path, catalog: Catalog) -> Config | None:
     """The file's own configuration, for a person to see what is wrong with it; ``None`` where it cannot be used."""
     try:
         raw = file.read_bytes()
+    except FileNotFoundError:
+        _log.error(say("there is no configuration {file} yet: write one (an example for each kind of site is in {examples}), "
+                       "then restart gardu", file=file, examples=_EXAMPLES), extra=tagged("no_configuration"))  # fmt: skip
+        return None
     except OSError as error:
         _fail(say("the configuration {file} cannot be read: {why}", file=file, why=error.strerror))
         return None

@@ -5,6 +5,9 @@ import os
 from pathlib import Path
 from typing import IO
 
+PRIVACY_KEY = "privacy.key"
+"""The secret with which identifiers are hashed."""
+
 
 class Held(OSError):
     """Another agent holds this state directory."""

@@ -58,6 +58,12 @@ async def test_a_configuration_that_is_not_there_is_told(tmp_path: Path) -> None
     (line,) = err.splitlines()
     assert status == 78
     assert str(tmp_path / "absent.toml") in line
+    assert "example" in line
+    # What the agent can make without one is made, so that only the configuration is missing.
+    assert stat.S_IMODE((tmp_path / "privacy.key").stat().st_mode) == 0o600
+    before = (tmp_path / "privacy.key").read_text()
+    await gardu("run", "--config", str(tmp_path / "absent.toml"), "--state", str(tmp_path))
+    assert (tmp_path / "privacy.key").read_text() == before
 
 
 async def test_a_wrong_configuration_is_told_in_indonesian_where_the_locale_is(tmp_path: Path) -> None:
