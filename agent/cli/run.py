@@ -82,8 +82,9 @@ def _checked(file: Path, catalog: Catalog) -> Config | None:
     try:
         raw = file.read_bytes()
     except FileNotFoundError:
-        _log.error(say("there is no configuration {file} yet: write one (an example for each kind of site is in {examples}), "
-                       "then restart gardu", file=file, examples=_EXAMPLES), extra=tagged("no_configuration"))  # fmt: skip
+        line = say("there is no configuration {file} yet: write one (examples: {examples}), then restart gardu",
+                   file=file, examples=_EXAMPLES)  # fmt: skip
+        _log.error(line, extra=tagged("no_configuration"))
         return None
     except OSError as error:
         _fail(say("the configuration {file} cannot be read: {why}", file=file, why=error.strerror))

@@ -382,7 +382,7 @@ BAHASA: dict[str, str] = {
     "{part} has not moved for {n:.0f} s: the watchdog is not fed": "{part} tidak bergerak selama {n:.0f} detik: watchdog tidak diberi makan",
     "{well} of {count} sensors are well, {link}, {backlog} readings to send": "{well} dari {count} sensor baik, {link}, {backlog} bacaan belum terkirim",
     "({count} lines like this one were left out)": "({count} baris serupa tidak ditulis)",
-    "there is no configuration {file} yet: write one (an example for each kind of site is in {examples}), then restart gardu": "belum ada konfigurasi {file}: tulislah (contoh untuk tiap jenis lokasi ada di {examples}), lalu restart gardu",
+    "there is no configuration {file} yet: write one (examples: {examples}), then restart gardu": "belum ada konfigurasi {file}: tulislah (contoh: {examples}), lalu restart gardu",
     "it cannot be applied: {why}": "tidak dapat diterapkan: {why}",
     "the agent goes on with it: there is no other one ({why})": "agen tetap memakainya: tidak ada yang lain ({why})",
     "the file of the last good configuration is broken: the one before runs": "berkas konfigurasi baik terakhir rusak: yang sebelumnya berjalan",
