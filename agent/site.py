@@ -4,7 +4,7 @@ import asyncio
 import json
 import platform
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from agent.core.refusal import Refused
 from agent.core.settings import Broker, Config, Sensor
 from agent.core.text import say
 from agent.edges import broker, clock
+from agent.edges.client_certificate import ClientCertificate
 from agent.edges.state_dir import PRIVACY_KEY, StateDir
 from agent.edges.store import Store
 from agent.services import agent_health
 from agent.services.commands import CommandDesk
 from agent.services.presence import Description, Presence
+from agent.services.renewal import Renewal
 from agent.services.sensor import SensorTask, Surroundings
 from agent.services.sensors import sensor_task
 from agent.services.uplink import Uplink
@@ -135,7 +137,10 @@ class Site:
         self.on_configuration: Callable[[Message], None] = lambda message: None
         self.opened: Callable[[bytes], Awaitable[bytes]] = _never_opened
         self.planned: Callable[[bytes], Awaitable[object]] = _never_opened
-        self.report: bytes = b""
+        self._report: bytes = b""
+        self._certificate = ClientCertificate(state_dir.path / "certificates")
+        self._renewal = Renewal(self._certificate, store, now.now, clock.BUILD_MS)
+        self._renewal.tell = self._tell
 
     @property
     def lasting(self) -> list["asyncio.Task[Any]"]:
@@ -174,7 +179,9 @@ class Site:
         assert self._setup is not None
         for five in (True, False):
             try:
-                link = await broker.connect(settings, settings.urls[0], self._setup.config.gateway.id, None, five, five)
+                link = await self._connect(
+                    replace(self._setup.config, broker=settings), settings.urls[0], None, five, five
+                )
             except LinkLost:
                 continue
             await link.close()
@@ -182,10 +189,14 @@ class Site:
         return False
 
     def tell(self, report: bytes) -> None:
-        """Publish what came of a configuration, now and in each session."""
-        self.report = report
-        if self._mail is not None and self.uplink is not None:
-            self._mail.reported = report
+        """Publish what came of a configuration, now and in each session; and with it how long the certificate lasts."""
+        self._report = report
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._report and self._mail is not None and self.uplink is not None:
+            report = {**wire.decode(self._report), "certificate": self._renewal.reported()}
+            self._mail.reported = wire.reported(report)
             self.uplink.wake()
 
     async def stop_sensors(self) -> None:
@@ -203,21 +214,25 @@ class Site:
         gateway = config.gateway
         topics = wire.Topics.of(gateway.root, gateway.field, gateway.site, gateway.id)
         desk = CommandDesk(
-            self._store, config.commands, topics, self._clock.now, __version__, self.opened, self.planned
-        )
+            self._store, config.commands, topics, self._clock.now, __version__, self.opened, self.planned,
+            self._renewal,
+        )  # fmt: skip
         presence = Presence(topics, described, __version__, self._bid, self._clock.now)
         self._mail = Mailroom(desk, topics, self.on_configuration)
-        self._mail.reported = self.report
         connect = partial(self._connect, config)
         uplink = Uplink(
             config, self._store, connect, presence, self._state_dir.next_generation, clock.mono_ms, self._mail
         )
         desk.uplink, desk.sensors, self.uplink = uplink, self.sensors, uplink
+        self._renewal.reconnect = uplink.reconnect
+        self._renewal.use(config.broker, gateway.id)
+        self._tell()
         self._link = asyncio.create_task(uplink.run(), name="uplink")
         self._lasting = [
             self._link,
             asyncio.create_task(self._health(), name="agent health"),
             asyncio.create_task(desk.run(), name="commands"),
+            asyncio.create_task(self._renewal.watch(), name="certificate"),
         ]
 
     async def _stop_uplink(self, goodbye_s: float) -> None:
@@ -241,8 +256,9 @@ class Site:
 
     async def _health(self) -> None:
         await agent_health.report(
-            self._store, lambda: [one.sensor.health for one in self.sensors.values()], self._clock.now
-        )
+            self._store, lambda: [one.sensor.health for one in self.sensors.values()], self._clock.now,
+            self._renewal.left_s,
+        )  # fmt: skip
 
     def _privacy_key(self, config: Config) -> bytes:
         """The key of the pseudonyms: the configured one, or one that is made at the first start."""
@@ -250,8 +266,11 @@ class Site:
             return broker.local_file(config.privacy.key_file).read_bytes().strip()
         return self._state_dir.secret(PRIVACY_KEY, KEY_BYTES)
 
-    async def _connect(self, config: Config, url: str, will: Will, five: bool, guess: bool) -> broker.Link:
-        return await broker.connect(config.broker, url, config.gateway.id, will, five, guess)
+    async def _connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> broker.Link:
+        async def attempt(settings: Broker) -> broker.Link:
+            return await broker.connect(settings, url, config.gateway.id, will, five, guess)
+
+        return await self._certificate.connect(config.broker, url, attempt)
 
 
 async def _never_opened(raw: bytes) -> bytes:

@@ -4,7 +4,15 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 
-from agent.cli import config_keygen, config_plan, config_push, config_sign, config_status, config_trust
+from agent.cli import (
+    config_keygen,
+    config_plan,
+    config_push,
+    config_renew,
+    config_sign,
+    config_status,
+    config_trust,
+)
 from agent.cli.config_files import Failed
 from agent.core.refusal import Refused
 from agent.core.text import say
@@ -20,6 +28,7 @@ def actions() -> Mapping[str, tuple[str, Action]]:
         "trust": (say("keep the list of those who may sign"), (config_trust.add_arguments, config_trust.run)),
         "plan": (say("show what a configuration would change"), (config_plan.add_arguments, config_plan.run)),
         "push": (say("change many gateways, ring after ring"), (config_push.add_arguments, config_push.run)),
+        "renew": (say("give gateways new certificates"), (config_renew.add_arguments, config_renew.run)),
         "status": (say("show what runs on which gateway"), (config_status.add_arguments, config_status.run)),
     }
 

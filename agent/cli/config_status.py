@@ -3,12 +3,14 @@
 import asyncio
 import json
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.config_files import Failed
 from agent.cli.fleet_watch import FleetWatch
+from agent.core.certificate import days_left
 from agent.core.link import LinkLost
 from agent.core.moment import rfc_3339
 from agent.core.rollout import Fleet, Gateway
@@ -59,19 +61,21 @@ async def _fleet(args: Namespace) -> Fleet:
 def _plain(one: Gateway) -> dict[str, object]:
     """A gateway for programs; what it has not told is ``null``."""
     report = one.report
-    told: dict[str, object] = dict.fromkeys(("version", "hash", "state", "cause", "running", "drift", "trust_version"))
+    told: dict[str, object] = dict.fromkeys(("version", "hash", "state", "cause", "running", "drift", "trust_version",
+                                           "certificate"))  # fmt: skip
     if report is not None:
         told = {
             "version": report.version, "hash": report.hash, "state": report.state, "cause": report.cause or None,
             "running": {"version": report.running[0], "hash": report.running[1]}, "drift": list(report.drift),
             "trust_version": report.trust_version,
+            "certificate": {"not_after": report.certificate_ms} if report.certificate_ms else None,
         }  # fmt: skip
     return {"gateway": one.name, "base": one.base, "online": one.online, "agent": one.agent, **told, "t": one.last_ms}
 
 
 def _print(found: Sequence[Gateway]) -> None:
-    heads = (say("gateway"), say("online"), say("version"), say("state"), say("runs"), say("trust"), say("last word"),
-             say("drift"), say("cause"))  # fmt: skip
+    heads = (say("gateway"), say("online"), say("version"), say("state"), say("runs"), say("trust"),
+             say("certificate"), say("last word"), say("drift"), say("cause"))  # fmt: skip
     rows = [heads, *(_row(one) for one in found)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(heads) - 1)]
     for row in rows:
@@ -83,7 +87,12 @@ def _row(one: Gateway) -> tuple[str, ...]:
     online = say("yes") if one.online else say("no")
     last = rfc_3339(one.last_ms) if 0 < one.last_ms < 253_402_300_800_000 else "-"
     if report is None:
-        return one.name, online, "-", "-", "-", "-", last, "-", ""
+        return one.name, online, "-", "-", "-", "-", "-", last, "-", ""
     drift = ",".join(report.drift) or "-"
     return (one.name, online, str(report.version), report.state, str(report.running[0]), str(report.trust_version),
-            last, drift, report.cause)  # fmt: skip
+            _left(report.certificate_ms), last, drift, report.cause)  # fmt: skip
+
+
+def _left(ends_ms: int) -> str:
+    """Whole days until then."""
+    return say("{days} d", days=days_left(ends_ms, time.time_ns() // 1_000_000)) if ends_ms else "-"

@@ -7,9 +7,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-COMMANDS = frozenset(["ping", "read", "flush", "resend", "plan", "diagnostics", "restart", "output"])
+COMMANDS = frozenset([
+    "ping", "read", "flush", "resend", "plan", "diagnostics", "restart", "output", "renew", "certificate",
+])  # fmt: skip
 GUARDED = frozenset({"restart", "output", "flush"})
 """Those with an effect on the site: off unless the gateway's own file allows them."""
+SEALED = frozenset({"renew", "certificate"})
+"""Those that are signed always: who owns the broker must not be able to give a gateway a worthless certificate."""
 MAX_BYTES = 65_536
 PLAN_BYTES = 131_072
 """``plan`` carries an envelope, which may itself have 64 KiB, as a text in JSON."""
@@ -77,18 +81,22 @@ def _unwrapped(text: str) -> bytes:
         return b""
 
 
-def judge(command: Command, now_ms: int, clock_is_set: bool, allowed: Collection[str], signed: bool) -> Refusal | None:
+def judge(
+    command: Command, now_ms: int, clock_is_set: bool, allowed: Collection[str], signed: bool, needed: bool = True
+) -> Refusal | None:
     """Why a command must not be carried out; ``None`` where nothing is against it.
 
-    ``allowed``: guarded commands that this gateway's own file names. ``signed``: whether it came in a valid envelope,
-    or need not.
+    ``allowed``: guarded commands that this gateway's own file names. ``signed``: whether it came in a valid envelope.
+    ``needed``: whether guarded commands must.
     """
     if command.name not in COMMANDS:
         return Refusal("rejected", "there is no such command")
+    if command.name in SEALED and not signed:
+        return Refusal("rejected", "it must be signed")
     if command.name in GUARDED:
         if command.name not in allowed:
             return Refusal("rejected", "this gateway does not allow it")
-        if not signed:
+        if needed and not signed:
             return Refusal("rejected", "it must be signed")
         if not clock_is_set:
             return Refusal("rejected", "the clock of the gateway is not set")

@@ -17,7 +17,7 @@ def plan(
     ``hash``, :func:`~agent.core.config_changes.summary` and ``drift``. Raises :class:`Refused`, as it would be refused.
     """
     # Looked at before or not: here the question is new.
-    yield from examine(raw, replace(standing, processed=type(standing.processed)()), files, catalog)
+    yield from examine(raw, replace(standing, processed=frozenset()), files, catalog)
     document = read_document(parse(raw).payload)
     after = merged(files.base, document.config, files.overlay)
     changes = summary(running, after.tables)

@@ -59,6 +59,21 @@ def config_rolled_back(code: str, message: str, path: str) -> Row:
     return {"ev": "config_rolled_back", "sev": "warn", "code": code, "message": message, "path": path}
 
 
+def certificate_expires(days: int, soon: bool) -> Row:
+    """The certificate in use ends in so many whole days (below 0: it has ended). ``soon``: as an alarm."""
+    return {"ev": "certificate_expires", "sev": "alarm" if soon else "warn", "days": days}
+
+
+def certificate_renewed() -> Row:
+    """A broker has taken a new certificate, which is in use now."""
+    return {"ev": "certificate_renewed", "sev": "info"}
+
+
+def certificate_refused(why: str) -> Row:
+    """No broker took a new certificate; the one before is in use again."""
+    return {"ev": "certificate_refused", "sev": "warn", "why": why}
+
+
 def takeover(client_id: str) -> Row:
     """Another client with this gateway's id took the session."""
     return {"ev": "takeover", "sev": "alarm", "client_id": client_id}

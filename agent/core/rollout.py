@@ -1,5 +1,6 @@
 """What a fleet tells of itself, and how far a change has come on each gateway. Pure."""
 
+import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -37,6 +38,8 @@ class Report:
     drift: tuple[str, ...]
     trust_version: int
     t: int
+    certificate_ms: int = 0
+    """When the gateway's certificate ends, in Unix milliseconds; 0 where it has not told."""
 
 
 @dataclass(slots=True)
@@ -84,7 +87,8 @@ class Fleet:
             one.agent = _text((message or {}).get("agent"))
             one.t = _number((message or {}).get("t"))
         elif address.leaf == "config/reported":
-            one.reported = payload
+            # A certificate that was renewed is nothing new of a configuration.
+            one.reported = payload if message is None else _without_certificate(message)
             one.report = None if message is None else _report(message)
 
     def begin(self) -> None:
@@ -222,8 +226,16 @@ def _report(message: Mapping[str, Any]) -> Report:
         _number(message.get("version")), _text(message.get("hash")), _text(message.get("state")),
         _cause(message.get("cause")), (_number(running.get("version")), _text(running.get("hash"))),
         tuple(_text(one) for one in drift) if isinstance(drift, list) else (),
-        _number(message.get("trust_version")), _number(message.get("t")),
+        _number(message.get("trust_version")), _number(message.get("t")), _ends_ms(message.get("certificate")),
     )  # fmt: skip
+
+
+def _without_certificate(message: Mapping[str, Any]) -> bytes:
+    return json.dumps({key: value for key, value in message.items() if key != "certificate"}, sort_keys=True).encode()
+
+
+def _ends_ms(value: object) -> int:
+    return _number(value.get("not_after")) if isinstance(value, dict) else 0
 
 
 def _cause(value: object) -> str:

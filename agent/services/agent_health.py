@@ -8,7 +8,7 @@ from typing import Protocol
 from agent.core.health import Health
 from agent.core.reading import AGENT, Reading, Stamp, telemetry
 from agent.core.wire import packed
-from drivers.sdk.contract import Field
+from drivers.sdk.contract import Field, Value
 
 PERIOD_S = 60.0
 
@@ -19,9 +19,11 @@ FIELDS: Mapping[str, Field] = {
     "rejected": Field("count", kind="counter", min=0),
     "cpu": Field("s", kind="counter", resolution=0.01, min=0),
     "memory_peak": Field("B", min=0),
+    "cert_left": Field("s"),
 }
 """``backlog``: readings that the broker does not have yet. ``rejected``: frames refused since the start. ``cpu``:
-processor time used. ``memory_peak``: the most memory the agent was resident with."""
+processor time used. ``memory_peak``: the most memory the agent was resident with. ``cert_left``:
+until the certificate in use ends; only where that is known."""
 
 
 class Store(Protocol):
@@ -33,19 +35,26 @@ class Store(Protocol):
     def unsettled(self) -> int: ...
 
 
-async def report(store: Store, sensors: Callable[[], Iterable[Health]], now: Callable[[], Stamp]) -> None:
+async def report(
+    store: Store,
+    sensors: Callable[[], Iterable[Health]],
+    now: Callable[[], Stamp],
+    cert_left_s: Callable[[], int | None],
+) -> None:
     """Append one reading every :data:`PERIOD_S`, for ever."""
     while True:
         await asyncio.sleep(PERIOD_S)
         healths = list(sensors())
         lost = sum(health.lost for health in healths)
         usage = resource.getrusage(resource.RUSAGE_SELF)
-        values = {
+        left_s = cert_left_s()
+        values: dict[str, Value] = {
             "backlog": store.unsettled(),
             "sensors_ok": len(healths) - lost,
             "sensors_lost": lost,
             "rejected": sum(health.rejected for health in healths),
             "cpu": round(usage.ru_utime + usage.ru_stime, 2),
             "memory_peak": usage.ru_maxrss * 1024,
+            **({} if left_s is None else {"cert_left": left_s}),
         }
         store.append(Reading(telemetry(AGENT), now(), store.mh, packed(values)))

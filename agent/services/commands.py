@@ -57,6 +57,14 @@ class Sensor(Protocol):
     def diagnose(self) -> Mapping[str, Any]: ...
 
 
+class Renewal(Protocol):
+    """What commands need of the gateway's certificate. Raises :class:`Refused`."""
+
+    async def request(self) -> Mapping[str, str]: ...
+    async def install(self, pem: str) -> int: ...
+    def diagnose(self) -> Mapping[str, object]: ...
+
+
 class CommandDesk:
     """Takes commands and answers them, one after the other. An :class:`~agent.services.session.Inbox`.
 
@@ -67,10 +75,12 @@ class CommandDesk:
     def __init__(
         self, store: Store, settings: Commands, topics: wire.Topics, now: Callable[[], Stamp], agent: str,
         opened: Callable[[bytes], Awaitable[bytes]], planned: Callable[[bytes], Awaitable[object]],
+        renewal: Renewal,
     ) -> None:  # fmt: skip
         self._store = store
         self._opened = opened
         self._planned = planned
+        self._renewal = renewal
         self._settings = settings
         self._topics = topics
         self._now = now
@@ -84,6 +94,7 @@ class CommandDesk:
         self._does: Mapping[str, Callable[[Command], Awaitable[object]]] = {
             "ping": self._ping, "read": self._read, "flush": self._flush_now, "resend": self._resend,
             "diagnostics": self._diagnostics, "restart": self._restart, "output": self._output, "plan": self._plan,
+            "renew": self._renew, "certificate": self._certificate,
         }  # fmt: skip
 
     def topics(self) -> list[str]:
@@ -120,11 +131,12 @@ class CommandDesk:
     async def _carry_out(self, one: Command) -> None:
         now = self._now()
         try:
-            signed = await self._is_signed(one) or not self._settings.signed
+            signed = await self._is_signed(one)
         except Refused as error:
             self._answer(one, "rejected", error.message, None)
             return
-        refusal = command.judge(one, now.t, now.cq > 0, self._settings.allow, signed=signed)
+        allow, needed = self._settings.allow, self._settings.signed
+        refusal = command.judge(one, now.t, now.cq > 0, allow, signed, needed)
         if refusal is not None:
             self._answer(one, refusal.status, refusal.detail, None)
             return
@@ -198,6 +210,12 @@ class CommandDesk:
     async def _plan(self, one: Command) -> object:
         return await self._planned(command.envelope(one, "envelope"))
 
+    async def _renew(self, one: Command) -> object:
+        return await self._renewal.request()
+
+    async def _certificate(self, one: Command) -> object:
+        return {"not_after": await self._renewal.install(command.text(one, "pem"))}
+
     async def _flush_now(self, one: Command) -> object:
         await self._store.flush()
         self._flush = True
@@ -232,6 +250,7 @@ class CommandDesk:
         return {
             "agent": self._agent,
             "clock": self._now().cq,
+            "certificate": self._renewal.diagnose(),
             "unsettled": self._store.unsettled(),
             "streams": {name: {"next": account.next, "lo": account.lo(account.ep)} for name, account in streams},
             "sensors": {name: dict(one.diagnose()) for name, one in self.sensors.items()},

@@ -81,6 +81,8 @@ class Uplink:
         self._careful = False
         self._will_is_out = True
         self._told = ""
+        self._link: Link | None = None
+        self._anew = False
         self.online = False
         self._acknowledged = False
         self._current: Session | None = None
@@ -105,6 +107,12 @@ class Uplink:
     def wake(self) -> None:
         """There is something to send: an answer, or rows that were asked for again."""
         self._wake.set()
+
+    def reconnect(self) -> None:
+        """Begin a new connection at once: there is something else to log in with."""
+        self._anew = True
+        if self._link is not None:
+            self._link.drop()
 
     def send_again(self, stream: str, start: int, stop: int) -> None:
         """Send the rows ``[start, stop)`` of a stream once more, as late ones."""
@@ -142,14 +150,18 @@ class Uplink:
         self._moved_s = asyncio.get_running_loop().time()
         if self._deadline_s is not None:
             return
-        link = await self._open()
+        self._anew = False
+        link = self._link = await self._open()
         began_s = asyncio.get_running_loop().time()
         try:
-            await self._session(link)
+            if not self._anew:
+                await self._session(link)
         except Unacknowledged:
             self._careful = True
             raise
         except LinkLost as error:
+            if self._anew:
+                return
             if asyncio.get_running_loop().time() - began_s < _STABLE_S or isinstance(error, TakenOver):
                 raise
             self._careful = False
@@ -161,6 +173,7 @@ class Uplink:
             await self._sleep(random.random())
         finally:
             self.online = False
+            self._link = None
             link.drop()
 
     async def _session(self, link: Link) -> None:

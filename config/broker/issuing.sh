@@ -48,6 +48,15 @@ make_key() {
     fi
 }
 
+# certify KIND DAYS REQUEST FILE [OPTION…]: a certificate for a request, written to FILE and into the CA's book.
+certify() {
+    kind=$1 days=$2 request=$3 file=$4
+    shift 4
+    # Not `openssl x509`: how that is told a start in the past changed with OpenSSL 3.4.
+    quietly openssl ca -batch -notext -extensions "$kind" -startdate "$valid_from" \
+        -enddate "$(date -u -d "$days days" +%Y%m%d%H%M%SZ)" -in "$request" -out "$file" "$@"
+}
+
 # issue KIND NAME STEM DAYS [OPTION…]: the key STEM.key and the certificate STEM.pem, as far as they are not there.
 # A certificate with less than 30 days left is issued anew, for the same key.
 issue() {
@@ -62,9 +71,7 @@ issue() {
     fi
     make_key "$stem.key"
     quietly openssl req -new -key "$stem.key" -subj "/CN=$name" -out "$stem.request"
-    # Not `openssl x509`: how that is told a start in the past changed with OpenSSL 3.4.
-    quietly openssl ca -batch -notext -extensions "$kind" -startdate "$valid_from" \
-        -enddate "$(date -u -d "$days days" +%Y%m%d%H%M%SZ)" -in "$stem.request" -out "$stem.part" "$@"
+    certify "$kind" "$days" "$stem.request" "$stem.part" "$@"
     rm "$stem.request"
     chmod 644 "$stem.part"
     mv "$stem.part" "$stem.pem"

@@ -158,12 +158,14 @@ def test_a_bad_host_is_refused(authority: Path, bad: str) -> None:
     assert_refused("broker-certificate", 2, f'"{bad}"', authority, bad)
 
 
-@pytest.mark.parametrize("name", ["gateway-certificate", "broker-certificate", "revoke"])
+@pytest.mark.parametrize("name", ["gateway-certificate", "broker-certificate", "revoke", "sign-request"])
 def test_without_a_ca_they_say_how_to_make_one(tmp_path: Path, name: str) -> None:
     assert_refused(name, 1, "there is no CA", tmp_path / "nowhere", "batua-01")
 
 
-@pytest.mark.parametrize("name", ["ca", "gateway-certificate", "broker-certificate", "revoke", "account"])
+@pytest.mark.parametrize(
+    "name", ["ca", "gateway-certificate", "broker-certificate", "revoke", "account", "sign-request"]
+)
 def test_wrong_usage_is_one_line(name: str) -> None:
     assert_refused(name, 2, "usage: ")
 
@@ -190,6 +192,47 @@ def test_revoking_lists_every_certificate_of_the_gateway_and_no_other(authority:
     listed = openssl("crl", "-in", authority / "crl.pem", "-noout", "-text").count("Serial Number")
     assert listed == 2
     assert_refused("revoke", 1, "no certificate of batua-01", authority, "batua-01")
+
+
+def signed_request(authority: Path, signer: str, name: str) -> bytes:
+    """A request for ``name``, signed with the certificate of ``signer``."""
+    key, request = authority / "new.key", authority / "new.csr"
+    words = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", key)
+    openssl("req", "-new", *words, "-subj", f"/CN={name}", "-out", request)
+    own = authority / "gateways" / f"{signer}.pem"
+    pair = ("-signer", own, "-inkey", own.with_suffix(".key"))
+    return openssl("cms", "-sign", "-binary", "-nodetach", "-in", request, *pair, "-outform", "PEM").encode()
+
+
+def test_a_request_is_signed_for_the_gateway_that_made_it_whatever_name_stands_in_it(authority: Path) -> None:
+    for name in ("batua-01", "batua-02"):
+        done("gateway-certificate", authority, name)
+    asked = signed_request(authority, "batua-01", "batua-02")
+    refused = script("sign-request", authority, "batua-02", given=asked)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "comes from another: CN=batua-01" in refused.stderr
+    made = authority / "made.pem"
+    made.write_text(script("sign-request", authority, "batua-01", given=asked).stdout)
+    assert openssl("x509", "-in", made, "-noout", "-subject", "-nameopt", "RFC2253") == "subject=CN=batua-01\n"
+    assert ends(made)[1] > datetime.now(UTC) + timedelta(days=820)
+    openssl("verify", "-x509_strict", "-CAfile", authority / "ca.pem", "-purpose", "sslclient", made)
+    done("revoke", authority, "batua-01")
+    assert openssl("crl", "-in", authority / "crl.pem", "-noout", "-text").count("Serial Number") == 2
+    refused = script("sign-request", authority, "batua-01", given=asked)
+    assert (refused.returncode, "certificate revoked" in refused.stderr) == (1, True)
+
+
+def test_a_request_of_nobody_or_of_another_city_is_not_signed(authority: Path, tmp_path: Path) -> None:
+    done("gateway-certificate", authority, "batua-01")
+    other = tmp_path / "other"
+    done("ca", other)
+    done("gateway-certificate", other, "batua-01")
+    plain = (other / "new.csr", signed_request(other, "batua-01", "batua-01"))
+    book = (authority / "index.txt").read_bytes()
+    for given in (plain[1], plain[0].read_bytes(), b"", b"x" * 70_000):
+        refused = script("sign-request", authority, "batua-01", given=given)
+        assert (refused.returncode, refused.stdout, len(refused.stderr.splitlines())) == (1, "", 1)
+    assert (authority / "index.txt").read_bytes() == book
 
 
 def test_an_account_gets_a_password_that_stands_only_in_its_file(etc: Path, tmp_path: Path) -> None:

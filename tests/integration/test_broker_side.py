@@ -41,7 +41,9 @@ TABLE = (
     (f"{BASE}/config/trust", "m", "gsm"),
     (f"{BASE}/command/ping", "sm", "gsm"),
     (f"{BASE}/command/resend", "sm", "gsm"),
-    *((f"{BASE}/command/{name}", "m", "gsm") for name in ("read", "flush", "plan", "diagnostics", "restart", "output")),
+    *((f"{BASE}/command/{name}", "m", "gsm") for name in (
+        "read", "flush", "plan", "diagnostics", "restart", "output", "renew", "certificate",
+    )),
     (CONTROL, "m", "gnsm"),
     # A certificate binds a gateway to its id, not to its field and site.
     (f"{MOVED_BASE}/state", "g", "gsm"),

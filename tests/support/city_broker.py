@@ -17,12 +17,12 @@ SHIPPED = Path(__file__).parents[2] / "config" / "broker"
 _START_S = 5.0
 
 
-def script(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run one of the shipped scripts to its end."""
+def script(name: str, *arguments: object, given: bytes = b"") -> subprocess.CompletedProcess[str]:
+    """Run one of the shipped scripts to its end. ``given``: its standard input, which is text."""
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
     return subprocess.run(
         [SHIPPED / name, *map(str, arguments)], capture_output=True, text=True, check=False,
-        stdin=subprocess.DEVNULL, env={**os.environ, "PATH": path}, timeout=30.0,
+        input=given.decode(), env={**os.environ, "PATH": path}, timeout=30.0,
     )  # fmt: skip
 
 

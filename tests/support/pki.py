@@ -44,6 +44,16 @@ class Authority:
             _openssl(*words, "-not_before", "20200101000000Z", "-not_after", "20200102000000Z")
         return issued
 
+    def issue_for(self, key: Path, name: str, days: int = 9) -> Path:
+        """A certificate for a key that somebody else made."""
+        request, issued = self._folder / "theirs.csr", self._folder / "theirs.pem"
+        _openssl("req", "-new", "-key", key, "-out", request, "-subj", f"/CN={name}")
+        _openssl(
+            "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
+            "-out", issued, "-days", days,
+        )  # fmt: skip
+        return issued
+
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 

@@ -56,7 +56,7 @@ def test_what_runs_already_changes_nothing() -> None:
 def test_a_message_that_was_refused_before_is_looked_at_again() -> None:
     raw = message(document(version=17))
     with pytest.raises(Refused) as caught:
-        planned(raw, processed=fingerprint(raw))
+        planned(raw, processed=frozenset({fingerprint(raw)}))
     assert caught.value.code == "equivocation"
 
 

@@ -27,6 +27,14 @@ class Acknowledging(FakeLink):
         return mid
 
 
+class Dropping(Acknowledging):
+    """Breaks when it is dropped, as a real one does."""
+
+    def drop(self) -> None:
+        super().drop()
+        self.broken.set()
+
+
 class Bench:
     """An uplink whose tries are answered by ``answers``, in turn: an exception, or a link."""
 
@@ -249,3 +257,32 @@ def test_waiting_is_jittered_grows_and_is_long_where_hurrying_cannot_help(monkey
     assert 20 < max(tenth) <= 30
     assert min(waits(TakenOver("x"), 1)) >= 60
     assert min(waits(Refused("x"), 1)) >= 10
+
+
+async def test_a_new_connection_on_purpose_is_made_at_once_and_is_no_failure(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(uplink, "_wait", lambda state: 3600.0)
+    bench = make()
+    bench.start(Dropping(), Dropping())
+    await until(lambda: bench.uplink.online)
+    bench.uplink.reconnect()
+    await until(lambda: len(bench.tries) == 2 and bench.uplink.online)
+    assert [will["gen"] for _, _, _, will in bench.tries] == [1, 2]
+    assert "connection lost" not in caplog.text
+    assert "not connected" not in caplog.text
+
+
+async def test_what_changes_while_it_connects_counts_from_the_next_connection_on(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.start(Dropping(), Dropping())
+    connect, meant = bench._connect, iter([True])
+
+    async def change(*words: Any) -> Any:
+        link = await connect(*words)
+        if next(meant, False):
+            bench.uplink.reconnect()
+        return link
+
+    bench.uplink._connect = change
+    await until(lambda: len(bench.tries) == 2 and bench.uplink.online)

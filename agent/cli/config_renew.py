@@ -1,0 +1,88 @@
+"""``gardu config renew GATEWAY…``: a new certificate, with a new key that never leaves its gateway."""
+
+import asyncio
+import shlex
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.asking import Asking, CannotSend
+from agent.cli.broker_options import BrokerOptions, add_broker_options
+from agent.cli.config_files import Failed, private_keys
+from agent.core.link import LinkLost
+from agent.core.moment import rfc_3339
+from agent.core.text import say
+
+if TYPE_CHECKING:
+    from agent.edges.signing_key import SigningKey
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this action."""
+    parser.add_argument("gateway", metavar="GATEWAY", nargs="+", help=say("one after the other, until one fails"))
+    sign = say("makes the certificate: gets the gateway's id as its last argument and the signed request as its input")
+    parser.add_argument("--sign", metavar="COMMAND", required=True, help=sign)
+    key = say("sign with this key of the role command")
+    parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=key)
+    silence = say("how long a gateway may take for each step")
+    parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=silence)
+    add_broker_options(parser)
+
+
+def run(args: Namespace) -> int:
+    """Print a line for each gateway. Exit status 1: one failed, and is told; those after it were not asked."""
+    if not 0 < args.timeout <= 86_400:
+        raise Failed(say("{what} cannot be {value}", what="--timeout", value=args.timeout))
+    try:
+        sign = shlex.split(args.sign)
+    except ValueError as error:
+        raise Failed(f"--sign: {error}") from error
+    if not sign:
+        raise Failed(say("{what} cannot be {value}", what="--sign", value=repr(args.sign)))
+    try:
+        asyncio.run(_renew(args, sign, private_keys(args.key)))
+    except (LinkLost, LookupError, TimeoutError, CannotSend) as error:
+        raise Failed(str(error)) from error
+    return 0
+
+
+async def _renew(args: Namespace, sign: Sequence[str], keys: "list[SigningKey]") -> None:
+    asking = await Asking.open(BrokerOptions.of(args))
+    try:
+        for gateway in args.gateway:
+            asked = await _done(asking, gateway, "renew", {}, keys, args.timeout)
+            certificate = await _signed(sign, gateway, str(asked.get("signed", "")))
+            taken = await _done(asking, gateway, "certificate", {"pem": certificate}, keys, args.timeout)
+            ends_ms = taken.get("not_after")
+            date = rfc_3339(ends_ms) if isinstance(ends_ms, int) and 0 < ends_ms < 253_402_300_800_000 else "-"
+            print(say("{name}: renewed, valid until {date}", name=gateway, date=date), flush=True)
+    finally:
+        await asking.close()
+
+
+async def _done(
+    asking: Asking, gateway: str, name: str, arguments: dict[str, Any], keys: "list[SigningKey]", timeout_s: float
+) -> dict[str, Any]:
+    """What a command gave that was carried out. Raises :class:`Failed`, and as :meth:`Asking.ask`."""
+    reply = await asking.ask(gateway, name, arguments, keys, timeout_s)
+    result = reply.get("result")
+    if reply.get("status") != "done" or not isinstance(result, dict):
+        raise Failed(f"{gateway}: {name}: {reply.get('status')}: {reply.get('detail')}")
+    return result
+
+
+async def _signed(sign: Sequence[str], gateway: str, request: str) -> str:
+    """The certificate that the command makes. What it says on standard error goes there. Raises :class:`Failed`."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *sign, gateway, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+    except OSError as error:
+        raise Failed(say("{file}: {why}", file=sign[0], why=error.strerror or error)) from error
+    output, _ = await process.communicate(request.encode())
+    if process.returncode or b"-----BEGIN CERTIFICATE-----" not in output:
+        text = say("{name}: no certificate from {command} (exit status {status})", name=gateway, command=sign[0],
+                   status=process.returncode)  # fmt: skip
+        raise Failed(text)
+    return output.decode(errors="replace")

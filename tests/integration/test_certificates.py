@@ -1,0 +1,338 @@
+"""A gateway's certificate is renewed over MQTT, and nothing that goes wrong with it leaves the gateway offline."""
+
+import asyncio
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+
+from tests.support.agent_process import GATEWAY, ROOT, AgentProcess, configuration, gardu, sensor
+from tests.support.city_broker import SHIPPED, CityBroker
+from tests.support.maintainer import Maintainer
+from tests.support.maintainers_page import run_block
+from tests.support.mosquitto import until
+from tests.support.pki import Authority
+from tests.support.recorder import Recorder
+
+ODD = Path(__file__).parents[1] / "support" / "odd_sign.py"
+
+
+def serial(file: Path) -> str:
+    """The serial number of a certificate, as the CA writes it."""
+    pem = file.read_bytes()
+    digits = f"{x509.load_pem_x509_certificate(pem[pem.index(b'-----BEGIN CERTIFICATE') :]).serial_number:X}"
+    return digits.zfill(len(digits) + len(digits) % 2)
+
+
+class Post:
+    """A city, and in it one gateway with its certificate."""
+
+    def __init__(self, folder: Path, name: str = GATEWAY) -> None:
+        self.folder = folder
+        self.name = name
+        self.city = CityBroker(folder)
+        self.maintainer = Maintainer(folder / "keys")
+        self.cert, self.key = folder / f"{name}.pem", folder / f"{name}.key"
+        self.issue()
+        (folder / "trust.json").write_bytes(self.maintainer.trust())
+        self._login: dict[str, tuple[str, str]] = {}
+        for account in ("maintainer.ani", "subscriber.gis"):
+            self._login[account] = self.city.account(account)
+        broker = (
+            f'url = "mqtts://127.0.0.1:{self.city.gateways_port}"\nca_file = "{self.city.ca}"\n'
+            f'cert_file = "{self.cert}"\nkey_file = "{self.key}"'
+        )
+        text = configuration(broker, [sensor("load", "system", more="interval_s = 0.2")])
+        self.agent = AgentProcess(folder, text.replace(f'id = "{GATEWAY}"', f'id = "{name}"'))
+        self.certificates = self.agent.state / "certificates"
+        self.recorder = Recorder(self.city.people_port, (str(self.city.ca),), self._login["subscriber.gis"])
+
+    def issue(self, days: int = 825) -> None:
+        """A certificate with a new key for the configured files."""
+        gateways = self.city.authority / "gateways"
+        for file in gateways.glob(f"{self.name}.*"):
+            file.unlink()
+        script = '. "$(dirname "$0")/issuing.sh"; use_authority "$1"; issue gateway "$2" "$GARDU_CA/gateways/$2" "$3"'
+        words = ["sh", "-c", script, SHIPPED / "x", self.city.authority, self.name, str(days)]
+        subprocess.run(words, check=True, capture_output=True)
+        shutil.copy(gateways / f"{self.name}.pem", self.cert)
+        shutil.copy(gateways / f"{self.name}.key", self.key)
+
+    def signed(self, request: str) -> str:
+        """What the shipped script makes of a request."""
+        script = [SHIPPED / "sign-request", self.city.authority, GATEWAY]
+        return subprocess.run(script, input=request, capture_output=True, text=True, check=True).stdout
+
+    def revoke(self, number: str) -> None:
+        """Revoke one certificate alone, and have the broker know it."""
+        authority = self.city.authority
+        environ = {"GARDU_CA": str(authority), "GARDU_HOST": "DNS:none", "PATH": "/usr/bin:/bin"}
+        for words in (
+            ("-revoke", authority / "issued" / f"{number}.pem"),
+            ("-gencrl", "-crldays", "9", "-out", authority / "crl.pem"),
+        ):
+            whole = ["openssl", "ca", "-config", SHIPPED / "openssl.cnf", *words]
+            subprocess.run(whole, check=True, env=environ, capture_output=True)
+        self.city.take_revoked()
+        self.city.stop()
+        self.city.start()
+
+    @property
+    def broker(self) -> tuple[str, ...]:
+        """How commands log in."""
+        user, _ = self._login["maintainer.ani"]
+        return (
+            "--broker", f"mqtts://127.0.0.1:{self.city.people_port}", "--username", user,
+            "--password-file", str(self.folder / "maintainer.ani.password"), "--ca-file", str(self.city.ca),
+        )  # fmt: skip
+
+    async def renew(self, sign: str = "") -> tuple[int, str, str]:
+        sign = sign or f"{SHIPPED}/sign-request '{self.city.authority}'"
+        key = str(self.maintainer.key_file("command"))
+        return await gardu("config", "renew", GATEWAY, "--sign", sign, "--key", key, *self.broker)
+
+    async def command(self, *words: str, key: Path | None = None) -> dict[str, Any]:
+        signed = ("--key", str(key)) if key else ()
+        _, out, err = await gardu("command", GATEWAY, *words, *signed, *self.broker)
+        assert err == ""
+        reply: dict[str, Any] = json.loads(out)
+        return reply
+
+    async def ends_ms(self) -> int:
+        """When the certificate ends that the gateway uses, as it knows."""
+        result = (await self.command("diagnostics"))["result"]
+        found: int = result["certificate"]["not_after"]
+        return found
+
+    def online(self) -> bool:
+        return bool((self.recorder.last("state") or {}).get("online"))
+
+    async def back(self) -> None:
+        """Wait until it is online with rows that are new."""
+        before = len(self.recorder.rows("telemetry/load"))
+        await until(lambda: self.online() and len(self.recorder.rows("telemetry/load")) > before + 2, 20.0)
+
+    def odd(self, what: str, authority: Path, key: Path) -> str:
+        """A command that signs what nobody should."""
+        return f"'{sys.executable}' '{ODD}' {what} '{authority}' '{key}'"
+
+
+@pytest.fixture
+async def post(tmp_path: Path) -> AsyncIterator[Post]:
+    post = Post(tmp_path)
+    with post.city, post.recorder:
+        async with post.agent:
+            await post.back()
+            yield post
+
+
+async def test_a_renewed_certificate_is_used_from_then_on_and_its_key_is_seen_by_nobody(post: Post) -> None:
+    old = serial(post.cert)
+    status, out, err = await post.renew()
+    assert (status, err) == (0, "")
+    assert re.fullmatch(r"pos-1: renewed, valid until 20\d\d-\d\d-\d\dT.*\n", out)
+    await post.back()
+    renewed = post.certificates / "renewed.pem"
+    assert {one.name for one in post.certificates.iterdir()} == {"renewed.pem", "ends"}
+    assert renewed.stat().st_mode & 0o777 == 0o600
+    assert post.certificates.stat().st_mode & 0o777 == 0o700
+    assert serial(renewed) != old
+    assert post.recorder.events("certificate_renewed") != []
+    # The old one is worth nothing any more: whoever comes back has the new one.
+    post.revoke(old)
+    await post.back()
+    await post.agent.kill()
+    await post.agent.start()
+    await post.back()
+    status, out, err = await post.renew()
+    assert (status, err) == (0, ""), "and is renewed by itself"
+    await post.back()
+    secret = renewed.read_text().split("PRIVATE KEY-----\n")[1].split("\n")[0]
+    assert len(secret) == 64
+    assert not any(secret.encode() in one.payload for one in post.recorder.messages)
+    assert not any(secret in line for line in post.agent.lines)
+
+
+async def test_what_was_configured_still_works_when_the_state_is_lost(post: Post) -> None:
+    assert (await post.renew())[0] == 0
+    await post.agent.stop()
+    shutil.rmtree(post.agent.state)
+    await post.agent.start()
+    await post.back()
+
+
+async def test_a_certificate_that_no_broker_takes_is_dropped_and_the_one_before_is_back(post: Post) -> None:
+    stranger = Authority(post.folder, "stranger")
+    sign = post.odd("right", stranger.certificate, post.folder / "stranger.key")
+    status, out, err = await post.renew(sign)
+    assert (status, out) == (1, "")
+    assert err.startswith("pos-1: certificate: failed: not_taken: ")
+    assert len(err.splitlines()) == 1
+    await post.back()
+    assert not (post.certificates / "trial.pem").exists()
+    assert post.recorder.events("certificate_refused") != []
+    assert (await post.renew())[0] == 0
+    await post.back()
+
+
+async def test_one_that_was_revoked_meanwhile_is_dropped_too(post: Post) -> None:
+    """Also: the gateway is not offline for it, and the next renewal begins from where it is."""
+    key, pem = post.maintainer.key_file("command"), post.folder / "new.pem"
+    signed = (await post.command("renew", key=key))["result"]["signed"]
+    pem.write_text(post.signed(signed))
+    before = serial(post.cert)
+    post.revoke(serial(pem))
+    await post.back()
+    reply = await post.command("certificate", f"pem=@{pem}", key=key)
+    assert (reply["status"], reply["result"]["code"]) == ("failed", "not_taken")
+    await post.back()
+    assert serial(post.cert) == before
+    assert (await post.renew())[0] == 0
+
+
+async def test_killed_between_the_steps_it_is_online_again_and_the_renewal_goes_on_or_begins_anew(post: Post) -> None:
+    key, pem = post.maintainer.key_file("command"), post.folder / "new.pem"
+    signed = (await post.command("renew", key=key))["result"]["signed"]
+    await post.agent.kill()
+    await post.agent.start()
+    await post.back()
+    pem.write_text(post.signed(signed))
+    # At the moment at which the new pair is there: on trial, or just taken.
+    asking = gardu("command", GATEWAY, "certificate", f"pem=@{pem}", "--key", str(key), "--timeout", "3", *post.broker)
+    waiting = asyncio.create_task(asking)
+    await until(lambda: any((post.certificates / name).exists() for name in ("trial.pem", "renewed.pem")))
+    await post.agent.kill()
+    await waiting
+    await post.agent.start()
+    await post.back()
+    await until(lambda: (post.certificates / "renewed.pem").exists())
+    assert serial(post.certificates / "renewed.pem") == serial(pem)
+    assert not (post.certificates / "trial.pem").exists()
+    assert (await post.renew())[0] == 0
+    await post.back()
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [("name", "this certificate is for pos-9, not for pos-1"), ("key", "not for the key that was made here"),
+     ("expired", "not valid any more since"), ("early", "not valid before"), ("text", "cannot be read")],
+)  # fmt: skip
+async def test_a_certificate_that_is_not_right_is_not_even_tried(post: Post, what: str, words: str) -> None:
+    connected = post.agent.count("connected")
+    status, _, err = await post.renew(post.odd(what, post.city.ca, post.city.authority / "ca.key"))
+    assert (status, len(err.splitlines())) == (1, 1)
+    assert words in err
+    assert post.agent.count("connected") == connected
+    assert not (post.certificates / "trial.pem").exists()
+
+
+async def test_only_who_may_command_can_renew(post: Post) -> None:
+    pem = post.folder / "new.pem"
+    pem.write_bytes(post.cert.read_bytes())
+    for words in (("renew",), ("certificate", f"pem=@{pem}")):
+        reply = await post.command(*words)
+        assert (reply["status"], reply["detail"]) == ("rejected", "it must be signed")
+        reply = await post.command(*words, key=post.maintainer.key_file("config"))
+        assert reply["status"] == "rejected"
+    reply = await post.command("certificate", f"pem=@{pem}", key=post.maintainer.key_file("command"))
+    assert (reply["status"], reply["result"]["code"]) == ("failed", "no_request")
+    assert not post.certificates.exists() or {one.name for one in post.certificates.iterdir()} == {"ends"}
+
+
+async def test_unsigned_is_refused_also_where_nothing_else_is_signed_and_without_trust_with_a_hint(
+    tmp_path: Path,
+) -> None:
+    post = Post(tmp_path)
+    (tmp_path / "trust.json").unlink()
+    post.agent.file.write_text(post.agent.file.read_text() + "[commands]\nsigned = false\n")
+    with post.city, post.recorder:
+        async with post.agent:
+            await post.back()
+            reply = await post.command("renew")
+            assert (reply["status"], reply["detail"]) == ("rejected", "it must be signed")
+            status, _, err = await post.renew()
+            assert status == 1
+            assert "install trust.json" in err
+
+
+async def test_what_the_technician_puts_in_later_is_used(post: Post) -> None:
+    assert (await post.renew())[0] == 0
+    await post.back()
+    renewed_ms = await post.ends_ms()
+    post.issue(days=400)
+    await post.agent.stop()
+    await post.agent.start()
+    await post.back()
+    assert await post.ends_ms() < renewed_ms - 300 * 86_400_000
+    # One that cannot be used does not: the renewed one is still there.
+    post.cert.write_text("no certificate\n")
+    await post.agent.stop()
+    await post.agent.start()
+    await post.back()
+
+
+async def test_days_left_are_told_and_a_near_end_once(tmp_path: Path) -> None:
+    post = Post(tmp_path)
+    post.issue(days=6)
+    with post.city, post.recorder:
+        async with post.agent:
+            await until(lambda: post.recorder.events("certificate_expires") != [])
+            await post.back()
+            await until(lambda: bool((post.recorder.last("config/reported") or {}).get("certificate")))
+            assert post.recorder.last("config/reported")["certificate"]["not_after"] == await post.ends_ms()
+            assert (await post.command("diagnostics"))["result"]["certificate"]["days"] in (5, 6)
+            _, out, _ = await gardu("config", "status", *post.broker)
+            assert re.search(r"\s[56] d\s", out.splitlines()[1])
+            await post.agent.stop()
+            await post.agent.start()
+            await post.back()
+            (event,) = post.recorder.events("certificate_expires")
+            assert (event["sev"], event["days"] in (5, 6)) == ("warn", True)
+            assert (await post.renew())[0] == 0
+            await until(lambda: post.recorder.last("config/reported")["certificate"]["not_after"]
+                        > 1000 * (time.time() + 800 * 86_400))  # fmt: skip
+            await post.back()
+            assert len(post.recorder.events("certificate_expires")) == 1
+    assert "Traceback" not in "\n".join(post.agent.lines)
+
+
+async def test_the_page_for_maintainers_renews_a_certificate(tmp_path: Path) -> None:
+    post = Post(tmp_path, "batua-01")
+    desk = tmp_path / "desk"
+    desk.mkdir()
+    (desk / "config").symlink_to(ROOT / "config")
+    (desk / "ca").symlink_to(post.city.authority)
+    shutil.copy(post.maintainer.key_file("command"), desk / "ayu.key")
+    section = (ROOT / "docs" / "maintainers.md").read_text("utf-8").split("## Certificates")[1].split("\n## ")[0]
+    ((script, shown),) = re.findall(r"```sh\n(.*?)```\n\n```text\n(.*?)```", section, flags=re.DOTALL)
+    with post.city, post.recorder:
+        async with post.agent:
+            await post.back()
+            await run_block(script, shown, desk, shlex.join(post.broker).removeprefix("--broker "))
+            await post.back()
+
+
+async def test_a_broker_that_refuses_only_after_the_handshake_makes_no_difference(tmp_path: Path) -> None:
+    """TLS 1.3: the gateway believes to be connected, and is then thrown out."""
+    post = Post(tmp_path)
+    conf = tmp_path / "etc/mosquitto/mosquitto.conf"
+    conf.write_text(re.sub(r"^(tls_version|ciphers) .*$", r"", conf.read_text(), flags=re.MULTILINE))
+    stranger = Authority(post.folder, "stranger")
+    with post.city, post.recorder:
+        async with post.agent:
+            await post.back()
+            status, _, err = await post.renew(post.odd("right", stranger.certificate, post.folder / "stranger.key"))
+            assert (status, err.startswith("pos-1: certificate: failed: not_taken: ")) == (1, True), err
+            await post.back()
+            assert (await post.renew())[0] == 0
+            await post.back()
+            assert post.agent.count("MQTT 5") == post.agent.count("connected, ")
