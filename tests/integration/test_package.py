@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,20 @@ import pytest
 
 from agent import __version__
 from tests.support.agent_process import ROOT
+from tests.support.packages import DEB, package
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the package for this machine is looked at")
 
 _MAX_DEB_BYTES = 20_000_000
 _MAX_INSTALLED_KB = 60_000
-DEB = f"gardu_{__version__}_amd64.deb"
 LIB = "usr/lib/gardu/lib"
 FILES = ("bin/gardu", "lib/gardu/bin/python3", "lib/systemd/system/gardu.service", "lib/udev/rules.d/60-gardu.rules",
          "share/doc/gardu/examples/clinic.toml", "share/doc/gardu/copyright")  # fmt: skip
 
 
-def package(out: Path, environ: Mapping[str, str]) -> Path:
-    """Make the package of this machine; gives the folder with everything."""
-    command = [sys.executable, str(ROOT / ".ci/package.py"), "--out", str(out), "amd64"]
-    subprocess.run(command, check=True, timeout=300, capture_output=True, env={**os.environ, **environ})
-    return out
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return package(tmp_path_factory.mktemp("package"), {})
+    return package(tmp_path_factory.mktemp("package"))
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +144,14 @@ def test_it_runs_on_debians_python_with_its_own_packages_alone(tree: Path) -> No
     assert places.stdout.count("/usr/lib/gardu/lib/") >= 5
 
 
+def test_the_unit_has_no_mistake_and_gives_the_agent_little(tree: Path) -> None:
+    unit = "/usr/lib/systemd/system/gardu.service"
+    verified = in_the_package(tree, f"systemd-analyze verify {unit}")
+    assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
+    rated = in_the_package(tree, f"systemd-analyze security --offline=true --threshold=16 --no-pager {unit}")
+    assert rated.returncode == 0, rated.stdout
+
+
 def test_the_wheel_installs_with_pip(made: Path, tmp_path: Path) -> None:
     if sys.version_info[:2] not in {(3, 11), (3, 13)}:
         pytest.skip("the package has no compiled parts for this Python")
@@ -187,3 +187,19 @@ def test_a_wheel_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert "tenacity" in refused.stderr
     assert not list(tmp_path.glob("out/*.deb"))
+
+
+def test_the_lines_for_many_gateways_stop_at_the_first_that_fails(tmp_path: Path) -> None:
+    text = (ROOT / "docs/operators.md").read_text()
+    (block,) = re.findall(r"^```bash\n(.*?)^```$", text, re.M | re.S)
+    (tmp_path / "scp").write_text('#!/bin/sh\necho copied "$3"\n')
+    (tmp_path / "ssh").write_text('#!/bin/sh\necho "$3"\ntest "$2" != second\n')
+    for name in ("scp", "ssh"):
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "gateways").write_text("first\nsecond\nthird\n")
+    environ = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+    ran = subprocess.run(["bash", "-eu", "-c", block], cwd=tmp_path, capture_output=True, text=True, env=environ)
+    assert ran.stdout.count("sudo apt-get -q install --yes") == 2
+    assert "copied second:/tmp/" in ran.stdout
+    assert "second failed" in ran.stdout
+    assert "third" not in ran.stdout
