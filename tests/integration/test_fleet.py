@@ -19,6 +19,7 @@ from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model
 from tests.support.agent_process import ROOT, AgentProcess, agent_environ, configuration, gardu, sensor
 from tests.support.city_broker import CityBroker
+from tests.support.light_gateways import LightGateways
 from tests.support.maintainer import Maintainer
 from tests.support.mosquitto import Mosquitto, until
 from tests.support.mqtt_caller import Caller
@@ -291,6 +292,37 @@ async def test_five_hundred_gateways_at_a_broker_as_it_is_shipped(tmp_path: Path
         shown = json.loads((await desk.status("--json"))[1])
         assert {(one["version"], one["state"]) for one in shown} == {(1, "confirmed")}
         assert len(shown) == len(names)
+
+
+@pytest.mark.long
+async def test_five_hundred_certificates_with_a_connection_each_at_the_shipped_acl(tmp_path: Path) -> None:
+    """As above, but nobody speaks for another: each gateway by its own certificate, with the rights of a gateway."""
+    names = tuple(f"pos-{number:03}" for number in range(500))
+    broker = CityBroker(tmp_path)
+    user, password = broker.account("maintainer.ani")
+    (tmp_path / "password").write_text(password)
+    login = ("--username", user, "--password-file", str(tmp_path / "password"), "--ca-file", str(broker.ca))
+    url = f"mqtts://127.0.0.1:{broker.people_port}"
+    desk = Desk(tmp_path / "desk", ("--broker", url, *login))
+    desk.rings(names[:10], names[:100], names)
+    desk.table([
+        {"gateway": name, "broker": url, "port": f"/dev/{name}", "interval": 2} for name in names
+    ])  # fmt: skip
+    began_s = time.monotonic()
+    with broker:
+        async with LightGateways(broker, names) as fleet:
+            connected_s = time.monotonic()
+            status, out, err = await desk.push(timeout_s=300.0)
+            pushed_s = time.monotonic()
+            assert (status, err) == (0, "")
+            assert out.count(": confirmed (") == len(names)
+            assert sorted(fleet.received) == sorted(names)
+            shown = json.loads((await desk.status("--json"))[1])
+            assert [(one["gateway"], one["version"], one["state"]) for one in shown] == [
+                (name, 1, "confirmed") for name in names
+            ]
+            assert (fleet.foreign, fleet.lost) == ([], [])
+    print(f"500 connected in {connected_s - began_s:.1f} s, pushed to in {pushed_s - connected_s:.1f} s")
 
 
 def test_the_simulated_gateways_answer_of_what_they_were_sent() -> None:
