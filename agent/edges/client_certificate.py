@@ -11,6 +11,7 @@ Pairs are tried in this order, then the configured one. A renewed pair names the
 replaces; where another one lies there now, the technician has put it in later, and it is tried first.
 """
 
+import contextlib
 import errno
 import hashlib
 import logging
@@ -206,7 +207,9 @@ class ClientCertificate:
             worker.close()
 
     def _remove(self, name: str) -> None:
-        (self._folder / name).unlink(missing_ok=True)
+        # What cannot be removed is not taken once more, or is tried and dropped again: the connection counts more.
+        with contextlib.suppress(OSError):
+            (self._folder / name).unlink()
 
 
 def _may_be_the_pair(error: LinkLost) -> bool:

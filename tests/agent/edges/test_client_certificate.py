@@ -254,6 +254,21 @@ async def test_a_connection_is_not_left_behind_when_the_agent_stops(post: Post) 
     assert opened.dropped
 
 
+async def test_a_card_that_gives_nothing_away_does_not_cost_the_connection(post: Post) -> None:
+    await post.stage()
+    trial = post.folder / "trial.pem"
+
+    async def attempt(settings: Broker) -> Open:
+        if settings.cert_file == str(trial):
+            trial.unlink()
+            trial.mkdir()
+            raise tls()
+        return Open()
+
+    await post.client.connect(post.settings, URL, attempt)
+    assert (trial.is_dir(), post.outcomes) == (True, ["alert unknown ca"])
+
+
 def test_only_its_user_can_read_what_is_kept(post: Post) -> None:
     asyncio.run(post.stage())
     modes = {one.name: one.stat().st_mode & 0o777 for one in (post.folder, *post.folder.iterdir())}
