@@ -17,6 +17,7 @@ from agent.edges import clock
 from agent.edges.notify import Notifier
 from agent.edges.state_dir import StateDir, board_serial
 from agent.edges.store import Store
+from agent.edges.update_dir import Folder, UpdateDir
 from agent.services.watchdog import Watchdog
 from agent.site import Setup, Site
 from agent.updates import Updates
@@ -61,7 +62,7 @@ class Supervisor:
         if before.wait_s and await self._stopped_within(before.wait_s):
             return
         notifier = Notifier()
-        updates = Updates(self._state_dir.path / "config", self._file, self._catalog, now)
+        updates = Updates(UpdateDir(Folder(self._state_dir.path / "config")), self._file, self._catalog, now)
         setup = await updates.first()
         config = setup.config
         store = await Store.open(

@@ -21,7 +21,7 @@ from agent.core.refusal import NOT_KEPT, Refused
 from agent.core.text import say
 from agent.core.update_state import Cause, Generation
 from agent.edges import clock
-from agent.edges.update_dir import Folder, UpdateDir
+from agent.edges.update_dir import UpdateDir
 from agent.edges.worker import Worker
 from agent.gateway_files import GatewayFiles, Made
 from agent.site import Setup, Site
@@ -74,10 +74,10 @@ class Trial:
 
 
 class Updates:
-    """Decides and remembers. ``file``: ``gardu.toml``; ``local.toml`` and ``trust.json`` lie beside it."""
+    """Decides, and remembers in ``kept``. ``file``: ``gardu.toml``; ``local.toml`` and ``trust.json`` lie beside it."""
 
-    def __init__(self, folder: Path, file: Path, catalog: DriverLookup, now: Now) -> None:
-        self._dir = UpdateDir(Folder(folder))
+    def __init__(self, kept: UpdateDir, file: Path, catalog: DriverLookup, now: Now) -> None:
+        self._dir = kept
         self._files = GatewayFiles(file, catalog)
         self._catalog = catalog
         self._clock = now

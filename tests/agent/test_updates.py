@@ -17,7 +17,7 @@ from agent.core.moment import rfc_3339
 from agent.core.reading import Stamp
 from agent.edges import clock, signatures
 from agent.edges.catalog import Catalog
-from agent.edges.update_dir import Folder
+from agent.edges.update_dir import Folder, UpdateDir
 from agent.site import Setup
 from agent.updates import Updates
 from tests.support.agent_process import BASE, configuration, sensor
@@ -93,6 +93,9 @@ class Gateway:
         config = {"broker": {"url": URL}, "sensor": sensors}
         return self.maintainer.configuration(version, config, **{**usual, **more})
 
+    def made(self) -> Updates:
+        return Updates(UpdateDir(Folder(self.folder / "config")), self.file, Catalog(), self)
+
     def send(self, payload: bytes, leaf: str = "desired") -> None:
         self.updates.take(Message(f"{BASE}/config/{leaf}", payload, True))
 
@@ -105,7 +108,7 @@ class Gateway:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """From a start to a clean stop. The site begins anew, the files stay."""
-        self.updates = Updates(self.folder / "config", self.file, Catalog(), self)
+        self.updates = self.made()
         self.site.setups.clear()
         self.site.reports.clear()
         await self.site.change(await self.updates.first())
@@ -192,7 +195,7 @@ async def test_an_edit_during_a_trial_that_fails_leaves_the_payload_known_as_bad
             await gateway.report(1, "probation")
     # Killed three times: that counts.
     for _ in range(3):
-        await Updates(gateway.folder / "config", gateway.file, Catalog(), gateway).first()
+        await gateway.made().first()
     async with gateway.running():
         cause = (await gateway.report(1, "rolled_back"))["cause"]
         assert cause["code"] == "attempts"
