@@ -200,6 +200,15 @@ def test_after_five_quick_failures_it_runs_without_sensors_and_can_be_mended(gat
     assert gateway.show()["NRestarts"] == restarts
 
 
+def test_a_line_in_the_journal_says_which_sensor_and_what(gateway: Booted) -> None:
+    gateway.write("/etc/gardu/gardu.toml", CONFIG + sensor("air-1", "sds011", 'port = "/dev/ttyUSB7"'))
+    gateway.run("systemctl", "restart", "gardu")
+    gateway.until(lambda: "/dev/ttyUSB7" in gateway.says())
+    (line, *_) = [entry for entry in gateway.journal() if "/dev/ttyUSB7" in entry["MESSAGE"]]
+    assert (line["SENSOR"], line["PRIORITY"], line["SYSLOG_IDENTIFIER"]) == ("air-1", "4", "gardu")
+    assert line["CODE"]
+
+
 def test_it_stops_within_5_s_under_load(gateway: Booted) -> None:
     many = "".join(sensor(f"self-{number}", more="interval_s = 0.1") for number in range(8))
     gateway.write("/etc/gardu/gardu.toml", CONFIG + many)
@@ -410,3 +419,5 @@ def test_the_unit_is_clean_and_closed_for_this_systemd(gateway: Booted) -> None:
                         "/usr/lib/systemd/system/gardu.service")  # fmt: skip
     assert rated.returncode == 0, rated.stdout
     print(gateway.suite, rated.stdout.splitlines()[-1])
+    if gateway.suite != "bookworm":  # whose udevadm cannot verify yet
+        gateway.run("udevadm", "verify", "/usr/lib/udev/rules.d/60-gardu.rules")
