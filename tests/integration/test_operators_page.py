@@ -28,7 +28,8 @@ case $1 in
         if [ -f "$PLACE/pid" ]; then
             kill "$(cat "$PLACE/pid")"
             # A process that has ended is there until somebody asks for its status; here that may be nobody.
-            while grep -q "^State:[[:space:]]*[^ZX]" "/proc/$(cat "$PLACE/pid")/status" 2>"$PLACE/gone"; do
+            while [ -e "/proc/$(cat "$PLACE/pid")/status" ] &&
+                ! grep -qs "^State:[[:space:]]*[ZX]" "/proc/$(cat "$PLACE/pid")/status"; do
                 sleep 0.02
             done
         fi
