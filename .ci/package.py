@@ -307,7 +307,11 @@ def _copy(source: Path, target: Path, mode: int = 0o644) -> None:
 
 
 def _output(command: Sequence[str]) -> str:
-    return subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    """What a git command prints."""
+    try:
+        return subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
+    except (OSError, subprocess.CalledProcessError) as error:
+        sys.exit(f"package: {' '.join(command)} failed ({error}): the package is made in a clone, with git")
 
 
 def main() -> int:

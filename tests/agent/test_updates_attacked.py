@@ -282,7 +282,7 @@ class Attack(RuleBasedStateMachine):
         if running.document is not None:
             version, number = self.signed[running.document.hash]
             assert (running.document.version, running.setup.config.publish.max_rows) == (version, number)
-            assert version <= self.updates._dir.state.mark.version or self.floored
+            assert version <= self.updates._dir.state.mark.version or self.updates._dir.state.mark.root
 
     @invariant()
     def only_maintainers_say_who_may_sign(self) -> None:
