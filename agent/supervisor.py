@@ -20,7 +20,7 @@ from agent.edges.store import Store
 from agent.edges.update_dir import Folder, UpdateDir
 from agent.services.watchdog import Watchdog
 from agent.site import Setup, Site
-from agent.updates import Updates
+from agent.updates import NoConfiguration, Updates
 
 _log = logging.getLogger(__name__)
 
@@ -60,10 +60,16 @@ class Supervisor:
         now, bid = clock.Clock(), clock.boot_id()
         before = starts.decoded(self._state_dir.read(_STARTS), bid)
         if before.wait_s and await self._stopped_within(before.wait_s):
+            self._count(Starts(bid))  # by somebody, who perhaps mends it
             return
         notifier = Notifier()
+        self._count(before.begun())
         updates = Updates(UpdateDir(Folder(self._state_dir.path / "config")), self._file, self._catalog, now)
-        setup = await updates.first()
+        try:
+            setup = await updates.first()
+        except NoConfiguration:
+            self._count(before)  # no bad end: systemd leaves it alone until somebody starts it
+            raise
         config = setup.config
         store = await Store.open(
             self._state_dir.path / config.store.path, config.store.max_bytes, config.store.commit_s, bid,
@@ -74,7 +80,6 @@ class Supervisor:
         try:
             site = Site(store, self._state_dir, now, bid)
             site.on_configuration, site.opened, site.planned = updates.take, updates.opened, updates.planned
-            self._count(before.begun())
             await site.change(_without_sensors(setup) if before.safe else setup)
             store.announce(events.started(__version__, "start"))
             if before.safe:

@@ -8,7 +8,8 @@ QUICK_S = 300.0
 SAFE_AFTER = 5
 SAFE_S = 3600.0
 """How long safe mode lasts before the sensors are tried once more."""
-_WAITS_S = (0.0, 0.0, 2.0, 5.0, 15.0)
+_WAITS_S = (0.0, 0.0, 2.0, 5.0, 15.0, 0.0, 30.0, 60.0)
+"""By the number of bad ends. Safe mode is tried at once; what fails in it as well, such as the disk, has time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,11 @@ class Starts:
     @property
     def wait_s(self) -> float:
         """Seconds before this start: longer each time, so that nothing is worn out by starting. systemd 252 cannot."""
-        return 0.0 if self.safe else _WAITS_S[self.failed]
+        return _WAITS_S[self.failed]
 
     def begun(self) -> "Starts":
         """What is kept while the agent runs: it counts as failed until it has ended well, or lasted."""
-        return Starts(self.bid, min(self.failed + 1, SAFE_AFTER))
+        return Starts(self.bid, min(self.failed + 1, len(_WAITS_S) - 1))
 
     def encoded(self) -> str:
         """As it is kept."""
@@ -45,4 +46,4 @@ def decoded(text: str, bid: str) -> Starts:
         failed = found["failed"] if found["bid"] == bid else 0
     except (ValueError, TypeError, LookupError):
         failed = 0
-    return Starts(bid, failed if isinstance(failed, int) and 0 <= failed <= SAFE_AFTER else 0)
+    return Starts(bid, failed if isinstance(failed, int) and 0 <= failed < len(_WAITS_S) else 0)

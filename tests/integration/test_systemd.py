@@ -200,6 +200,19 @@ def test_after_five_quick_failures_it_runs_without_sensors_and_can_be_mended(gat
     assert gateway.show()["NRestarts"] == restarts
 
 
+def test_a_store_that_cannot_be_used_is_tried_less_and_less_often(gateway: Booted) -> None:
+    gateway.run("systemctl", "stop", "gardu")
+    gateway.shell(
+        'python3 -c \'import sqlite3; sqlite3.connect("/var/lib/gardu/store.db").execute("PRAGMA user_version=99")\''
+    )
+    gateway.run("systemctl", "start", "--no-block", "gardu")
+    gateway.until(lambda: "it starts in 15 s" in gateway.says(), 60.0)
+    assert gateway.show()["NRestarts"] == "4"
+    assert gateway.says().count("newer release") == 4
+    gateway.ask("systemctl", "restart", "gardu")
+    gateway.until(lambda: gateway.says().count("newer release") == 5, 5.0)
+
+
 def test_a_line_in_the_journal_says_which_sensor_and_what(gateway: Booted) -> None:
     gateway.write("/etc/gardu/gardu.toml", CONFIG + sensor("air-1", "sds011", 'port = "/dev/ttyUSB7"'))
     gateway.run("systemctl", "restart", "gardu")

@@ -16,7 +16,16 @@ def test_after_five_bad_ends_in_a_row_it_is_safe_mode_and_the_waits_before_grow(
     assert waits == sorted(waits)
     assert waits[:2] == [0, 0]
     assert waits[-1] > waits[2] > 0
-    assert count.begun() == count
+
+
+def test_safe_mode_that_ends_badly_as_well_is_not_tried_every_two_seconds() -> None:
+    count, waits = Starts("b0", SAFE_AFTER), []
+    for _ in range(4):
+        count = decoded(count.begun().encoded(), "b0")
+        waits.append(count.wait_s)
+    assert count.safe
+    assert waits == sorted(waits)
+    assert (waits[0], waits[-1]) == (30, 60)
 
 
 def test_another_boot_begins_anew() -> None:
