@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from agent.core.text import say
+
 TIME_LIMIT_S = 30.0
 
 
@@ -35,15 +37,15 @@ async def ask(words: Sequence[str], question: Mapping[str, Any], time_limit_s: f
     try:
         output, _ = await asyncio.wait_for(process.communicate(json.dumps(question).encode()), time_limit_s)
     except TimeoutError as error:
-        raise ChildFailed(f"no answer within {time_limit_s:.0f} s") from error
+        raise ChildFailed(say("no answer within {n:.0f} s", n=time_limit_s)) from error
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
     if process.returncode:
-        raise ChildFailed(f"exit status {process.returncode}", process.returncode)
+        raise ChildFailed(say("exit status {status}", status=process.returncode), process.returncode)
     try:
         return json.loads(output)
     except ValueError as error:
-        raise ChildFailed("no answer") from error
+        raise ChildFailed(say("no answer")) from error

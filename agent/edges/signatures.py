@@ -2,23 +2,19 @@
 
 import asyncio
 import base64
-import json
-import sys
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from agent.core.envelope import Check, Checked
 from agent.core.refusal import LIBRARY_MISSING, VERIFIER_FAILED, Refused
 from agent.core.text import say
+from agent.edges import child, ed25519_check
 
 T = TypeVar("T")
 
-TIME_LIMIT_S = 30.0
 _LONGEST_REST_S = 10.0
-PROGRAM = (sys.executable, "-P", str(Path(__file__).with_name("ed25519_check.py")))
-_NO_LIBRARY = 3
+PROGRAM = child.program(Path(ed25519_check.__file__))
 
 Verify = Callable[[Sequence[Check]], Awaitable[Sequence[bool]]]
 
@@ -60,45 +56,27 @@ async def answered(decision: Checked[T], verify: Verify | None = None) -> T:
 
 
 async def verified(
-    asked: Sequence[Check], program: Sequence[str] = PROGRAM, time_limit_s: float = TIME_LIMIT_S
+    asked: Sequence[Check], program: Sequence[str] = PROGRAM, time_limit_s: float = child.TIME_LIMIT_S
 ) -> Sequence[bool]:
     """One answer for each. Raises :class:`Refused`: ``library_missing``, ``verifier_failed``."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-        )
-    except OSError as error:
+        answers = await child.ask(program, _question(asked), time_limit_s)
+    except child.ChildFailed as error:
+        if error.status == ed25519_check.LIBRARY_MISSING:
+            text = say("signatures need the extra updates: pip install 'gardu[updates]'")
+            raise Refused(LIBRARY_MISSING, text) from error
         raise _failed(str(error)) from error
-    try:
-        output, _ = await asyncio.wait_for(process.communicate(_question(asked)), time_limit_s)
-    except TimeoutError as error:
-        raise _failed(say("no answer within {n:.0f} s", n=time_limit_s)) from error
-    finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-    if process.returncode == _NO_LIBRARY:
-        raise Refused(LIBRARY_MISSING, say("signatures need the extra updates: pip install 'gardu[updates]'"))
-    return _answers(output, len(asked), process.returncode)
+    if not isinstance(answers, list) or len(answers) != len(asked) or not all(isinstance(one, bool) for one in answers):
+        raise _failed(say("no answer"))
+    return answers
 
 
-def _question(asked: Sequence[Check]) -> bytes:
+def _question(asked: Sequence[Check]) -> Mapping[str, Any]:
     # A message is signed several times and may be long: it is sent once.
     messages = {message: at for at, message in enumerate(dict.fromkeys(check.message for check in asked))}
     checks = [[check.key.hex(), messages[check.message], check.signature.hex()] for check in asked]
     encoded = [base64.b64encode(message).decode() for message in messages]
-    return json.dumps({"messages": encoded, "checks": checks}).encode()
-
-
-def _answers(output: bytes, count: int, status: int | None) -> Sequence[bool]:
-    try:
-        answers = json.loads(output) if status == 0 else None
-    except ValueError:
-        answers = None
-    if not isinstance(answers, list) or len(answers) != count or not all(isinstance(one, bool) for one in answers):
-        raise _failed(say("exit status {status}", status=status))
-    return answers
+    return {"messages": encoded, "checks": checks}
 
 
 def _failed(why: str) -> Refused:

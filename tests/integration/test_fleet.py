@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -17,10 +16,11 @@ from agent.core.config_document import read_document
 from agent.edges import signing_key
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model
-from tests.support.agent_process import ROOT, AgentProcess, agent_environ, configuration, gardu, sensor
+from tests.support.agent_process import ROOT, AgentProcess, configuration, gardu, sensor
 from tests.support.city_broker import CityBroker
 from tests.support.light_gateways import LightGateways
 from tests.support.maintainer import Maintainer
+from tests.support.maintainers_page import run_block
 from tests.support.mosquitto import Mosquitto, until
 from tests.support.mqtt_caller import Caller
 from tests.support.simulated_fleet import SimulatedFleet
@@ -184,14 +184,7 @@ async def test_the_page_for_maintainers_shows_what_push_and_status_print(tmp_pat
     with Mosquitto(tmp_path) as mosquitto, SimulatedFleet(mosquitto.port, names):
         for script, shown in blocks:
             # Login and TLS are tried where the broker is as it is shipped.
-            here = re.sub(r"mqtts://broker.example:8884.*?ca.pem", mosquitto.url, script, flags=re.DOTALL)
-            gardu_here = f'gardu() {{ "{sys.executable}" -m agent "$@"; }}\n{here}'
-            ran = await asyncio.create_subprocess_exec(
-                "sh", "-ec", gardu_here, cwd=tmp_path, env=agent_environ(), stdout=asyncio.subprocess.PIPE
-            )
-            out, _ = await asyncio.wait_for(ran.communicate(), 30)
-            pattern = re.escape(shown).replace("…", "[^ \n]*")
-            assert (ran.returncode, bool(re.fullmatch(pattern, out.decode()))) == (0, True), out.decode()
+            await run_block(script, shown, tmp_path, mosquitto.url)
     assert len(blocks) == 4
 
 
@@ -262,22 +255,28 @@ async def test_a_version_that_a_gateway_has_already_is_refused_before_anything_i
         assert sorted(fleet.received) == sorted(NAMES)
 
 
-async def test_five_hundred_gateways_at_a_broker_as_it_is_shipped(tmp_path: Path) -> None:
-    names = tuple(f"pos-{number:03}" for number in range(500))
-    broker = CityBroker(tmp_path)
+def shipped_desk(folder: Path, broker: CityBroker, names: tuple[str, ...]) -> Desk:
+    """A maintainer's desk with rights as they are shipped, a table of these gateways, and three rings."""
     user, password = broker.account("maintainer.ani")
-    simulator = broker.account("subscriber.street")
-    # The maintainer has the rights that are shipped; the simulator speaks for five hundred certificates.
-    with (tmp_path / "etc/mosquitto/gardu.acl").open("a") as acl:
-        acl.write("\nuser subscriber.street\ntopic readwrite makassar/#\n")
-    (tmp_path / "password").write_text(password)
-    login = ("--username", user, "--password-file", str(tmp_path / "password"), "--ca-file", str(broker.ca))
+    (folder / "password").write_text(password)
+    login = ("--username", user, "--password-file", str(folder / "password"), "--ca-file", str(broker.ca))
     url = f"mqtts://127.0.0.1:{broker.people_port}"
-    desk = Desk(tmp_path / "desk", ("--broker", url, *login))
+    desk = Desk(folder / "desk", ("--broker", url, *login))
     desk.rings(names[:10], names[:100], names)
     desk.table([
         {"gateway": name, "broker": url, "port": f"/dev/{name}", "interval": 2} for name in names
     ])  # fmt: skip
+    return desk
+
+
+async def test_five_hundred_gateways_at_a_broker_as_it_is_shipped(tmp_path: Path) -> None:
+    names = tuple(f"pos-{number:03}" for number in range(500))
+    broker = CityBroker(tmp_path)
+    desk = shipped_desk(tmp_path, broker, names)
+    simulator = broker.account("subscriber.street")
+    # The maintainer has the rights that are shipped; the simulator speaks for five hundred certificates.
+    with (tmp_path / "etc/mosquitto/gardu.acl").open("a") as acl:
+        acl.write("\nuser subscriber.street\ntopic readwrite makassar/#\n")
     with broker, SimulatedFleet(broker.people_port, names, broker.ca, simulator) as fleet:
         began_s = time.monotonic()
         status, out, err = await desk.push(timeout_s=180.0)
@@ -299,15 +298,7 @@ async def test_five_hundred_certificates_with_a_connection_each_at_the_shipped_a
     """As above, but nobody speaks for another: each gateway by its own certificate, with the rights of a gateway."""
     names = tuple(f"pos-{number:03}" for number in range(500))
     broker = CityBroker(tmp_path)
-    user, password = broker.account("maintainer.ani")
-    (tmp_path / "password").write_text(password)
-    login = ("--username", user, "--password-file", str(tmp_path / "password"), "--ca-file", str(broker.ca))
-    url = f"mqtts://127.0.0.1:{broker.people_port}"
-    desk = Desk(tmp_path / "desk", ("--broker", url, *login))
-    desk.rings(names[:10], names[:100], names)
-    desk.table([
-        {"gateway": name, "broker": url, "port": f"/dev/{name}", "interval": 2} for name in names
-    ])  # fmt: skip
+    desk = shipped_desk(tmp_path, broker, names)
     began_s = time.monotonic()
     with broker:
         async with LightGateways(broker, names) as fleet:

@@ -28,19 +28,19 @@ ip link set lo up
 mount -t proc proc "$3/proc"
 mount -t tmpfs tmpfs "$3/dev"
 for node in null zero random urandom; do touch "$3/dev/$node"; mount --bind "/dev/$node" "$3/dev/$node"; done
-cp "$4"/* "$3/root/"
-exec chroot "$3" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \\
-    sh -e /root/steps
+cp "$4"/* "$3/srv"
+exec chroot "$3" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/srv LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \\
+    sh -e /srv/steps
 """
 STEPS = f"""
 exec 3>&1 >&2
-apt-get -q install --yes /root/{DEB}
-cp /root/gardu.toml /etc/gardu/gardu.toml
+apt-get -q install --yes /srv/{DEB}
+cp /srv/gardu.toml /etc/gardu/gardu.toml
 uname -m >&3
 gardu --version >&3
 gardu check /etc/gardu/gardu.toml >&3
 /usr/lib/gardu/bin/python3 -I -c 'import cryptography.hazmat.bindings._rust, gpiod, msgpack, serial, smbus2' >&3
-mosquitto -d -c /root/mosquitto.conf
+mosquitto -d -c /srv/mosquitto.conf
 mkdir /run/state && chown gardu:gardu /run/state
 setpriv --reuid gardu --regid gardu --init-groups gardu run --state /run/state &
 gardu listen mqtt://127.0.0.1 --filter '+/v1/+/+/+/telemetry/self' --format jsonl --seconds 100 | head -n 1 >&3

@@ -182,7 +182,7 @@ async def test_a_driver_that_raises_what_ends_programs_is_lost_alone(tmp_path: P
               "over": "StopIteration", "forked": "BaseExceptionGroup('two', [GeneratorExit()])"}  # fmt: skip
     packages = tmp_path / "packages"
     for name, error in errors.items():
-        foreign_driver.install(packages, name, foreign_driver.raising(name, error))
+        foreign_driver.install(packages, name, foreign_driver.polled(name, f"raise {error}"))
     with Mosquitto(tmp_path) as broker, Recorder(broker.port) as recorder:
         async with street(tmp_path, 1) as healthy:
             text = configuration(broker.url, [*healthy.sensors, *(sensor(name, name) for name in errors)])

@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.agent_process import ROOT
 from tests.support.booted import CONFIG, Booted, sensor
-from tests.support.foreign_driver import install
+from tests.support.foreign_driver import install, polled
 from tests.support.packages import DEB, package
 
 pytestmark = [
@@ -124,33 +124,10 @@ def test_after_kill_9_it_is_back_within_5_s_and_no_number_is_missing(gateway: Bo
     assert "telemetry/self" in account
 
 
-HOLDS_EVERYTHING_UP = """
-import re
-
-class Reader:
-    def read(self):
-        time.sleep(1)
-        re.match("(a+)+$", "a" * 60 + "b")  # for longer than the universe lasts, and nothing else in the process runs
-    def close(self):
-        pass
-
-class Decoder:
-    skipped = 0
-    def feed(self, chunk, at_s):
-        return []
-    def finish(self, at_s):
-        return []
-
-DRIVER = PollDriver(name="holding", decoder=lambda options: Decoder(), reader=lambda options: Reader(), **KEYS)
-"""
-
-EATS = HOLDS_EVERYTHING_UP.replace(
-    're.match("(a+)+$", "a" * 60 + "b")', "self.all = [bytearray(1 << 20) for _ in range(1000)]"
-).replace('"holding"', '"eating"')
-
-ENDS_EVERYTHING = HOLDS_EVERYTHING_UP.replace(
-    're.match("(a+)+$", "a" * 60 + "b")', '__import__("os")._exit(3)'
-).replace('"holding"', '"ending"')
+# For longer than the universe lasts, and nothing else in the process runs meanwhile.
+HOLDS_EVERYTHING_UP = polled("holding", 'time.sleep(1); __import__("re").match("(a+)+$", "a" * 60 + "b")')
+EATS = polled("eating", "time.sleep(1); self.all = [bytearray(1 << 20) for _ in range(1000)]")
+ENDS_EVERYTHING = polled("ending", 'time.sleep(1); __import__("os")._exit(3)')
 
 
 def put_driver(gateway: Booted, tmp_path: Path, name: str, code: str) -> None:

@@ -92,8 +92,8 @@ class Booted:
 
     def install(self, deb: Path, *more: str) -> str:
         """Install a package; there is no network. Give what apt says."""
-        self.copy(deb, f"/root/{deb.name}")
-        return self.run("apt-get", "-q", "install", "--yes", *more, f"/root/{deb.name}")
+        self.copy(deb, f"/srv/{deb.name}")
+        return self.run("apt-get", "-q", "install", "--yes", *more, f"/srv/{deb.name}")
 
     def show(self, unit: str = "gardu") -> Mapping[str, str]:
         """What systemd knows of a unit."""

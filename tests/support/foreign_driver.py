@@ -23,6 +23,28 @@ def install(packages: Path, name: str, code: str) -> Path:
     return packages
 
 
+def polled(name: str, reading: str) -> str:
+    """A driver whose reader does this whenever it is asked."""
+    return f"""
+import asyncio
+
+class Reader:
+    def read(self):
+        {reading}
+    def close(self):
+        pass
+
+class Decoder:
+    skipped = 0
+    def feed(self, chunk, at_s):
+        return []
+    def finish(self, at_s):
+        return []
+
+DRIVER = PollDriver(name="{name}", decoder=lambda options: Decoder(), reader=lambda options: Reader(), **KEYS)
+"""
+
+
 BLOCKS_IN_ITS_DECODER = """
 class Decoder:
     skipped = 0
@@ -53,23 +75,7 @@ class Decoder:
 DRIVER = PollDriver(name="asleep", decoder=lambda options: Decoder(), reader=lambda options: Reader(), **KEYS)
 """
 
-SPINS = """
-class Reader:
-    def read(self):
-        while True:
-            pass
-    def close(self):
-        pass
-
-class Decoder:
-    skipped = 0
-    def feed(self, chunk, at_s):
-        return []
-    def finish(self, at_s):
-        return []
-
-DRIVER = PollDriver(name="busy", decoder=lambda options: Decoder(), reader=lambda options: Reader(), **KEYS)
-"""
+SPINS = polled("busy", "while True:\n            pass")
 
 RAISES = """
 class Decoder:
@@ -80,28 +86,6 @@ class Decoder:
         return []
 
 DRIVER = SerialDriver(name="faulty", decoder=lambda options: Decoder(), **KEYS)
-"""
-
-
-def raising(name: str, error: str) -> str:
-    """A driver whose reader raises this."""
-    return f"""
-import asyncio
-
-class Reader:
-    def read(self):
-        raise {error}
-    def close(self):
-        pass
-
-class Decoder:
-    skipped = 0
-    def feed(self, chunk, at_s):
-        return []
-    def finish(self, at_s):
-        return []
-
-DRIVER = PollDriver(name="{name}", decoder=lambda options: Decoder(), reader=lambda options: Reader(), **KEYS)
 """
 
 
