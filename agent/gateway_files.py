@@ -34,9 +34,18 @@ class GatewayFiles:
 
     def __init__(self, main: Path, catalog: DriverLookup) -> None:
         self.main = main
-        self.trust = main.with_name("trust.json")
+        self._trust = main.with_name("trust.json")
         self._overlay = main.with_name("local.toml")
         self._catalog = catalog
+
+    def trust(self) -> bytes:
+        """``trust.json``; nothing where there is none."""
+        try:
+            return self._trust.read_bytes()
+        except FileNotFoundError:
+            return b""
+        except OSError as error:
+            raise Refused("malformed", str(error)) from error
 
     def generation(self, payload: str | None) -> Generation:
         """The files as they are now, with this payload."""

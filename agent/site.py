@@ -137,7 +137,7 @@ class Site:
         self.on_configuration: Callable[[Message], None] = lambda message: None
         self.opened: Callable[[bytes], Awaitable[bytes]] = _never_opened
         self.planned: Callable[[bytes], Awaitable[object]] = _never_opened
-        self._report: bytes = b""
+        self._report: Mapping[str, object] = {}
         self._certificate = ClientCertificate(state_dir.path / "certificates")
         self._renewal = Renewal(self._certificate, store, now.now, clock.BUILD_MS)
         self._renewal.tell = self._tell
@@ -188,15 +188,14 @@ class Site:
             return True
         return False
 
-    def tell(self, report: bytes) -> None:
+    def tell(self, report: Mapping[str, object]) -> None:
         """Publish what came of a configuration, now and in each session; and with it how long the certificate lasts."""
         self._report = report
         self._tell()
 
     def _tell(self) -> None:
         if self._report and self._mail is not None and self.uplink is not None:
-            report = {**wire.decode(self._report), "certificate": self._renewal.reported()}
-            self._mail.reported = wire.reported(report)
+            self._mail.reported = wire.reported({**self._report, "certificate": self._renewal.reported()})
             self.uplink.wake()
 
     async def stop_sensors(self) -> None:

@@ -79,7 +79,7 @@ class Supervisor:
         deadline_s = asyncio.get_running_loop().time()
         try:
             site = Site(store, self._state_dir, now, bid)
-            site.on_configuration, site.opened, site.planned = updates.take, updates.opened, updates.planned
+            site.on_configuration, site.opened, site.planned = updates.take, updates.trusted.opened, updates.planned
             await site.change(_without_sensors(setup) if before.safe else setup)
             store.announce(events.started(__version__, "start"))
             if before.safe:
@@ -90,9 +90,11 @@ class Supervisor:
             notifier.ready()
             lasting = [
                 asyncio.create_task(updates.run(site, store), name="updates"),
-                asyncio.create_task(_watchdog(notifier, site, store, before.safe).run(), name="watchdog"),
                 asyncio.create_task(self._grow_old(bid, before.safe, site, updates), name="starts"),
             ]
+            if notifier.heard:
+                watchdog = _watchdog(notifier, site, store, before.safe)
+                lasting.append(asyncio.create_task(watchdog.run(), name="watchdog"))
             await self._until_stopped(site, [store.task, *lasting])
             notifier.stopping()
             deadline_s = await self._take_down(site, store, updates, lasting)

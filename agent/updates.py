@@ -8,38 +8,36 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 from agent import __version__
-from agent.core import events, wire
+from agent.core import events
 from agent.core.config import DriverLookup
 from agent.core.link import Message
 from agent.core.log_fields import tagged
 from agent.core.probation import Probation, Verdict, judge_brokers
 from agent.core.reading import Stamp
-from agent.core.refusal import NOT_KEPT, Refused
+from agent.core.refusal import Refused
 from agent.core.text import say
 from agent.core.update_state import Cause, Generation
 from agent.edges import clock
 from agent.edges.update_dir import UpdateDir
-from agent.edges.worker import Worker
 from agent.gateway_files import GatewayFiles, Made
 from agent.site import Setup, Site
+from agent.trusted import Trusted
+from agent.update_steps import UpdateSteps
 
 # What reads and verifies signed documents is loaded when one comes: most gateways run for months without.
 if TYPE_CHECKING:
     from agent.core.desired import Accepted, Standing
-    from agent.core.envelope import Checked
     from agent.core.moment import Moment
-    from agent.edges.signatures import Verifier
 
-T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
 _CONFIRM_S = 300.0
 _TICK_S = 0.5
 _ASK_S = 30.0
-_SETTLE_S = 10.0
+_PROVE_S = 10.0
 _AGAIN_S = 300.0
 _SET_DOWN_S = 0.5
 _NEVER = float("inf")
@@ -78,6 +76,8 @@ class Updates:
 
     def __init__(self, kept: UpdateDir, file: Path, catalog: DriverLookup, now: Now) -> None:
         self._dir = kept
+        self._steps = UpdateSteps(kept)
+        self.trusted = Trusted(kept, self._steps)
         self._files = GatewayFiles(file, catalog)
         self._catalog = catalog
         self._clock = now
@@ -88,12 +88,9 @@ class Updates:
         self._put_by: dict[str, bytes] = {}
         self._looked_at = ""
         self._again_s = _NEVER
-        self._settle_s = _NEVER
         self._running: Made | None = None
         self._trial: Trial | None = None
         self._refused: Cause | None = None
-        self._disk: Worker | None = None
-        self._verify: Verifier | None = None
 
     @property
     def setup(self) -> Setup:
@@ -111,23 +108,27 @@ class Updates:
         self._edited = True
         self._wake.set()
 
-    async def opened(self, raw: bytes) -> bytes:
-        """What the envelope of a command holds, once enough keys of the role have signed it. Raises
-        :class:`Refused`."""
-        from agent.core.envelope import COMMAND_TYPE, authenticated, parse
+    async def planned(self, raw: bytes) -> Mapping[str, object]:
+        """What a configuration from the city would change here; nothing is kept of it. Raises :class:`Refused`."""
+        from agent.core.config_plan import plan
 
-        if self._dir.trust is None:
-            raise Refused("no_trust", say("this gateway trusts nobody yet: install trust.json"))
-        return await self._answered(authenticated(parse(raw), self._dir.trust.roles["command"], COMMAND_TYPE))
+        assert self._running is not None
+        generation, tables = self._running.generation, self._running.setup.tables
+        files = self._files.tables(generation)
+        return await self.trusted.answered(plan(raw, self._standing(), files, self._catalog, tables))
 
     async def first(self) -> Setup:
         """The configuration to start with. Raises :class:`NoConfiguration`."""
-        await self._take_trust_file()
+        try:
+            if raw := self._files.trust():
+                await self.trusted.take_first(raw)
+        except Refused as error:
+            _log.error(say("{file} cannot be used: {error}", file="trust.json", error=error))
         was_on_trial = self._dir.state.under_way
         candidate = await self._candidate()
         if candidate is not None:
             self._on_trial(candidate)
-            await self._note(self._dir.applying)
+            await self._steps.note(self._dir.applying)
             return self._run(candidate)
         good = self._last_good()
         if good is not None and not self._is_kept(good):
@@ -149,18 +150,20 @@ class Updates:
             return self._run(good)
         # The first one; or edited and restarted: the technician stands beside it, and sees what comes of it. A reload
         # is tried out.
-        await self._note(partial(self._dir.adopt, current.generation))
+        await self._steps.note(partial(self._dir.adopt, current.generation))
         return self._run(current)
 
     async def run(self, site: Site, store: Events) -> None:
         """Watch what is on trial, and take whatever comes; for ever."""
         self._announce_refusal(store)
         if self._trial is not None:
-            await self._note(self._dir.probation)
+            await self._steps.note(self._dir.probation)
         self._tell(site)
         while True:
             await self._woken()
-            await self._come_back_to()
+            await self._steps.settle_if_due()
+            if asyncio.get_running_loop().time() >= self._again_s:
+                self._look_again()
             if await self._take_trust(site):
                 self._look_again()
             if self._edited:
@@ -179,25 +182,17 @@ class Updates:
         if self._dir.state.under_way:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_SET_DOWN_S):
-                    await self._note(self._dir.set_down)
+                    await self._steps.note(self._dir.set_down)
 
     async def _woken(self) -> None:
         """Wait for news, or for something to come back to."""
         now_s = asyncio.get_running_loop().time()
-        due_s = min(self._settle_s, self._again_s, now_s + _SETTLE_S if self._dir.state.unproven else _NEVER)
+        due_s = min(self._steps.due_s, self._again_s, now_s + _PROVE_S if self._dir.state.unproven else _NEVER)
         wait_s = _TICK_S if self._trial is not None else max(0.0, due_s - now_s)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(None if wait_s == _NEVER else wait_s):
                 await self._wake.wait()
         self._wake.clear()
-
-    async def _come_back_to(self) -> None:
-        """What the disk did not take, and what this gateway failed to look at."""
-        now_s = asyncio.get_running_loop().time()
-        if now_s >= self._settle_s:
-            await self._note(self._dir.settle)
-        if now_s >= self._again_s:
-            self._look_again()
 
     def _look_again(self) -> None:
         """What a message was refused for may have changed."""
@@ -217,7 +212,7 @@ class Updates:
                 raise Refused("attempts", say("the gateway started three times with it"))
             return self._files.made(generation)
         except Refused as error:
-            await self._note(partial(self._dir.roll_back, Cause(error.code, error.message, error.path)))
+            await self._steps.note(partial(self._dir.roll_back, Cause(error.code, error.message, error.path)))
             return None
 
     def _last_good(self) -> Made | None:
@@ -266,7 +261,7 @@ class Updates:
             verdict = judge_brokers(await site.can_connect(old), await site.can_connect(new))
         if verdict == "confirm":
             self._trial = None
-            await self._note(self._dir.confirm)
+            await self._steps.note(self._dir.confirm)
             self._tell(site)
         elif isinstance(verdict, Cause):
             await self._take_back(verdict, partial(self._dir.roll_back, verdict), site, store)
@@ -275,12 +270,12 @@ class Updates:
         """Go back to the good configuration; ``step`` says so to the disk."""
         self._trial = None
         _log.error(say("the new configuration is taken back: {why}", why=cause.message), extra=tagged(cause.code))
-        await self._note(step)
+        await self._steps.note(step)
         good = self._last_good()
         if good is None:
             try:
                 good = self._files.made(self._files.generation(None))
-                await self._note(partial(self._dir.stand_in, good.generation))
+                await self._steps.note(partial(self._dir.stand_in, good.generation))
             except Refused as error:
                 _log.error(say("the agent goes on with it: there is no other one ({why})", why=error))
         if good is not None:
@@ -295,7 +290,7 @@ class Updates:
         self._put_by.pop("desired", None)
         standing, files = self._standing(), self._files.tables(self._running.generation)
         try:
-            accepted = await self._answered(desired.examine(raw, standing, files, self._catalog))
+            accepted = await self.trusted.answered(desired.examine(raw, standing, files, self._catalog))
             if isinstance(accepted, desired.Accepted):
                 made = await self._stage(accepted)
         except Refused as error:
@@ -320,7 +315,7 @@ class Updates:
         document, running = accepted.document, self._running.generation
         made = self._files.made(Generation(running.base, running.overlay, accepted.payload.decode()))
         mark = self._dir.state.mark.raised(document.version, document.hash, document.issued_ms)
-        await self._keep(partial(
+        await self._steps.keep(partial(
             self._dir.stage, made.generation, document.hash, accepted.message, mark, unproven=accepted.unproven
         ))  # fmt: skip
         return made
@@ -334,7 +329,7 @@ class Updates:
                 # A payload that is still on trial stays so: if this fails, it is as bad as the edit.
                 good = self._dir.good()
                 trying = "" if made.document is None or (good and good.payload == payload) else made.document.hash
-                await self._keep(partial(self._dir.stage, made.generation, trying))
+                await self._steps.keep(partial(self._dir.stage, made.generation, trying))
                 await self._change(made, site, store)
         except Refused as error:
             _log.error(say("{file} is wrong: the agent goes on with what it had", file=self._files.main))
@@ -347,7 +342,7 @@ class Updates:
         """Try a staged configuration in place of what runs."""
         self._refused = None
         self._on_trial(made, frozenset(name for name, one in site.sensors.items() if one.sensor.health.lost))
-        await self._note(self._dir.applying)
+        await self._steps.note(self._dir.applying)
         try:
             await site.change(self._run(made))
         except Exception as error:  # noqa: BLE001 - the configuration brought it, whatever it is
@@ -355,7 +350,7 @@ class Updates:
             cause = Cause("apply", say("it cannot be applied: {why}", why=repr(error)))
             await self._take_back(cause, partial(self._dir.roll_back, cause), site, store)
             return
-        await self._note(self._dir.probation)
+        await self._steps.note(self._dir.probation)
         self._tell(site)
 
     async def _prove(self, site: Site, store: Events) -> None:
@@ -374,7 +369,7 @@ class Updates:
                 on_trial = self._dir.state.trying == unproven
                 back = self._dir.roll_back if on_trial else partial(self._dir.withdraw, unproven)
                 await self._take_back(cause, partial(back, cause), site, store)
-        await self._note(self._dir.proven)
+        await self._steps.note(self._dir.proven)
 
     def _moment(self) -> "Moment":
         from agent.core.moment import Moment
@@ -394,75 +389,20 @@ class Updates:
             frozenset({accepted, self._looked_at}), document.hash if document else "", frozenset(state.bad),
         )  # fmt: skip
 
-    async def _take_trust_file(self) -> None:
-        """The technician's first trust, where it is another one than before."""
-        file = self._files.trust
-        if not file.exists():
-            return
-        from agent.core.trust import first, parse_chain, read_root
-
-        try:
-            raw = file.read_bytes()
-            origin = read_root(parse_chain(raw)[0].payload).fingerprint
-            if origin != self._dir.state.origin:
-                followed = await self._answered(first(raw))
-                await self._keep(partial(self._dir.keep_trust, followed, origin))
-        except (OSError, Refused) as error:
-            _log.error(say("{file} cannot be used: {error}", file=file, error=error))
-
     async def _take_trust(self, site: Site) -> bool:
-        """Follow ``config/trust`` as far as it is good; whether that led on."""
+        """Follow ``config/trust``; whether that led on."""
         raw = self._news.pop("trust", None)
-        if not raw or self._dir.trust is None:
+        if not raw:
             return False
-        from agent.core.trust import follow
-
-        reached = self._dir.trust.version
         try:
-            followed = await self._answered(follow(raw, self._dir.trust))
-            if followed.payload is not None:
-                await self._keep(partial(self._dir.keep_trust, followed))
-            if followed.refused is not None:
-                raise followed.refused
-        except Refused as error:
-            line = say("{file} cannot be used: {error}", file="config/trust", error=error)
-            _log.warning(line, extra=tagged(error.code))
-            if error.passing:
-                self._put_by["trust"] = raw
-                self._again_s = asyncio.get_running_loop().time() + _AGAIN_S
-        if self._dir.trust.version == reached:
+            led_on = await self.trusted.follow(raw)
+        except Refused:
+            self._put_by["trust"] = raw
+            self._again_s = asyncio.get_running_loop().time() + _AGAIN_S
             return False
-        self._tell(site)
-        return True
-
-    async def _answered(self, decision: "Checked[T]") -> T:
-        from agent.edges.signatures import Verifier, answered
-
-        if self._verify is None:
-            self._verify = Verifier()
-        return await answered(decision, self._verify)
-
-    async def _keep(self, step: Callable[[], None]) -> None:
-        """A step that must be on the disk before it has any effect. Raises :class:`Refused` where it is not."""
-        try:
-            await self._on_disk(step)
-        except OSError as error:
-            raise Refused(NOT_KEPT, say("the disk does not take it: {why}", why=error)) from error
-
-    async def _note(self, step: Callable[[], None]) -> None:
-        """A step that has its effect whatever the disk says, which is asked again later."""
-        try:
-            await self._on_disk(step)
-        except OSError as error:
-            if self._settle_s == _NEVER:
-                _log.error(say("the disk does not take it: {why}", why=error))
-        self._settle_s = asyncio.get_running_loop().time() + _SETTLE_S if self._dir.unwritten else _NEVER
-
-    async def _on_disk(self, step: Callable[[], None]) -> None:
-        # In a thread: a card may take seconds, and the sensors do not wait. One thread: the steps keep their order.
-        if self._disk is None:
-            self._disk = Worker("configuration files")
-        await self._disk.call(step)
+        if led_on:
+            self._tell(site)
+        return led_on
 
     def _refuse(self, error: Refused, store: Events | None = None) -> None:
         """Note it, and announce it unless the one before was refused for the same."""
@@ -488,22 +428,15 @@ class Updates:
             "version": document.version if document else 0,
             "hash": document.hash if document else hashlib.sha256(self._running.generation.base.encode()).hexdigest(),
         }
-        site.tell(wire.reported({
-            "version": state.mark.version,
-            "hash": state.mark.hash,
-            "state": phase,
-            "cause": None if cause is None else {"code": cause.code, "message": cause.message, "path": cause.path},
-            "running": running,
-            "drift": list(self._running.drift),
-            "trust_version": self._dir.trust.version if self._dir.trust else 0,
-            "t": self._clock.now().t,
-        }))  # fmt: skip
-
-    async def planned(self, raw: bytes) -> Mapping[str, object]:
-        """What a configuration from the city would change here; nothing is kept of it. Raises :class:`Refused`."""
-        from agent.core.config_plan import plan
-
-        assert self._running is not None
-        generation, tables = self._running.generation, self._running.setup.tables
-        files = self._files.tables(generation)
-        return await self._answered(plan(raw, self._standing(), files, self._catalog, tables))
+        site.tell(
+            {
+                "version": state.mark.version,
+                "hash": state.mark.hash,
+                "state": phase,
+                "cause": None if cause is None else {"code": cause.code, "message": cause.message, "path": cause.path},
+                "running": running,
+                "drift": list(self._running.drift),
+                "trust_version": self._dir.trust.version if self._dir.trust else 0,
+                "t": self._clock.now().t,
+            }
+        )

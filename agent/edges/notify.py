@@ -21,6 +21,11 @@ class Notifier:
         self.watchdog_s = int(usec) / 1e6 if self._address and ours and usec.isdecimal() else 0.0
         self._status = ""
 
+    @property
+    def heard(self) -> bool:
+        """Whether systemd listens."""
+        return bool(self._address)
+
     def ready(self) -> None:
         """The store is open and the sensors are started."""
         self._send("READY=1")

@@ -2,8 +2,7 @@
 
 import asyncio
 import errno
-import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,8 +60,8 @@ class Site:
     async def can_connect(self, settings: object) -> bool:
         return True
 
-    def tell(self, report: bytes) -> None:
-        self.reports.append(json.loads(report))
+    def tell(self, report: Mapping[str, Any]) -> None:
+        self.reports.append(dict(report))
 
     @property
     def intervals(self) -> dict[str, float]:
@@ -361,7 +360,7 @@ class FullDisk:
 async def test_a_full_disk_at_each_write_stops_nothing_and_is_caught_up_with(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, fail_at: int, outcome: str, after: bool
 ) -> None:
-    monkeypatch.setattr("agent.updates._SETTLE_S", 0.05)
+    monkeypatch.setattr("agent.update_steps.SETTLE_S", 0.05)
     monkeypatch.setattr("agent.updates._AGAIN_S", 0.05)
     gateway.site.silent = {"air-x"}
     async with gateway.running():

@@ -9,7 +9,7 @@ import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -110,8 +110,8 @@ class Site:
     async def can_connect(self, broker: object) -> bool:
         return True
 
-    def tell(self, report: bytes) -> None:
-        self.reports.append(json.loads(report))
+    def tell(self, report: Mapping[str, Any]) -> None:
+        self.reports.append(dict(report))
 
 
 class Observed(Updates):
@@ -120,7 +120,7 @@ class Observed(Updates):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.idle = asyncio.Event()
-        self._verify = _verify  # type: ignore[assignment]
+        self.trusted.verify = _verify
 
     async def _woken(self) -> None:
         self.idle.set()
@@ -133,8 +133,7 @@ class Observed(Updates):
 
     def leave(self) -> None:
         """What a process does not leave behind."""
-        if self._disk is not None:
-            self._disk.close()
+        self._steps.close()
 
 
 async def _verify(asked: Sequence[Check]) -> Sequence[bool]:

@@ -11,6 +11,7 @@ import signal
 import sys
 from pathlib import Path
 
+import agent.update_steps
 import agent.updates
 from agent.cli import main
 from agent.edges.update_dir import Folder
@@ -37,7 +38,7 @@ def _doom(at: int, how: str, count: int = 1) -> None:
 
 if __name__ == "__main__":
     # A gateway comes back to these after minutes.
-    agent.updates._AGAIN_S, agent.updates._SETTLE_S = 0.5, 0.2
+    agent.updates._AGAIN_S, agent.update_steps.SETTLE_S = 0.5, 0.2
     if os.environ.get("DOOM"):
         _doom(**json.loads(os.environ["DOOM"]))
     sys.exit(main())
