@@ -211,7 +211,7 @@ class Site:
     def _start_uplink(self, setup: Setup, described: Description) -> None:
         config = setup.config
         gateway = config.gateway
-        topics = wire.Topics.of(gateway.root, gateway.field, gateway.site, gateway.id)
+        topics = wire.Topics.of(gateway.root, gateway.sector, gateway.site, gateway.id)
         desk = CommandDesk(
             self._store, config.commands, topics, self._clock.now, __version__, self.opened, self.planned,
             self._renewal,

@@ -42,7 +42,7 @@ def configuration(
 ) -> str:
     """A configuration with these sensors (id, driver, serial port) at a broker on this machine."""
     text = (
-        f'[gateway]\nid = "{gateway}"\nsite = "bench"\nfield = "mobility"\n'
+        f'[gateway]\nid = "{gateway}"\nsite = "bench"\nsector = "mobility"\n'
         f'[broker]\nurl = "mqtt://127.0.0.1:{port}"\n[publish]\n{publish}\n[store]\n{store}\n'
     )
     for name, driver, serial_port in sensors:

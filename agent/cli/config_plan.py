@@ -13,7 +13,7 @@ from agent.core.remote_config import Tables, check_remote, merged, without_local
 from agent.core.text import say
 from agent.edges.catalog import Catalog
 
-_STAND_IN: Tables = {"gateway": {"id": "gateway", "site": "site", "field": "health"}}
+_STAND_IN: Tables = {"gateway": {"id": "gateway", "site": "site", "sector": "health"}}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -18,7 +18,7 @@ from agent.core.text import say
 from agent.edges.catalog import Catalog
 
 _DAYS = 30.0
-_STAND_IN = {"site": "site", "field": "health"}
+_STAND_IN = {"site": "site", "sector": "health"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:

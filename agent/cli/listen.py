@@ -25,7 +25,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--filter", default="#", metavar="TOPIC")
     parser.add_argument("--format", default="table", choices=tuple(FORMATS))
     parser.add_argument("--seconds", type=_seconds, default=None, metavar="N")
-    parser.add_argument("--prove", action="store_true", help=say("end with the account of every number"))
+    parser.add_argument("--verify", action="store_true", help=say("end with the account of every number"))
 
 
 def _seconds(text: str) -> float:
@@ -36,7 +36,7 @@ def _seconds(text: str) -> float:
 
 
 def run(args: Namespace) -> int:
-    """Listen until ``--seconds`` are over or Ctrl-C. Exit status 1: never connected, or ``--prove`` found a hole."""
+    """Listen until ``--seconds`` are over or Ctrl-C. Exit status 1: never connected, or ``--verify`` found a hole."""
     return asyncio.run(_listen(args))
 
 
@@ -85,7 +85,7 @@ class Listener:
         for gap in self._subscriber.gaps(now_s + GRACE_S):
             self._out.gap(gap)
         tallies = self._subscriber.ledger.tally()
-        if self._args.prove:
+        if self._args.verify:
             self._out.flush()
             for of, tally in tallies.items():
                 print(say("{gateway} {stream} {ep}: {n} numbers, {seen} arrived, {lost} lost, {missing} missing, "
@@ -95,7 +95,7 @@ class Listener:
         if self._subscriber.refused:
             print(say("{n} messages were not of this contract", n=self._subscriber.refused), file=sys.stderr)
         holes = sum(tally.missing for tally in tallies.values())
-        return 1 if not self._connected or (self._args.prove and holes) else 0
+        return 1 if not self._connected or (self._args.verify and holes) else 0
 
     def _tell(self, error: BaseException) -> None:
         if str(error) != self._told:

@@ -13,7 +13,7 @@ PENDING: Mapping[str, object] = {
     "clock.*": None,
     "web.*": None,
     "alarm": None,
-    "sensor.publish": "last",
+    "sensor.aggregate": "last",
     "sensor.deadband": None,
     "sensor.heartbeat_s": None,
     "sensor.required": None,

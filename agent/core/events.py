@@ -28,20 +28,20 @@ def sensor_lost(sensor: str, why: str) -> Row:
     return {"ev": "sensor_lost", "sev": "warn", "sensor": sensor, "why": why}
 
 
-def sensor_back(sensor: str, away_s: float) -> Row:
+def sensor_recovered(sensor: str, away_s: float) -> Row:
     """A lost sensor gives readings again."""
-    return {"ev": "sensor_back", "sev": "info", "sensor": sensor, "away_s": round(away_s, 1)}
+    return {"ev": "sensor_recovered", "sev": "info", "sensor": sensor, "away_s": round(away_s, 1)}
 
 
-def lost(stream: str, ep: str, start: int, stop: int, why: Why) -> Row:
+def rows_lost(stream: str, ep: str, start: int, stop: int, why: Why) -> Row:
     """The numbers ``[start, stop)`` of a stream will never arrive."""
-    named: Row = {"ev": "lost", "sev": "warn", "stream": stream, "ep": ep}
+    named: Row = {"ev": "rows_lost", "sev": "warn", "stream": stream, "ep": ep}
     return named | {"from": start, "to": stop - 1, "n": stop - start, "why": why}
 
 
-def lost_unnumbered(stream: str, ep: str, n: int, why: Why) -> Row:
+def rows_lost_unnumbered(stream: str, ep: str, n: int, why: Why) -> Row:
     """``n`` readings were dropped before they had a number: there is no hole in the stream's account."""
-    return {"ev": "lost", "sev": "warn", "stream": stream, "ep": ep, "n": n, "why": why}
+    return {"ev": "rows_lost", "sev": "warn", "stream": stream, "ep": ep, "n": n, "why": why}
 
 
 def store_reset(why: str) -> Row:
@@ -74,6 +74,6 @@ def certificate_refused(why: str) -> Row:
     return {"ev": "certificate_refused", "sev": "warn", "why": why}
 
 
-def takeover(client_id: str) -> Row:
+def client_id_conflict(client_id: str) -> Row:
     """Another client with this gateway's id took the session."""
-    return {"ev": "takeover", "sev": "alarm", "client_id": client_id}
+    return {"ev": "client_id_conflict", "sev": "alarm", "client_id": client_id}

@@ -16,7 +16,7 @@ from agent.core.text import say
 Row = Mapping[str, str]
 
 _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_STAND_IN = {"site": "site", "field": "health"}
+_STAND_IN = {"site": "site", "sector": "health"}
 """For the check only: where a gateway stands is its own business."""
 
 

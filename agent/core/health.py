@@ -27,7 +27,7 @@ class Health:
         if not self.lost:
             return None
         self.lost = False
-        return events.sensor_back(self.sensor, away_s)
+        return events.sensor_recovered(self.sensor, away_s)
 
     def reject(self, reason: str) -> None:
         """A frame was refused."""

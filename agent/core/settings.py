@@ -37,7 +37,7 @@ Lines = Annotated[str, Limit(lines=True)]
 class Gateway:
     id: Name
     site: Name
-    field: Literal["health", "security", "mobility"]
+    sector: Literal["health", "security", "mobility"]
     root: Root = "makassar"
     name: str = ""
     lat: Annotated[float, Limit(min=-90, max=90)] | None = None
@@ -140,7 +140,7 @@ class Sensor:
     parity: Literal["N", "E", "O"] | None = None
     stop_bits: Literal[1, 2] | None = None
     interval_s: Annotated[float, Limit(min=0, max=86_400)] | None = None
-    publish: Literal["last", "mean", "min", "max", "all", "on_change"] = "last"
+    aggregate: Literal["last", "mean", "min", "max", "all", "on_change"] = "last"
     deadband: Mapping[FieldName, float] = field(default_factory=dict)
     heartbeat_s: Annotated[float, Limit(min=0, max=86_400)] = 0.0
     calibrate: Mapping[FieldName, Calibrate] = field(default_factory=dict)

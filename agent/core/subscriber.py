@@ -76,7 +76,7 @@ class Subscriber:
         for number in new:
             row = batch.rows[number - batch.seq]
             yield Arrival(of, number, row, batch.late)
-            if stream == event(AGENT) and row.get("ev") == "lost":
+            if stream == event(AGENT) and row.get("ev") == "rows_lost":
                 yield from self._lost(gateway, row)
 
     def _lost(self, gateway: str, row: Mapping[str, Any]) -> Iterator[Gap]:

@@ -21,7 +21,7 @@ MAX_BATCH_BYTES = 65_536
 LIVE_MS = 30_000
 """A row older than this (monotonic) when it is sent is not live."""
 
-FIELDS = ("health", "security", "mobility")
+SECTORS = ("health", "security", "mobility")
 CONTENT_TYPES = {"msgpack": "application/vnd.msgpack", "json": "application/json"}
 
 _TIMED = struct.Struct(">2sBQ")
@@ -44,9 +44,9 @@ class Topics:
     base: str
 
     @classmethod
-    def of(cls, root: str, field: str, site: str, gateway: str) -> "Topics":
-        """The topics below ``{root}/v1/{field}/{site}/{gateway}``."""
-        return cls(f"{root}/v{VERSION}/{field}/{site}/{gateway}")
+    def of(cls, root: str, sector: str, site: str, gateway: str) -> "Topics":
+        """The topics below ``{root}/v1/{sector}/{site}/{gateway}``."""
+        return cls(f"{root}/v{VERSION}/{sector}/{site}/{gateway}")
 
     @property
     def state(self) -> str:
@@ -95,7 +95,7 @@ class Address:
     """What a topic says: which gateway, and ``leaf``, the rest below its path."""
 
     root: str
-    field: str
+    sector: str
     site: str
     gateway: str
     leaf: str
@@ -105,9 +105,9 @@ def parse_topic(topic: str) -> Address | None:
     """Read a topic; ``None`` where it is not one of this contract."""
     levels = topic.split("/")
     for index in range(1, len(levels) - 4):
-        if levels[index] == f"v{VERSION}" and levels[index + 1] in FIELDS:
-            field, site, gateway = levels[index + 1 : index + 4]
-            return Address("/".join(levels[:index]), field, site, gateway, "/".join(levels[index + 4 :]))
+        if levels[index] == f"v{VERSION}" and levels[index + 1] in SECTORS:
+            sector, site, gateway = levels[index + 1 : index + 4]
+            return Address("/".join(levels[:index]), sector, site, gateway, "/".join(levels[index + 4 :]))
     return None
 
 

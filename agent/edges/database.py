@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.core.account import FIRST_NUMBER, StreamAccount
-from agent.core.events import lost
+from agent.core.events import rows_lost
 from agent.core.reading import AGENT, Context, Reading, Row, Stamp, event
 from agent.core.wire import packed
 
@@ -301,7 +301,7 @@ class Database:
 
     def _shed(self, commit: Commit, name: str, start: int, stop: int) -> None:
         commit.shed.append((name, start, stop))
-        body = lost(name, self.accounts[name].epoch_of(start), start, stop, "overflow")
+        body = rows_lost(name, self.accounts[name].epoch_of(start), start, stop, "overflow")
         self._insert(commit, [Reading(event(AGENT), commit.now, commit.mh, packed(body))])
 
     def _used_pages(self) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from secrets import token_hex
 
 from agent.core.account import FIRST_NUMBER, StreamAccount
-from agent.core.events import lost_unnumbered, store_reset
+from agent.core.events import rows_lost_unnumbered, store_reset
 from agent.core.failure import Overdue
 from agent.core.log_fields import tagged
 from agent.core.reading import AGENT, Fresh, Reading, Row, Stamp, event
@@ -250,7 +250,7 @@ class Store:
             _log.warning(say("the store is full: {n} undelivered rows of {stream} were given up",
                              n=stop - start, stream=name), extra=tagged("store_full"))  # fmt: skip
         for name, n in self._dropped.items():
-            self.announce(lost_unnumbered(name, self.ep, n, "memory"))
+            self.announce(rows_lost_unnumbered(name, self.ep, n, "memory"))
         self._dropped.clear()
         if self._pending:
             self._ready.set()

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from agent.core import wire
 from agent.core.account import StreamAccount
-from agent.core.events import lost
+from agent.core.events import rows_lost
 from agent.core.link import Limits
 from agent.core.log_fields import tagged
 from agent.core.ranges import Ranges
@@ -172,7 +172,7 @@ class Delivery:
                        number=start, stream=stream, code=failure), extra=tagged("row_given_up"))  # fmt: skip
         self._store.settle(stream, start, stop)
         ep = self._store.accounts[stream].epoch_of(start)
-        self._store.announce(lost(stream, ep, start, stop, "rejected"))
+        self._store.announce(rows_lost(stream, ep, start, stop, "rejected"))
 
     def _rows_of(self, stream: str) -> int:
         return self._max_rows.get(stream, self._settings.max_rows)
@@ -225,7 +225,7 @@ class Delivery:
 
     def _vanished(self, stream: str, start: int, stop: int) -> None:
         self._store.settle(stream, start, stop)
-        self._store.announce(lost(stream, self._store.accounts[stream].epoch_of(start), start, stop, "corrupt"))
+        self._store.announce(rows_lost(stream, self._store.accounts[stream].epoch_of(start), start, stop, "corrupt"))
 
     def _behind(self) -> list[Wanted]:
         """The oldest owed range of each stream behind the live lane; of events alone while there are any."""

@@ -129,7 +129,7 @@ class GpioSensor(SensorTask):
         stream = self._stream if self._poll_s() else self._events
         for edge in edges:
             if edge.lost:
-                self._store.announce(events.lost_unnumbered(stream, self._store.ep, edge.lost, "edges"))
+                self._store.announce(events.rows_lost_unnumbered(stream, self._store.ep, edge.lost, "edges"))
                 self._take(decoder.lost(edge.role, edge.lost), stamp)
         self._take(decoder.start(levels, edges[0].at_s), stamp)
 

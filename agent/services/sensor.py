@@ -201,7 +201,8 @@ class SensorTask:
         back = self.health.good(now_s)
         if back is not None:
             self._report(back)
-            _log.info(say("{sensor}: back", sensor=self._settings.id), extra=tagged("sensor_back", self._settings.id))
+            line = say("{sensor}: back", sensor=self._settings.id)
+            _log.info(line, extra=tagged("sensor_recovered", self._settings.id))
             self._told = ""
 
     def _tick(self) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tenacity import RetryCallState, wait_random_exponential
 
-from agent.core.events import takeover
+from agent.core.events import client_id_conflict
 from agent.core.link import LinkLost, NotReached, Refused, TakenOver, Unanswered, Will, WrongVersion
 from agent.core.log_fields import tagged
 from agent.core.reading import Fresh
@@ -139,7 +139,7 @@ class Uplink:
         """One line for each new reason; a broker that stays away is not told of again and again."""
         self._tries += 1
         if isinstance(error, TakenOver):
-            self._store.announce(takeover(self._config.gateway.id))
+            self._store.announce(client_id_conflict(self._config.gateway.id))
         if str(error) != self._told:
             self._told = str(error)
             line = say("not connected: {reason}; readings are kept, trying again", reason=error)

@@ -35,7 +35,7 @@ T = TypeVar("T")
 FILE = f"""[gateway]
 id = "{GATEWAY}"
 site = "batua"
-field = "health"
+sector = "health"
 [broker]
 url = "mqtts://old.example"
 [publish]

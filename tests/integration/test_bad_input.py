@@ -30,10 +30,10 @@ async def run(folder: Path, text: str | bytes, *more: str, **environ: str) -> tu
 
 async def test_every_error_of_a_wrong_configuration_is_one_line_with_its_path(tmp_path: Path) -> None:
     text = configuration(NOWHERE, [sensor("air-1", "sds012", tmp_path / "tty", "interval_s = -1")])
-    text = text.replace('field = "security"', 'field = "police"').replace('id = "pos-1"', 'id = "Pos 1"')
+    text = text.replace('sector = "security"', 'sector = "police"').replace('id = "pos-1"', 'id = "Pos 1"')
     status, lines = await run(tmp_path, text + "[broken]\nkey = 1\n")
     assert status == 78
-    for path in ("gateway.id", "gateway.field", "sensor.air-1.driver", "sensor.air-1.interval_s", "broken"):
+    for path in ("gateway.id", "gateway.sector", "sensor.air-1.driver", "sensor.air-1.interval_s", "broken"):
         assert sum(f" {path}" in line for line in lines) == 1, (path, lines)
     assert any("sds011" in line for line in lines)
     assert not (tmp_path / "state").exists()

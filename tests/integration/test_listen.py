@@ -129,7 +129,7 @@ async def test_a_table_names_gateway_sensor_value_and_unit(log: Path, broker: Mo
 
 
 async def test_a_row_that_comes_twice_is_printed_once(log: Path, broker: Mosquitto, publisher: Publisher) -> None:
-    async with Listening(log, broker.url, "--format", "jsonl", "--prove") as listening:
+    async with Listening(log, broker.url, "--format", "jsonl", "--verify") as listening:
         publisher.say("telemetry/dust-1", batch(1, {"n": 1}, {"n": 2}))
         publisher.say("telemetry/dust-1", batch(2, {"n": 2}, {"n": 3}, late=True))
         await listening.printed(3)
@@ -142,7 +142,7 @@ async def test_a_row_that_comes_twice_is_printed_once(log: Path, broker: Mosquit
 async def test_a_hole_is_printed_as_a_gap_and_proven_by_the_exit_status(
     log: Path, broker: Mosquitto, publisher: Publisher
 ) -> None:
-    async with Listening(log, broker.url, "--format", "jsonl", "--prove") as listening:
+    async with Listening(log, broker.url, "--format", "jsonl", "--verify") as listening:
         publisher.say("telemetry/dust-1", batch(1, {"n": 1}, {"n": 2}, {"n": 3}, lo=1))
         publisher.say("telemetry/dust-1", batch(6, {"n": 6}, lo=6))
         await listening.printed(4)
@@ -164,7 +164,7 @@ async def test_without_prove_a_hole_is_no_failure(log: Path, broker: Mosquitto, 
 async def test_a_hole_that_the_broker_may_still_fill_is_no_failure(
     log: Path, broker: Mosquitto, publisher: Publisher
 ) -> None:
-    async with Listening(log, broker.url, "--format", "jsonl", "--prove") as listening:
+    async with Listening(log, broker.url, "--format", "jsonl", "--verify") as listening:
         publisher.say("telemetry/dust-1", batch(1, {"n": 1}, lo=1))
         publisher.say("telemetry/dust-1", batch(3, {"n": 3}, lo=2))
         await listening.printed(2)
@@ -175,7 +175,7 @@ async def test_a_hole_at_the_end_of_a_quiet_stream_is_found_by_streams(
     log: Path, broker: Mosquitto, publisher: Publisher
 ) -> None:
     streams = {"v": 1, "ep": EP, "t": 0, "streams": {"telemetry/dust-1": {"first": 1, "lo": 4, "next": 4}}}
-    async with Listening(log, broker.url, "--format", "jsonl", "--prove") as listening:
+    async with Listening(log, broker.url, "--format", "jsonl", "--verify") as listening:
         publisher.say("telemetry/dust-1", batch(1, {"n": 1}, lo=1))
         publisher.say("streams", json.dumps(streams).encode())
         publisher.say("telemetry/dust-2", batch(1, {"n": 1}))
@@ -187,9 +187,9 @@ async def test_a_hole_at_the_end_of_a_quiet_stream_is_found_by_streams(
 async def test_a_hole_that_is_explained_as_lost_is_a_gap_and_no_failure(
     log: Path, broker: Mosquitto, publisher: Publisher
 ) -> None:
-    lost = {"ev": "lost", "sev": "warn", "stream": "telemetry/dust-1", "ep": EP, "from": 2, "to": 4, "n": 3}
+    lost = {"ev": "rows_lost", "sev": "warn", "stream": "telemetry/dust-1", "ep": EP, "from": 2, "to": 4, "n": 3}
     lost["why"] = "overflow"
-    async with Listening(log, broker.url, "--format", "jsonl", "--prove") as listening:
+    async with Listening(log, broker.url, "--format", "jsonl", "--verify") as listening:
         publisher.say("telemetry/dust-1", batch(1, {"n": 1}, lo=1))
         publisher.say("event/_agent", batch(1, lost))
         publisher.say("telemetry/dust-1", batch(5, {"n": 5}, lo=5))

@@ -14,7 +14,7 @@ from tests.support.agent_process import ROOT, AgentProcess, agent_environ, senso
 from tests.support.city_broker import SHIPPED, configuration_below, listens, relocated
 from tests.support.mosquitto import free_port, until
 
-HEAD = '[gateway]\nid = "batua-01"\nsite = "puskesmas-batua"\nfield = "health"\n'
+HEAD = '[gateway]\nid = "batua-01"\nsite = "puskesmas-batua"\nsector = "health"\n'
 PAGE = ROOT / "docs" / "operators.md"
 # sudo: without the rights to give files away. systemctl: of one service. apt-get: has nothing to do.
 COMMANDS = {

@@ -109,7 +109,7 @@ async def test_a_row_that_no_packet_can_hold_is_given_up_alone_and_told(tmp_path
         running.measure("count-1", 2, words="x" * 2000)
         running.measure("count-1", 3)
         await running.settled()
-        await until(lambda: bool(broker.events("lost")))
+        await until(lambda: bool(broker.events("rows_lost")))
     assert values(broker) == [1, 3]
     assert_lost(broker, 2)
 
@@ -130,7 +130,7 @@ async def test_a_refused_topic_waits_and_the_others_flow(tmp_path: Path, monkeyp
         refused = False
         await running.settled()
     assert values(broker) == [1, 2]
-    assert broker.events("lost") == []
+    assert broker.events("rows_lost") == []
     assert len(broker.sessions) == 1
 
 
@@ -142,7 +142,7 @@ async def test_a_refused_payload_is_halved_until_one_row_is_given_up_and_told(tm
     async with ScriptedBroker(answer=dislike_13) as broker, gateway(tmp_path, broker.url) as running:
         running.measure("count-1", *range(40))
         await running.settled()
-        await until(lambda: bool(broker.events("lost")))
+        await until(lambda: bool(broker.events("rows_lost")))
         running.measure("count-1", 40)
         await running.settled()
         taken = [
@@ -157,7 +157,7 @@ async def test_a_refused_payload_is_halved_until_one_row_is_given_up_and_told(tm
 
 def assert_lost(broker: ScriptedBroker, number: int) -> None:
     """The agent has told of this one number, and of nothing else."""
-    (event,) = broker.events("lost")
+    (event,) = broker.events("rows_lost")
     assert event["stream"] == COUNT
     assert (event["from"], event["to"], event["n"], event["why"]) == (number, number, 1, "rejected")
 
@@ -196,10 +196,10 @@ async def test_a_takeover_is_told_and_the_agent_keeps_away_for_long(
         return 0
 
     async with ScriptedBroker(answer=take_over) as broker, gateway(tmp_path, broker.url):
-        await until(lambda: bool(broker.events("takeover")))
+        await until(lambda: bool(broker.events("client_id_conflict")))
     assert len(waits) == 1
     assert 60 <= waits[0] <= 120
-    assert broker.events("takeover")[0]["client_id"] == "pos-1"
+    assert broker.events("client_id_conflict")[0]["client_id"] == "pos-1"
 
 
 async def test_a_late_will_is_answered_with_the_true_state(tmp_path: Path) -> None:

@@ -88,11 +88,11 @@ async def live_through(folder: Path) -> Story:
                 unplugged.replug()
                 lost = ("absent", "silent", "flooding", "stuck", "faulty", "nonsense", "asleep")
                 await until(lambda: all(recorder.events("sensor_lost", sensor=name) for name in lost), 20.0)
-                await until(lambda: bool(recorder.events("sensor_back", sensor="unplugged")), 10.0)
+                await until(lambda: bool(recorder.events("sensor_recovered", sensor="unplugged")), 10.0)
                 powered = time.time()
                 silent.silence(False)
                 garbage.cancel()
-                await until(lambda: bool(recorder.events("sensor_back", sensor="silent")), 10.0)
+                await until(lambda: bool(recorder.events("sensor_recovered", sensor="silent")), 10.0)
                 status, took_s = await agent.stop()
             await until(lambda: recorder.last("state")["reason"] == "shutdown")
             faults = judge(recorder.messages, agent.accepted(), healthy.sent())
@@ -127,7 +127,7 @@ def test_an_absent_one_is_told_once(story: Story) -> None:
 
 def test_an_unplugged_one_is_lost_once_and_back_once_within_5_s(story: Story) -> None:
     assert [row["why"] for row in story.events("sensor_lost", "unplugged")] == ["port"]
-    (back,) = story.events("sensor_back", "unplugged")
+    (back,) = story.events("sensor_recovered", "unplugged")
     assert back["t"] / 1000 - story.replugged <= _BACK_WITHIN_S
 
 
@@ -139,7 +139,7 @@ def test_a_replugged_one_is_read_again_under_its_stable_name(story: Story) -> No
 
 def test_a_silent_one_is_lost_once_and_back_once(story: Story) -> None:
     assert [row["why"] for row in story.events("sensor_lost", "silent")] == ["timeout"]
-    (back,) = story.events("sensor_back", "silent")
+    (back,) = story.events("sensor_recovered", "silent")
     assert back["t"] / 1000 - story.powered <= _BACK_WITHIN_S
 
 

@@ -107,7 +107,7 @@ def test_it_is_small_and_writes_nothing_but_its_state(gateway: Booted) -> None:
 
 
 def test_after_kill_9_it_is_back_within_5_s_and_no_number_is_missing(gateway: Booted) -> None:
-    with gateway.listen("--filter", "+/v1/+/+/+/telemetry/#", "--format", "jsonl", "--prove") as listening:
+    with gateway.listen("--filter", "+/v1/+/+/+/telemetry/#", "--format", "jsonl", "--verify") as listening:
         assert listening.stdout is not None
         listening.stdout.readline()
         before = gateway.show()["MainPID"]
@@ -215,7 +215,7 @@ def test_an_upgrade_and_a_downgrade_under_load_lose_nothing(gateway: Booted, deb
     many = "".join(sensor(f"self-{number}", more="interval_s = 0.1") for number in range(8))
     gateway.write("/etc/gardu/gardu.toml", CONFIG + many)
     gateway.run("systemctl", "restart", "gardu")
-    with gateway.listen("--filter", "+/v1/+/+/+/+/#", "--format", "jsonl", "--prove") as listening:
+    with gateway.listen("--filter", "+/v1/+/+/+/+/#", "--format", "jsonl", "--verify") as listening:
         assert listening.stdout is not None
         began = {}
         for version, file, more in (("9.0.0", newer, ()), ("0.1.0", deb, ("--allow-downgrades",))):

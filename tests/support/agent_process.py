@@ -30,7 +30,7 @@ def configuration(
     """A whole ``gardu.toml``. ``broker``: a url, or the lines of ``[broker]``; ``sensors``: from :func:`sensor`."""
     table = broker if "=" in broker else f'url = "{broker}"'
     return (
-        f'[gateway]\nid = "{GATEWAY}"\nsite = "checkpoint"\nfield = "security"\n[broker]\n{table}\n'
+        f'[gateway]\nid = "{GATEWAY}"\nsite = "checkpoint"\nsector = "security"\n[broker]\n{table}\n'
         f"[publish]\n{publish}\n[store]\ncommit_s = {commit_s}\n" + "".join(sensors)
     )
 

@@ -18,7 +18,7 @@ CONFIG = """\
 [gateway]
 id = "batua-01"
 site = "puskesmas-batua"
-field = "health"
+sector = "health"
 
 [broker]
 url = "mqtt://127.0.0.1:1883"

@@ -21,7 +21,7 @@ class Place:
 
     gateway: str
     site: str
-    field: str
+    sector: str
     title: str
     devices: tuple[tuple[str, str], ...]
 
@@ -39,7 +39,7 @@ _CONFIGURATION = """\
 [gateway]
 id = "{gateway}"
 site = "{site}"
-field = "{field}"
+sector = "{sector}"
 name = "{title}"
 [broker]
 url = "mqtt://127.0.0.1:{port}"
@@ -79,7 +79,7 @@ class Agent:
         """Plug the devices in and start the agent."""
         place = self.place
         text = _CONFIGURATION.format(
-            gateway=place.gateway, site=place.site, field=place.field, title=place.title, port=broker_port
+            gateway=place.gateway, site=place.site, sector=place.sector, title=place.title, port=broker_port
         )
         for sensor, driver in place.devices:
             device = model(driver)

@@ -24,7 +24,7 @@ WRONG = """
 [gateway]
 id = "Batua 01"
 site = "batua"
-field = "health"
+sector = "health"
 [broker]
 url = "mqtt://127.0.0.1"
 [web]

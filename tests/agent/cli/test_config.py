@@ -29,7 +29,7 @@ driver = "sds011"
 port = "/dev/ttyUSB0"
 interval_s = 10
 """
-LOCAL = '[gateway]\nid = "batua-01"\nsite = "batua"\nfield = "health"\n'
+LOCAL = '[gateway]\nid = "batua-01"\nsite = "batua"\nsector = "health"\n'
 
 
 class Desk:
@@ -106,7 +106,7 @@ def _gateway_takes(team: Desk, name: str) -> Accepted:
     """What a gateway with the team's trust file makes of an envelope."""
     trust = asyncio.run(answered(first(team.read("trust.json")))).root
     at = standing(trust=trust, mark=Mark(3), moment=Moment(0, False, BUILD_MS))
-    files = Files({"gateway": {"id": "batua-01", "site": "batua", "field": "health"}}, {})
+    files = Files({"gateway": {"id": "batua-01", "site": "batua", "sector": "health"}}, {})
     result = asyncio.run(answered(examine(team.read(name), at, files, Catalog())))
     assert isinstance(result, Accepted)
     return result

@@ -106,7 +106,7 @@ MINIMAL = """
 [gateway]
 id = "batua-01"
 site = "batua"
-field = "health"
+sector = "health"
 
 [broker]
 url = "mqtts://broker.example:8883"

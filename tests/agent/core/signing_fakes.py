@@ -25,7 +25,7 @@ DAY_MS = 86_400_000
 NOW_MS = 1_795_500_000_000
 GATEWAY = "batua-01"
 BASE: Mapping[str, Any] = {
-    "gateway": {"id": GATEWAY, "site": "batua", "field": "health"},
+    "gateway": {"id": GATEWAY, "site": "batua", "sector": "health"},
     "broker": {"url": "mqtts://old.example", "password_file": "/etc/gardu/password"},
 }
 CONFIG: Mapping[str, Any] = {

@@ -14,7 +14,7 @@ from tests.agent.core.config_fakes import MINIMAL, SENSOR, FakeCatalog, found, p
 
 def test_a_minimal_file_takes_every_default() -> None:
     assert parsed(MINIMAL).config == Config(
-        gateway=Gateway(id="batua-01", site="batua", field="health"),
+        gateway=Gateway(id="batua-01", site="batua", sector="health"),
         broker=Broker(url="mqtts://broker.example:8883"),
     )
     assert parsed(MINIMAL).problems == ()
@@ -52,7 +52,7 @@ def test_several_brokers_keep_their_order() -> None:
 def test_every_error_is_found_at_once() -> None:
     text = MINIMAL.replace('"health"', '"wealth"') + "keepalive_s = 1\nnonsense = 1\n[publish]\nmax_rows = 0"
     assert found(text, SENSOR.replace("dust", "dusk")) == [
-        ("gateway.field", "choice"),
+        ("gateway.sector", "choice"),
         ("broker.nonsense", "unknown_key"),
         ("broker.keepalive_s", "range"),
         ("publish.max_rows", "range"),
@@ -64,7 +64,7 @@ def test_an_empty_file_lacks_what_must_be_there() -> None:
     assert found("") == [
         ("gateway.id", "missing"),
         ("gateway.site", "missing"),
-        ("gateway.field", "missing"),
+        ("gateway.sector", "missing"),
         ("broker.url", "missing"),
     ]
 

@@ -20,7 +20,7 @@ TABLES: dict[str, type] = {
         ("[clock]\ngrace_s = 60", "clock.grace_s"),
         ("[store]\nmax_age_days = 7", "store.max_age_days"),
         ("[publish]\nbudget_bytes_per_day = 1000000", "publish.budget_bytes_per_day"),
-        (SENSOR + 'publish = "mean"', "sensor.air-1.publish"),
+        (SENSOR + 'aggregate = "mean"', "sensor.air-1.aggregate"),
         (SENSOR + "deadband = { pm10 = 1 }", "sensor.air-1.deadband"),
         (SENSOR + "required = false", "sensor.air-1.required"),
     ],
@@ -30,7 +30,7 @@ def test_a_key_without_effect_is_warned_about(text: str, path: str) -> None:
     assert warned(MINIMAL, text) == [(path, "no_effect")]
 
 
-@pytest.mark.parametrize("text", [SENSOR + 'publish = "last"', "[publish]\nbudget_bytes_per_day = 0"])
+@pytest.mark.parametrize("text", [SENSOR + 'aggregate = "last"', "[publish]\nbudget_bytes_per_day = 0"])
 def test_a_value_that_says_what_is_done_is_not_warned_about(text: str) -> None:
     assert warned(MINIMAL, text) == []
 

@@ -191,11 +191,11 @@ def test_the_clock_comes_from_the_system_or_a_sensor() -> None:
 
 @pytest.mark.parametrize("zone", ["Asia/Makassar", "UTC"])
 def test_a_time_zone_that_exists_is_right(zone: str) -> None:
-    assert found(MINIMAL.replace('field = "health"', f'field = "health"\ntimezone = "{zone}"')) == []
+    assert found(MINIMAL.replace('sector = "health"', f'sector = "health"\ntimezone = "{zone}"')) == []
 
 
 def test_a_time_zone_that_does_not_exist_is_an_error_that_names_a_near_one() -> None:
-    text = MINIMAL.replace('field = "health"', 'field = "health"\ntimezone = "Asia/Makasar"')
+    text = MINIMAL.replace('sector = "health"', 'sector = "health"\ntimezone = "Asia/Makasar"')
     (problem,) = parsed(text).problems
     assert (problem.path, problem.code) == ("gateway.timezone", "timezone")
     assert "Asia/Makassar" in problem.hint
@@ -203,5 +203,5 @@ def test_a_time_zone_that_does_not_exist_is_an_error_that_names_a_near_one() -> 
 
 @pytest.mark.parametrize("zone", ["", "../etc/passwd", "/etc/localtime", "Asia/"])
 def test_a_time_zone_is_no_path(zone: str) -> None:
-    text = MINIMAL.replace('field = "health"', f'field = "health"\ntimezone = "{zone}"')
+    text = MINIMAL.replace('sector = "health"', f'sector = "health"\ntimezone = "{zone}"')
     assert found(text) == [("gateway.timezone", "pattern")]

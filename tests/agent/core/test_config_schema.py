@@ -18,7 +18,7 @@ def test_the_schema_knows_bounds_choices_and_what_must_be_there() -> None:
     assert schema["required"] == ["gateway", "broker"]
     tables = schema["properties"]
     assert isinstance(tables, dict)
-    assert tables["gateway"]["properties"]["field"] == {"enum": ["health", "security", "mobility"]}
+    assert tables["gateway"]["properties"]["sector"] == {"enum": ["health", "security", "mobility"]}
     assert tables["broker"]["properties"]["keepalive_s"] == {
         "type": "integer", "minimum": 5, "maximum": 3600, "default": 60,
     }  # fmt: skip

@@ -68,12 +68,12 @@ def test_a_name_is_checked(name: str) -> None:
 
 @pytest.mark.parametrize("root", ["", "/a", "a/", "a//b", "a/+", "#", "a b", "$SYS"])
 def test_the_topic_root_is_checked(root: str) -> None:
-    text = MINIMAL.replace('field = "health"', f'field = "health"\nroot = "{root}"')
+    text = MINIMAL.replace('sector = "health"', f'sector = "health"\nroot = "{root}"')
     assert found(text) == [("gateway.root", "pattern")]
 
 
 def test_the_topic_root_may_have_several_levels() -> None:
-    text = MINIMAL.replace('field = "health"', 'field = "health"\nroot = "id/sulsel/makassar"')
+    text = MINIMAL.replace('sector = "health"', 'sector = "health"\nroot = "id/sulsel/makassar"')
     assert found(text) == []
 
 

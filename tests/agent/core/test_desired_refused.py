@@ -201,7 +201,7 @@ OF_THE_CONFIGURATION: list[Vector] = [
       for name in ("gateway", "store", "web", "privacy", "commands")),
     *((f"local: {name}", _with_config(broker={**CONFIG["broker"], name: "/etc/shadow"}), "local_key", f"broker.{name}")
       for name in ("password_file", "ca_file", "cert_file", "key_file", "password", "token", "proxy_file")),
-    ("local: another's name", _with_config(gateway={"id": "kima-02", "site": "kima", "field": "health"}), "local_key", "gateway"),
+    ("local: another's name", _with_config(gateway={"id": "kima-02", "site": "kima", "sector": "health"}), "local_key", "gateway"),
     ("local: commands allowed", _with_config(commands={"allow": ["restart"], "signed": False}), "local_key", "commands"),
     ("local: a path of a sensor", _with_sensor(path="/etc/shadow"), "local_key", "sensor.air-1.path"),
     ("local: a secret of a sensor", _with_sensor(token_file="/etc/shadow"), "local_key", "sensor.air-1.token_file"),

@@ -8,7 +8,7 @@ def test_it_is_told_once_that_a_sensor_is_lost_and_once_that_it_is_back() -> Non
     assert health.fail("port") == {"ev": "sensor_lost", "sev": "warn", "sensor": "air-1", "why": "port"}
     assert health.fail("port") is None
     assert health.silent() is None
-    assert health.good(12.34) == {"ev": "sensor_back", "sev": "info", "sensor": "air-1", "away_s": 12.3}
+    assert health.good(12.34) == {"ev": "sensor_recovered", "sev": "info", "sensor": "air-1", "away_s": 12.3}
     assert health.good(13.0) is None
 
 

@@ -3,7 +3,7 @@
 import json
 
 from agent.core import wire
-from agent.core.events import lost
+from agent.core.events import rows_lost
 from agent.core.ledger import Gap, StreamId
 from agent.core.reading import Context, Row
 from agent.core.subscriber import Arrival, Subscriber
@@ -40,7 +40,7 @@ def test_a_lost_event_gives_a_gap_and_explains_the_hole() -> None:
     subscriber = Subscriber()
     topic = TOPICS.stream("telemetry/air-1")
     subscriber.take(topic, batch((1, {"pm10": 1.0})), 0.0)
-    event = lost("telemetry/air-1", "aaaaaaaa", 2, 5, "overflow")
+    event = rows_lost("telemetry/air-1", "aaaaaaaa", 2, 5, "overflow")
     items = subscriber.take(TOPICS.stream("event/_agent"), batch((1, event)), 0.0)
     assert items[1] == Gap(StreamId("batua-01", "telemetry/air-1", "aaaaaaaa"), 2, 5, "overflow")
     subscriber.take(topic, batch((5, {"pm10": 1.0}), lo=5), 0.0)
@@ -52,7 +52,7 @@ def test_nonsense_on_the_topics_is_counted_and_changes_nothing() -> None:
     for topic, payload in (
         (TOPICS.stream("telemetry/air-1"), b"\xff\xff"),
         (TOPICS.streams, json.dumps({"v": 1, "ep": 1, "streams": []}).encode()),
-        (TOPICS.stream("event/_agent"), batch((1, {"ev": "lost", "stream": 5})).replace(b"\x01", b"\xc1")),
+        (TOPICS.stream("event/_agent"), batch((1, {"ev": "rows_lost", "stream": 5})).replace(b"\x01", b"\xc1")),
     ):
         assert subscriber.take(topic, payload, 0.0) == []
     assert subscriber.refused == 3
@@ -65,5 +65,5 @@ def test_odd_values_in_meta_and_lost_do_not_break_the_subscriber() -> None:
     subscriber = Subscriber()
     subscriber.take(TOPICS.meta, b'{"v":1,"sensors":{"air-1":5,"b":{"fields":{"x":{"unit":7}}}}}', 0.0)
     assert subscriber.unit("batua-01", "air-1", "x") == subscriber.unit("batua-01", "b", "x") == ""
-    odd = {"ev": "lost", "stream": "telemetry/a", "ep": "aaaaaaaa", "from": 9, "to": 3}
+    odd = {"ev": "rows_lost", "stream": "telemetry/a", "ep": "aaaaaaaa", "from": 9, "to": 3}
     assert len(subscriber.take(TOPICS.stream("event/_agent"), batch((1, odd)), 0.0)) == 1

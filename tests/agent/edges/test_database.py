@@ -103,7 +103,7 @@ def test_undelivered_telemetry_goes_before_events_the_oldest_first_and_is_accoun
     events = [msgpack.unpackb(row.body) for row in database.rows("event/_agent", 1, 1 << 30, 1 << 20)]
     named = [(event["stream"], event["from"], event["to"] + 1) for event in events]
     assert named == shed, "each shed range has a lost event of its own, in the same transaction"
-    assert {(event["ev"], event["why"], event["ep"]) for event in events} == {("lost", "overflow", "aaaaaaaa")}
+    assert {(event["ev"], event["why"], event["ep"]) for event in events} == {("rows_lost", "overflow", "aaaaaaaa")}
     database.close()
 
 

@@ -224,7 +224,7 @@ async def test_a_row_that_no_message_can_carry_is_given_up_and_the_next_one_pass
     sent = await bench.send()
     assert [one.numbers for one in sent] == [[2]]
     (event,) = bench.store.announced
-    assert (event["ev"], event["why"], event["from"], event["to"]) == ("lost", "rejected", 1, 1)
+    assert (event["ev"], event["why"], event["from"], event["to"]) == ("rows_lost", "rejected", 1, 1)
     assert bench.store.accounts[AIR].lo("aaaaaaaa") == 2
 
 

@@ -187,7 +187,7 @@ async def test_lost_edges_are_counted_and_told(bench: Bench) -> None:
     await until(lambda: counter.count == 1)
     await until(lambda: len(bench.store.bodies("telemetry/door-1")) == 2)
     assert counter.dropped == 7, "and how the line stands was looked at again"
-    (lost,) = [row for row in bench.store.announced if row["ev"] == "lost"]
+    (lost,) = [row for row in bench.store.announced if row["ev"] == "rows_lost"]
     assert (lost["stream"], lost["n"], lost["why"]) == ("event/door-1", 7, "edges")
 
 
@@ -231,8 +231,8 @@ async def test_a_chip_that_goes_away_is_asked_for_again(bench: Bench) -> None:
     await until(lambda: any(row["ev"] == "sensor_lost" for row in bench.store.announced))
     bench.absent = False
     await until(lambda: len(bench.lines) == 2)
-    await until(lambda: any(row["ev"] == "sensor_back" for row in bench.store.announced))
-    assert [row["ev"] for row in bench.store.announced] == ["sensor_lost", "sensor_back"]
+    await until(lambda: any(row["ev"] == "sensor_recovered" for row in bench.store.announced))
+    assert [row["ev"] for row in bench.store.announced] == ["sensor_lost", "sensor_recovered"]
 
 
 async def test_an_output_is_driven_low_at_first(bench: Bench) -> None:

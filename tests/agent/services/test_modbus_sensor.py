@@ -97,7 +97,7 @@ async def test_a_silent_unit_is_lost_alone_and_costs_the_others_little(bench: Be
         line.silent.clear()
         await until(lambda: bool(bench.rows("dead")), 8)
     assert [(row["ev"], row["sensor"]) for row in bench.store.announced] == [
-        ("sensor_lost", "dead"), ("sensor_back", "dead"),
+        ("sensor_lost", "dead"), ("sensor_recovered", "dead"),
     ]  # fmt: skip
     assert kept >= 15, "the neighbour keeps most of its rhythm (40 in 2 s alone)"
     assert asked <= 3
@@ -125,7 +125,7 @@ async def test_a_line_that_is_unplugged_is_opened_again(bench: Bench, tmp_path: 
         await until(lambda: bool(bench.rows("mains")))
     await until(lambda: [row["ev"] for row in bench.store.announced] == ["sensor_lost"])
     async with SimulatedModbus({1: SimulatedUnit("pzem004t")}, link=link):
-        await until(lambda: [row["ev"] for row in bench.store.announced] == ["sensor_lost", "sensor_back"])
+        await until(lambda: [row["ev"] for row in bench.store.announced] == ["sensor_lost", "sensor_recovered"])
 
 
 async def test_modbus_tcp_is_read_from_another_maker_s_server(bench: Bench) -> None:

@@ -221,7 +221,7 @@ async def test_a_port_that_is_absent_is_told_once_and_opened_when_it_comes(
     await bench.opened()
     bench.link.say(b"1 ")
     await until(lambda: bench.readings() == [1.0])
-    assert bench.events() == [("sensor_lost", "port"), ("sensor_back", None)]
+    assert bench.events() == [("sensor_lost", "port"), ("sensor_recovered", None)]
     assert caplog.text.count("is not there") == 1
 
 
@@ -236,7 +236,7 @@ async def test_an_unplugged_port_is_closed_and_opened_again(bench: Bench) -> Non
     assert first.closed
     bench.link.say(b"2 ")
     await until(lambda: bench.readings() == [1.0, 2.0])
-    assert [name for name, _ in bench.events()] == ["sensor_lost", "sensor_back"]
+    assert [name for name, _ in bench.events()] == ["sensor_lost", "sensor_recovered"]
 
 
 async def test_a_silent_device_is_lost_once_and_its_port_opened_anew(bench: Bench) -> None:
@@ -247,7 +247,7 @@ async def test_a_silent_device_is_lost_once_and_its_port_opened_anew(bench: Benc
     assert bench.events() == [("sensor_lost", "timeout")]
     bench.link.say(b"2 ")
     await until(lambda: len(bench.events()) == 2)
-    assert bench.events()[1][0] == "sensor_back"
+    assert bench.events()[1][0] == "sensor_recovered"
 
 
 async def test_garbage_is_told_by_its_reason_and_counted(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
@@ -285,7 +285,7 @@ async def test_a_polled_device_is_asked_and_missed_answers_are_a_loss(bench: Ben
     await until(lambda: bench.events() == [("sensor_lost", "timeout")])
     bench.link.answer = lambda request: b"8 "
     await until(lambda: 8.0 in bench.readings())
-    assert bench.events()[-1][0] == "sensor_back"
+    assert bench.events()[-1][0] == "sensor_recovered"
 
 
 async def test_the_configuration_s_line_settings_beat_the_driver_s(bench: Bench) -> None:
@@ -307,7 +307,7 @@ async def test_a_driver_that_raises_is_started_again_and_told_in_one_line(
     assert "Traceback" not in caplog.text
     bench.link.say(b"2 ")
     await until(lambda: bench.readings() == [2.0])
-    assert bench.events()[-1][0] == "sensor_back"
+    assert bench.events()[-1][0] == "sensor_recovered"
 
 
 async def test_a_driver_that_never_returns_is_left_behind_and_at_last_switched_off(
@@ -382,7 +382,7 @@ async def test_a_device_that_does_not_answer_is_lost_and_back(bench: Bench) -> N
     reader = Thermometer([b"20 ", OSError(121, "Remote I/O error"), b"21 "], threading.Event())
     bench.start(polled(reader), interval_s=0.01)
     await until(lambda: 21.0 in bench.readings())
-    assert bench.events() == [("sensor_lost", "device"), ("sensor_back", None)]
+    assert bench.events() == [("sensor_lost", "device"), ("sensor_recovered", None)]
 
 
 async def test_a_blocking_call_that_never_returns_is_a_fault_of_its_sensor_alone(bench: Bench) -> None:

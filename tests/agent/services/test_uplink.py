@@ -210,7 +210,7 @@ async def test_a_takeover_is_told_and_kept_away_from(make: Callable[..., Bench])
     bench.start(link)
     await until(lambda: bench.uplink.online)
     link.broken.set()
-    await until(lambda: any(row["ev"] == "takeover" for row in bench.store.announced))
+    await until(lambda: any(row["ev"] == "client_id_conflict" for row in bench.store.announced))
 
 
 async def test_the_same_reason_is_told_once(make: Callable[..., Bench], caplog: pytest.LogCaptureFixture) -> None:

@@ -159,7 +159,7 @@ async def test_pulses_that_the_kernel_dropped_are_counted_and_told(path: Path, c
         for _ in range(1100):
             pulse(chip)
         await eventually(bench.latest, {"count": 1100})
-        (lost,) = [row for row in await bench.bodies(AGENT) if row["ev"] == "lost"]
+        (lost,) = [row for row in await bench.bodies(AGENT) if row["ev"] == "rows_lost"]
         assert (lost["stream"], lost["n"], lost["why"]) == ("telemetry/one", 1100 - 1024, "edges")
 
 
@@ -202,7 +202,7 @@ async def test_a_beam_that_was_cleared_among_lost_edges_is_clear(path: Path, chi
 
 
 async def lost_edges(bench: Bench) -> int:
-    return sum(row["n"] for row in await bench.bodies(AGENT) if row["ev"] == "lost")
+    return sum(row["n"] for row in await bench.bodies(AGENT) if row["ev"] == "rows_lost")
 
 
 async def test_the_state_at_the_start_is_told_once(path: Path, chips: Chips, chip: Chip) -> None:
@@ -236,7 +236,7 @@ async def test_a_line_in_use_is_taken_when_it_is_free(path: Path, chips: Chips, 
     async with running(path, chips, settings("gpio_in")) as bench:
         await eventually(bench.told, [("sensor_lost", "port")])
         other.close()
-        await eventually(bench.told, [("sensor_lost", "port"), ("sensor_back", None)])
+        await eventually(bench.told, [("sensor_lost", "port"), ("sensor_recovered", None)])
 
 
 async def test_a_chip_that_was_unplugged_is_found_again_and_its_count_goes_on(
@@ -253,7 +253,7 @@ async def test_a_chip_that_was_unplugged_is_found_again_and_its_count_goes_on(
             told.append(("sensor_lost", "port"))
             await eventually(bench.told, told)
             chip = chips.add("bench", names={CONTACT: "CONTACT"})
-            told.append(("sensor_back", None))
+            told.append(("sensor_recovered", None))
             await eventually(bench.told, told)
     gone = "one: chip bench is gone: No such device"
     assert [text for text in caplog.messages if text.startswith("one: ") and "no GPIO chip" not in text] == [
