@@ -19,6 +19,7 @@ from agent.core.settings import Broker, Config, Sensor
 from agent.core.text import say
 from agent.edges import broker, clock
 from agent.edges.client_certificate import ClientCertificate
+from agent.edges.credentials import local_file
 from agent.edges.state_dir import PRIVACY_KEY, StateDir
 from agent.edges.store import Store
 from agent.services import agent_health
@@ -262,7 +263,7 @@ class Site:
     def _privacy_key(self, config: Config) -> bytes:
         """The key of the pseudonyms: the configured one, or one that is made at the first start."""
         if config.privacy.key_file:
-            return broker.local_file(config.privacy.key_file).read_bytes().strip()
+            return local_file(config.privacy.key_file).read_bytes().strip()
         return self._state_dir.secret(PRIVACY_KEY, KEY_BYTES)
 
     async def _connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> broker.Link:

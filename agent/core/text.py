@@ -4,7 +4,13 @@ English is written where it is said, ``say("port {port} is not there", port=p)``
 :mod:`agent.core.bahasa`, which is loaded only where the locale asks for it.
 """
 
+import re
 from collections.abc import Mapping
+
+_UNSAFE = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
+"""Characters that move a cursor, colour a terminal, turn the direction of writing, hide, or are half of one."""
 
 _table: Mapping[str, str] = {}
 
@@ -25,3 +31,10 @@ def choose_language(environ: Mapping[str, str]) -> str:
 def say(english: str, **values: object) -> str:
     """The sentence in the chosen language, its ``{placeholders}`` filled in."""
     return _table.get(english, english).format(**values)
+
+
+def one_line(text: str, max_chars: int = 200) -> str:
+    """What a stranger wrote, as it may stand in a terminal or a log: one line of visible characters, cut to
+    ``max_chars``."""
+    cut = text if len(text) <= max_chars else text[: max_chars - 1] + "…"
+    return cut if cut.isascii() and cut.isprintable() else _UNSAFE.sub("?", cut)

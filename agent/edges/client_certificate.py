@@ -31,7 +31,7 @@ from agent.core.refusal import LIBRARY_MISSING, Refused
 from agent.core.settings import Broker
 from agent.core.text import say
 from agent.edges import certificate_child, child
-from agent.edges.broker import local_file
+from agent.edges.credentials import local_file
 from agent.edges.update_dir import Folder
 from agent.edges.worker import Worker
 
