@@ -23,6 +23,7 @@ from agent.edges.credentials import local_file
 from agent.edges.state_dir import PRIVACY_KEY, StateDir
 from agent.edges.store import Store
 from agent.services import agent_health
+from agent.services.command_actions import CommandActions
 from agent.services.commands import CommandDesk
 from agent.services.presence import Description, Presence
 from agent.services.renewal import Renewal
@@ -213,17 +214,15 @@ class Site:
         config = setup.config
         gateway = config.gateway
         topics = wire.Topics.of(gateway.root, gateway.sector, gateway.site, gateway.id)
-        desk = CommandDesk(
-            self._store, config.commands, topics, self._clock.now, __version__, self.opened, self.planned,
-            self._renewal,
-        )  # fmt: skip
+        actions = CommandActions(self._store, self._clock.now, __version__, self.planned, self._renewal)
+        desk = CommandDesk(self._store, config.commands, topics, self._clock.now, self.opened, actions, self._wake)
         presence = Presence(topics, described, __version__, self._bid, self._clock.now)
         self._mail = Mailroom(desk, topics, self.on_configuration)
         connect = partial(self._connect, config)
         uplink = Uplink(
             config, self._store, connect, presence, self._state_dir.next_generation, clock.mono_ms, self._mail
         )
-        desk.uplink, desk.sensors, self.uplink = uplink, self.sensors, uplink
+        actions.uplink, actions.sensors, self.uplink = uplink, self.sensors, uplink
         self._renewal.reconnect = uplink.reconnect
         self._renewal.use(config.broker, gateway.id)
         self._tell()
@@ -234,6 +233,10 @@ class Site:
             asyncio.create_task(desk.run(), name="commands"),
             asyncio.create_task(self._renewal.watch(), name="certificate"),
         ]
+
+    def _wake(self) -> None:
+        if self.uplink is not None:
+            self.uplink.wake()
 
     async def _stop_uplink(self, goodbye_s: float) -> None:
         ending, self._lasting = self._lasting, []  # they end on purpose now

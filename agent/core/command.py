@@ -7,6 +7,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.core.refusal import Refused
+from agent.core.strict_json import loads
+
 COMMANDS = frozenset([
     "ping", "read", "flush", "resend", "plan", "diagnostics", "restart", "output", "renew", "certificate",
 ])  # fmt: skip
@@ -17,19 +20,25 @@ SEALED = frozenset({"renew", "certificate"})
 MAX_BYTES = 65_536
 PLAN_BYTES = 131_072
 """``plan`` carries an envelope, which may itself have 64 KiB, as a text in JSON."""
+LIFETIME_MS = 600_000
+"""How far ahead a signed command may expire: its id is kept until then."""
+_EARLY_MS = 60_000
+_MAX_NAME_CHARS = 64
 _ID = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """``arguments``: what stands beside ``id`` and ``exp``. ``sealed``: the signed envelope that it came in, if it did;
-    nothing in it is to be believed before that is verified."""
+    nothing in it is to be believed before that is verified. ``fault``: why it cannot be read; nothing but the id counts
+    then."""
 
     id: str
     name: str
     expires_ms: int
     arguments: Mapping[str, Any]
     sealed: bytes = b""
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +51,23 @@ class Refusal:
 
 def read(name: str, payload: bytes) -> Command | None:
     """The command in a message to ``command/{name}``; ``None`` where it cannot even be answered (no usable id)."""
-    message = _table(payload) if len(payload) <= most_bytes(name) else None
+    most = most_bytes(name)
+    message = _table(payload) if len(payload) <= most else None
     sealed = b""
     if message is not None and "payloadType" in message:
-        sealed, inner = payload, message.get("payload")
-        message = _table(_unwrapped(inner)) if isinstance(inner, str) else None
+        inner = message.get("payload")
+        sealed, payload = payload, _unwrapped(inner) if isinstance(inner, str) else b""
+        message = _table(payload)
     if message is None:
         return None
     identity, expires = message.pop("id", None), message.pop("exp", None)
     if not isinstance(identity, str) or not _ID.fullmatch(identity):
         return None
     known = isinstance(expires, int) and not isinstance(expires, bool)
+    try:
+        loads(payload, most)
+    except Refused as error:
+        return Command(identity, name, 0, {}, fault=error.message)
     return Command(identity, name, expires if known else 0, message, sealed)
 
 
@@ -89,6 +104,8 @@ def judge(
     ``allowed``: guarded commands that this gateway's own file names. ``signed``: whether it came in a valid envelope.
     ``needed``: whether guarded commands must.
     """
+    if command.fault:
+        return Refusal("rejected", command.fault)
     if command.name not in COMMANDS:
         return Refusal("rejected", "there is no such command")
     if command.name in SEALED and not signed:
@@ -104,6 +121,8 @@ def judge(
         return Refusal("rejected", "exp is missing")
     if clock_is_set and command.expires_ms <= now_ms:
         return Refusal("expired", "its time is over")
+    if clock_is_set and signed and command.expires_ms > now_ms + LIFETIME_MS + _EARLY_MS:
+        return Refusal("rejected", "a signed command expires within 10 minutes")
     return None
 
 
@@ -112,6 +131,14 @@ def text(command: Command, key: str) -> str:
     value = command.arguments.get(key)
     if not isinstance(value, str) or not value:
         raise ValueError(f"{key} is missing or no text")
+    return value
+
+
+def name_of(command: Command, key: str) -> str:
+    """A name: a text that may stand in a reply, since it is short. Raises :class:`ValueError`, with a sentence."""
+    value = text(command, key)
+    if len(value) > _MAX_NAME_CHARS or not value.isprintable():
+        raise ValueError(f"{key} is no name")
     return value
 
 

@@ -110,6 +110,18 @@ class AgentProcess:
         await self._reading
         return status
 
+    @property
+    def pid(self) -> int:
+        """The process id of the last start."""
+        assert self._process is not None
+        return self._process.pid
+
+    def peak_mb(self) -> float:
+        """The most memory that it was resident with since its start, in MB."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 1024
+
     def running(self) -> bool:
         """Whether it runs."""
         return self._process is not None and self._process.returncode is None

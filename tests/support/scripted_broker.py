@@ -46,8 +46,8 @@ class Publish:
 
 @dataclass(slots=True)
 class Session:
-    """One accepted connection. ``most_open``: how many messages were unacknowledged at a time; ``ended``: the other
-    side is gone; ``goodbye``: it said so first."""
+    """One accepted connection. ``most_open``: how many messages were unacknowledged at a time; ``acknowledged``: ids of
+    messages that the agent acknowledged; ``ended``: the other side is gone; ``goodbye``: it said so first."""
 
     version: int
     client_id: str
@@ -59,6 +59,7 @@ class Session:
     open: int = 0
     most_open: int = 0
     pings: int = 0
+    acknowledged: list[int] = field(default_factory=list)
     goodbye: bool = False
     ended: bool = False
     ended_s: float = 0.0
@@ -71,6 +72,12 @@ class Session:
         """Send a packet of this type."""
         if not self.writer.is_closing():
             self.writer.write(bytes((kind << 4 | flags,)) + _length(len(body)) + body)
+
+    def publish(self, topic: bytes, payload: bytes, mid: int = 0) -> None:
+        """Publish to the agent alone, whatever it subscribed to: with QoS 1 where there is an id. ``topic``: the bytes,
+        which may be no text."""
+        head = struct.pack(">H", len(topic)) + topic + (struct.pack(">H", mid) if mid else b"")
+        self.send(_PUBLISH, head + (b"\0" if self.version == 5 else b"") + payload, flags=2 if mid else 0)
 
     def disconnect(self, reason: int) -> None:
         """End the session from the broker's side."""
@@ -213,6 +220,8 @@ class ScriptedBroker:
             session.pings += 1
             if self.answer_pings:
                 session.send(_PONG)
+        elif kind == _PUBACK:
+            session.acknowledged.append(int.from_bytes(body[:2]))
         elif kind == _SUBSCRIBE:
             self._subscribe(session, body)
         elif kind == _PUBLISH:
@@ -290,11 +299,12 @@ def _connect(body: bytes, writer: asyncio.StreamWriter) -> Session:
     client_id, rest = _text(rest)
     will = None
     if flags & 4:
+        properties = b""
         if version == 5:
-            _, rest = _properties(rest)
+            properties, rest = _properties(rest)
         topic, rest = _text(rest)
         (size,) = struct.unpack(">H", rest[:2])
-        will = Publish(topic, rest[2 : 2 + size], bool(flags & 0x20), "", 0)
+        will = Publish(topic, rest[2 : 2 + size], bool(flags & 0x20), _content_type(properties), 0)
     began_s = asyncio.get_running_loop().time()
     return Session(version, client_id, keepalive_s, will, writer, began_s)
 
