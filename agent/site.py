@@ -197,7 +197,7 @@ class Site:
 
     def _tell(self) -> None:
         if self._report and self._mail is not None and self.uplink is not None:
-            self._mail.reported = wire.reported({**self._report, "certificate": self._renewal.reported()})
+            self._mail.reported = wire.reported(self._report)
             self.uplink.wake()
 
     async def stop_sensors(self) -> None:

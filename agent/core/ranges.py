@@ -90,6 +90,11 @@ class Ranges:
             stop = min(stop, self._starts[index])
         return start, stop
 
+    def overlaps(self, start: int, stop: int) -> bool:
+        """Whether any number of ``[start, stop)`` is a member."""
+        index = bisect_right(self._stops, start)
+        return index < len(self._starts) and self._starts[index] < stop
+
     def gaps(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Every range of ``[start, stop)`` that is not a member, rising."""
         while (gap := self.first_gap(start, stop)) is not None:

@@ -34,6 +34,10 @@ class Window:
         self._flights: dict[int, Flight] = {}
         self._bytes = 0
         self._late = 0
+        self.acknowledged_s = 0.0
+        """When the newest message left that was acknowledged."""
+        self.lockstep = False
+        """Whether only one message may be under way."""
         self.under_way: defaultdict[str, Ranges] = defaultdict(Ranges)
 
     def __len__(self) -> int:
@@ -43,6 +47,8 @@ class Window:
         """Whether one more message may leave. Late ones use half of the window: a live one always finds room."""
         if not self._flights:
             return True
+        if self.lockstep:
+            return False
         if late and self._late >= max(1, self._messages // 2):
             return False
         return len(self._flights) < self._messages and self._bytes < self._limit_bytes // (2 if late else 1)
@@ -56,14 +62,30 @@ class Window:
 
     def acknowledged(self, mid: int) -> Flight | None:
         """A PUBACK came. ``None`` where nothing of that id is under way (a second one, or an invented one)."""
-        flight = self._flights.pop(mid, None)
+        flight = self._taken(mid)
         if flight is not None:
-            self._bytes -= flight.size_bytes
-            self._late -= flight.late
             self._limit_bytes = min(MAX_BYTES, self._limit_bytes + flight.size_bytes)
-            self.under_way[flight.stream].remove(flight.start, flight.stop)
+            self.acknowledged_s = max(self.acknowledged_s, flight.sent_s)
         return flight
+
+    def passed_over(self, before_s: float) -> list[Flight]:
+        """Take out the messages that left before ``before_s`` and before another one that was acknowledged: the broker
+        will not acknowledge them any more."""
+        found = [mid for mid, flight in self._flights.items() if flight.sent_s < min(before_s, self.acknowledged_s)]
+        return [flight for mid in found if (flight := self._taken(mid)) is not None]
+
+    def unacknowledged(self) -> list[Flight]:
+        """What is under way, the oldest first."""
+        return list(self._flights.values())
 
     def oldest_s(self) -> float | None:
         """When the oldest unacknowledged message left."""
         return next(iter(self._flights.values())).sent_s if self._flights else None
+
+    def _taken(self, mid: int) -> Flight | None:
+        flight = self._flights.pop(mid, None)
+        if flight is not None:
+            self._bytes -= flight.size_bytes
+            self._late -= flight.late
+            self.under_way[flight.stream].remove(flight.start, flight.stop)
+        return flight

@@ -1,5 +1,6 @@
 """Who this gateway is to the city: its topics and the messages about itself."""
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -7,6 +8,8 @@ from agent.core import wire
 from agent.core.account import StreamAccount
 from agent.core.link import Will
 from agent.core.reading import Stamp
+
+_OWN_STATES = 32
 
 
 class Description:
@@ -35,10 +38,17 @@ class Presence:
         self._agent = agent
         self._bid = bid
         self._now = now
+        self._said: deque[bytes] = deque(maxlen=_OWN_STATES)
 
     def state(self, ep: str, online: bool, reason: str) -> bytes:
         """The ``state`` message of this session."""
-        return wire.state(online, self.gen, ep, self._bid, self._agent, self._now().t, reason)
+        state = wire.state(online, self.gen, ep, self._bid, self._agent, self._now().t, reason)
+        self._said.append(state)
+        return state
+
+    def is_own(self, state: bytes) -> bool:
+        """Whether this process made a ``state`` message, or a Will, lately."""
+        return state in self._said
 
     def will(self, ep: str) -> Will:
         """What the broker says for us when we are cut off."""

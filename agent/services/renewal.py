@@ -93,10 +93,6 @@ class Renewal:
         now = self._now()
         return None if self.ends_ms is None or now.cq == 0 else (self.ends_ms - now.t) // 1000
 
-    def reported(self) -> Mapping[str, int] | None:
-        """What ``config/reported`` says of it."""
-        return None if self.ends_ms is None else {"not_after": self.ends_ms}
-
     def diagnose(self) -> Mapping[str, object]:
         """How it is."""
         left_s = self.left_s()

@@ -11,7 +11,8 @@ from agent.core.log_fields import tagged
 from agent.core.settings import Publish
 from agent.core.text import say
 from agent.services import delivery
-from agent.services.delivery import Delivery, LiveLane
+from agent.services.delivery import Delivery
+from agent.services.live_lane import LiveLane
 from agent.services.presence import Presence
 
 _log = logging.getLogger(__name__)
@@ -28,12 +29,17 @@ class Unacknowledged(LinkLost):
     """The broker did not acknowledge in time: come back with a smaller window."""
 
 
+_BASE = "topics.base"
+
+
 class Store(delivery.Store, Protocol):
     """What a session needs of the store."""
 
     @property
     def ep(self) -> str: ...
     async def begin_epoch(self, why: str) -> None: ...
+    def remember(self, name: str, value: str) -> None: ...
+    def recall(self, name: str) -> str: ...
 
 
 class Link(delivery.Link, Protocol):
@@ -66,10 +72,15 @@ class Session:
         self._store = store
         self._inbox = inbox
         self._link = link
+        self._lane = lane
         self._presence = presence
         self._wake = wake
         self._first = first
         self.introduced = False
+        self.progressed = False
+        """Whether the broker has acknowledged rows in this session."""
+        self.foreign = False
+        """Whether somebody else wrote this gateway's ``state`` before this session."""
         self._now_s = asyncio.get_running_loop().time
         self.moved_s = self._now_s()
         """When it did its last step. Each wake makes it do one."""
@@ -101,12 +112,16 @@ class Session:
                 self._tell_streams_if_due()
                 await self._sleep_until(min(due_s, self._ack_due_s(), self._streams_due_s))
             await self._goodbye(lost, deadline_s)
+        except LinkLost:
+            self._delivery.lost()
+            raise
         finally:
             lost.cancel()
 
     async def _introduce(self, lost: "asyncio.Task[LinkLost]") -> None:
         topics = self._presence.topics
         await self._link.subscribe([topics.state, topics.streams, *self._inbox.topics()])
+        await self._clear_old_path(lost)
         self._state = self._presence.state(self._store.ep, online=True, reason="start")
         # Once the state is acknowledged, what the broker had kept for us has come as well: it answers in order.
         await self._say(lost, topics.state, self._state)
@@ -120,15 +135,37 @@ class Session:
         self._repeat_from_s = self._now_s()
         self.introduced = True
 
+    async def _clear_old_path(self, lost: "asyncio.Task[LinkLost]") -> None:
+        """Clear what stands retained where this gateway published before its path changed."""
+        before, now = self._store.recall(_BASE), self._presence.topics.base
+        if before == now:
+            return
+        old = wire.Topics(before)
+        for topic in (old.state, old.meta, old.streams, old.reported) if before else ():
+            await self._say(lost, topic, b"")
+        self._store.remember(_BASE, now)
+
     async def _say(self, lost: "asyncio.Task[LinkLost]", topic: str, payload: bytes) -> None:
-        """Publish retained and wait for the acknowledgement."""
+        """Publish retained and wait for the acknowledgement. A topic at which the broker ends the connection again and
+        again is left out for a while."""
+        poison = self._lane.poison
+        if poison.paused_until_s(topic) > self._now_s():
+            return
+        if not self._delivery.fits(payload):
+            _log.error(say("{topic} cannot be published: the broker takes no message of {count} bytes",
+                           topic=topic, count=len(payload)), extra=tagged("message_too_large"))  # fmt: skip
+            return
         mid = self._delivery.announce(topic, payload, retain=True)
         answered = self._awaited[mid] = asyncio.get_running_loop().create_future()
         await asyncio.wait((answered, lost), timeout=_ACK_S, return_when=asyncio.FIRST_COMPLETED)
+        if not answered.done() and poison.topic_lost(topic, self._now_s()):
+            _log.error(say("the broker ends the connection at {topic}: leaving this topic out for now", topic=topic),
+                       extra=tagged("publish_refused"))  # fmt: skip
         self._check(lost)
         if not answered.done():
             raise Unacknowledged(say("the broker does not acknowledge"))
-        if answered.result():
+        poison.topic_heard(topic)
+        if answered.result() and payload:
             _log.error(say("the broker refuses {topic} (reason 0x{code:02x}): check its ACL",
                            topic=topic, code=answered.result()), extra=tagged("broker_refuses"))  # fmt: skip
 
@@ -167,6 +204,7 @@ class Session:
     def _check(self, lost: "asyncio.Task[LinkLost]") -> None:
         if lost.done():
             raise lost.result()
+        self._delivery.pass_over(self._now_s() - _ACK_S)
         if self._now_s() >= self._ack_due_s():
             raise Unacknowledged(say("the broker does not acknowledge"))
 
@@ -195,7 +233,7 @@ class Session:
             _log.warning(say("the broker was too slow for a goodbye"))
 
     def _on_ack(self, mid: int, failure: int) -> None:
-        self._delivery.acknowledged(mid, failure)
+        self.progressed = self._delivery.acknowledged(mid, failure) or self.progressed
         awaited = self._awaited.pop(mid, None)
         if awaited is not None and not awaited.done():
             awaited.set_result(failure)
@@ -207,6 +245,8 @@ class Session:
                 self._kept_streams = message.payload
         elif message.topic != self._presence.topics.state:
             self._inbox.take(message)
+        elif not self._repeat_from_s:
+            self.foreign = self.foreign or (bool(message.payload) and not self._presence.is_own(message.payload))
         elif self._repeat_from_s and message.payload != self._state and self._now_s() >= self._repeat_from_s:
             # A Will that came late, or somebody else: what stands there must be true.
             self._repeat_from_s = self._now_s() + _REPEAT_STATE_S

@@ -2,12 +2,12 @@
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from tenacity import RetryCallState, wait_random_exponential
+from tenacity import RetryCallState
 
+from agent.core.backoff import PROOF, Backoff
 from agent.core.events import client_id_conflict
 from agent.core.link import LinkLost, NotReached, Refused, TakenOver, Unanswered, Will, WrongVersion
 from agent.core.log_fields import tagged
@@ -15,7 +15,7 @@ from agent.core.reading import Fresh
 from agent.core.settings import Config
 from agent.core.text import say
 from agent.services import session
-from agent.services.delivery import LiveLane
+from agent.services.live_lane import LiveLane
 from agent.services.persist import persist
 from agent.services.presence import Presence
 from agent.services.session import Session, Unacknowledged
@@ -23,9 +23,7 @@ from agent.services.session import Session, Unacknowledged
 _log = logging.getLogger(__name__)
 
 _STABLE_S = 30.0
-"""A connection that held this long was a good one: only such a one resets the backoff."""
-_MAX_WAIT_S = 30.0
-_full_jitter = wait_random_exponential(multiplier=1, max=_MAX_WAIT_S)
+"""A session that held this long, or delivered something, was a good one."""
 
 
 class Store(session.Store, Protocol):
@@ -47,22 +45,12 @@ Connect = Callable[[str, Will, bool, bool], Awaitable[Link]]
 kinds."""
 
 
-def _wait(state: RetryCallState) -> float:
-    """Full jitter, so that a city's gateways do not come back all at once; longer where hurrying cannot help."""
-    error = state.outcome.exception() if state.outcome else None
-    if isinstance(error, TakenOver):
-        return random.uniform(60.0, 120.0)
-    if isinstance(error, Refused):
-        return random.uniform(10.0, 30.0)
-    return _full_jitter(state)
-
-
 class Uplink:
     """Delivers the store to the broker while :meth:`run` runs. ``online``: whether a session is up."""
 
     def __init__(
         self, config: Config, store: Store, connect: Connect, presence: Presence, generation: Callable[[], int],
-        mono_ms: Callable[[], int], inbox: session.Inbox,
+        mono_ms: Callable[[], int], inbox: session.Inbox, backoff: Backoff | None = None,
     ) -> None:  # fmt: skip
         self._inbox = inbox
         self._config = config
@@ -81,6 +69,8 @@ class Uplink:
         self._careful = False
         self._will_is_out = True
         self._told = ""
+        self._backoff = backoff or Backoff(asyncio.get_running_loop().time())
+        self._sessions = 0
         self._link: Link | None = None
         self._anew = False
         self.online = False
@@ -92,7 +82,7 @@ class Uplink:
     async def run(self) -> None:
         """Connect and deliver until :meth:`stop`; returns when the goodbye was said or its time was over."""
         while self._deadline_s is None:
-            await persist(self._hold, LinkLost, _wait, self._tell, self._sleep)
+            await persist(self._hold, LinkLost, self._wait, self._tell, self._sleep)
 
     @property
     def acknowledged(self) -> bool:
@@ -115,7 +105,9 @@ class Uplink:
             self._link.drop()
 
     def send_again(self, stream: str, start: int, stop: int) -> None:
-        """Send the rows ``[start, stop)`` of a stream once more, as late ones."""
+        """Send the rows ``[start, stop)`` of a stream once more, as late ones, with the descriptions that they need:
+        whoever asks may not have seen them."""
+        self._lane.described.clear()
         self._lane.again[stream].add(start, stop)
         self._wake.set()
 
@@ -135,46 +127,60 @@ class Uplink:
             await self._wake.wait()
         timer.cancel()
 
+    def _wait(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        return self._backoff.wait_s(error, asyncio.get_running_loop().time())
+
     def _tell(self, error: BaseException) -> None:
         """One line for each new reason; a broker that stays away is not told of again and again."""
         self._tries += 1
-        if isinstance(error, TakenOver):
-            self._store.announce(client_id_conflict(self._config.gateway.id))
         if str(error) != self._told:
             self._told = str(error)
             line = say("not connected: {reason}; readings are kept, trying again", reason=error)
             _log.warning(line, extra=tagged("not_connected"))
 
     async def _hold(self) -> None:
-        """Connect, and hold the session until it breaks. Raises :class:`LinkLost` unless it was a stable one."""
+        """Connect, and hold the session until it breaks. Raises :class:`LinkLost`."""
         self._moved_s = asyncio.get_running_loop().time()
         if self._deadline_s is not None:
             return
         self._anew = False
         link = self._link = await self._open()
-        began_s = asyncio.get_running_loop().time()
         try:
             if not self._anew:
                 await self._session(link)
-        except Unacknowledged:
-            self._careful = True
-            raise
         except LinkLost as error:
             if self._anew:
                 return
-            if asyncio.get_running_loop().time() - began_s < _STABLE_S or isinstance(error, TakenOver):
-                raise
-            self._careful = False
-            self._tries = 0
-            self._told = ""
-            line = say("connection lost: {reason}; readings are kept", reason=error)
-            _log.warning(line, extra=tagged("not_connected"))
-            # Everybody's connection breaks when a broker restarts: come back spread over a second.
-            await self._sleep(random.random())
+            self._careful = isinstance(error, Unacknowledged)
+            if isinstance(error, TakenOver):
+                self._conflict(PROOF)
+            raise
         finally:
             self.online = False
             self._link = None
             link.drop()
+
+    def _judge(self, one: Session, began_s: float) -> None:
+        """Learn from a session that has ended: whether it worked, and whether somebody else uses this gateway's id."""
+        now_s = asyncio.get_running_loop().time()
+        if one.progressed or (one.introduced and now_s - began_s >= _STABLE_S):
+            self._backoff.worked(now_s)
+            self._tries = -1  # the next try is the first one: begin with the first broker
+            self._told = ""
+        # The first session of a process finds what the process before it said.
+        if one.foreign and self._sessions > 1:
+            self._conflict(1)
+
+    def _conflict(self, evidence: int) -> None:
+        """Another client seems to use this gateway's id. Brokers that say so (MQTT 5, 0x8E) prove it; with others,
+        ``state`` was written by somebody else between two of our sessions."""
+        if self._backoff.conflict(evidence, asyncio.get_running_loop().time()):
+            gateway = self._config.gateway.id
+            self._store.announce(client_id_conflict(gateway))
+            line = say("another client uses the id {gateway}: look for a second gateway with this id; waiting longer",
+                       gateway=gateway)  # fmt: skip
+            _log.error(line, extra=tagged("client_id_conflict"))
 
     async def _session(self, link: Link) -> None:
         one = Session(
@@ -183,12 +189,14 @@ class Uplink:
         )  # fmt: skip
         self.online = True
         self._current = one
-        self._told = ""
+        self._sessions += 1
+        began_s = asyncio.get_running_loop().time()
         line = say("connected, MQTT {version}", version="5" if link.five else "3.1.1")
         _log.info(line, extra=tagged("connected"))
         try:
             await one.run(lambda: self._deadline_s)
         finally:
+            self._judge(one, began_s)
             self._first = self._first and not one.introduced
             self._acknowledged = self.acknowledged
             self._current = None

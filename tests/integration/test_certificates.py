@@ -287,20 +287,15 @@ async def test_days_left_are_told_and_a_near_end_once(tmp_path: Path) -> None:
         async with post.agent:
             await until(lambda: post.recorder.events("certificate_expires") != [])
             await post.back()
-            await until(lambda: bool((post.recorder.last("config/reported") or {}).get("certificate")))
-            assert post.recorder.last("config/reported")["certificate"]["not_after"] == await post.ends_ms()
             assert (await post.command("diagnostics"))["result"]["certificate"]["days"] in (5, 6)
-            _, out, _ = await gardu("config", "status", *post.broker)
-            assert re.search(r"\s[56] d\s", out.splitlines()[1])
             await post.agent.stop()
             await post.agent.start()
             await post.back()
             (event,) = post.recorder.events("certificate_expires")
             assert (event["sev"], event["days"] in (5, 6)) == ("warn", True)
             assert (await post.renew())[0] == 0
-            await until(lambda: post.recorder.last("config/reported")["certificate"]["not_after"]
-                        > 1000 * (time.time() + 800 * 86_400))  # fmt: skip
             await post.back()
+            assert await post.ends_ms() > 1000 * (time.time() + 800 * 86_400)
             assert len(post.recorder.events("certificate_expires")) == 1
     assert "Traceback" not in "\n".join(post.agent.lines)
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.backoff import Backoff
 from agent.core.settings import Publish
-from agent.services import delivery, session, uplink
+from agent.services import delivery, session
 from tests.support.gateway import TOPICS, gateway
 from tests.support.mosquitto import until
 from tests.support.scripted_broker import Publish as Message
@@ -32,7 +33,7 @@ async def introduced(broker: ScriptedBroker, sessions: int = 1) -> None:
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """The agent's patience, shortened: 20 s for a PUBACK to 0.5, the pauses between tries to nearly nothing."""
     monkeypatch.setattr(session, "_ACK_S", 0.5)
-    monkeypatch.setattr(uplink, "_wait", lambda state: 0.05)
+    monkeypatch.setattr(Backoff, "wait_s", lambda self, error, now_s: 0.05)
 
 
 async def test_a_session_says_who_and_what_and_where_it_stands_before_any_reading(tmp_path: Path) -> None:
@@ -67,7 +68,7 @@ async def test_a_swallowed_acknowledgement_is_waited_for_and_the_rows_sent_again
     assert again
     assert all(batch.late for batch in again)
     assert len(broker.sessions) == 2
-
+    assert len(broker.sessions) == 1, "others were acknowledged after it: the connection works"
 
 async def test_what_was_not_acknowledged_when_the_link_broke_comes_again_and_live_order_is_kept(
     tmp_path: Path, hurried: None
@@ -182,13 +183,13 @@ async def test_a_takeover_is_told_and_the_agent_keeps_away_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
-    chosen = uplink._wait
+    chosen = Backoff.wait_s
 
-    def noted(state: object) -> float:
-        waits.append(chosen(state))  # type: ignore[arg-type]
+    def noted(self: Backoff, error: BaseException | None, now_s: float) -> float:
+        waits.append(chosen(self, error, now_s))
         return 0.1
 
-    monkeypatch.setattr(uplink, "_wait", noted)
+    monkeypatch.setattr(Backoff, "wait_s", noted)
 
     def take_over(session: Session, publish: Message) -> int | None:
         if publish.leaf == "streams" and len(broker.sessions) == 1:

@@ -13,7 +13,7 @@ from tests.support.mosquitto import Mosquitto, until
 from tests.support.mqtt_caller import Caller
 from tests.support.recorder import Recorder
 
-EXPIRES = int(1000 * time.time()) + 300_000
+EXPIRES = int(1000 * time.time()) + 500_000
 
 
 def replies(recorder: Recorder, identity: str) -> list[Any]:

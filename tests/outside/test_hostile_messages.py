@@ -16,7 +16,7 @@ from tests.support.mqtt_caller import Caller
 from tests.support.recorder import Recorder
 from tests.support.scripted_broker import ScriptedBroker, Session
 
-EXPIRES = int(1000 * time.time()) + 300_000
+EXPIRES = int(1000 * time.time()) + 500_000
 
 
 @pytest.fixture(params=[4, 5])

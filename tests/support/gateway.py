@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from agent.core import wire
+from agent.core.backoff import Backoff
 from agent.core.link import Will
 from agent.core.reading import Reading, telemetry
 from agent.core.settings import Broker, Config, Gateway, Publish
@@ -49,9 +51,10 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def gateway(
-    folder: Path, url: str, publish: Publish = PROMPT, keepalive_s: int = 60, described: str = "n"
+    folder: Path, url: str, publish: Publish = PROMPT, keepalive_s: int = 60, described: str = "n", wait: float = 1.0
 ) -> AsyncIterator[Running]:
-    """Run it; at the end it says goodbye. ``described``: the name of the field in its ``meta``."""
+    """Run it; at the end it says goodbye. ``described``: the name of the field in its ``meta``; ``wait``: the factor of
+    its waits between two connections."""
     state_dir = StateDir(folder)
     now = clock.Clock().now
     store = await Store.open(folder / "store.db", 1 << 24, 0.0, BID, "", now)
@@ -63,7 +66,8 @@ async def gateway(
     async def connect(url: str, will: Will, five: bool, guess: bool) -> broker.Link:
         return await broker.connect(config.broker, url, config.gateway.id, will, five, guess)
 
-    uplink = Uplink(config, store, connect, presence, state_dir.next_generation, clock.mono_ms, FakeInbox())
+    backoff = Backoff(asyncio.get_running_loop().time(), lambda low, high: wait * random.uniform(low, high))
+    uplink = Uplink(config, store, connect, presence, state_dir.next_generation, clock.mono_ms, FakeInbox(), backoff)
     task = asyncio.create_task(uplink.run())
     try:
         yield Running(store, uplink, task)

@@ -103,7 +103,7 @@ class ScriptedBroker:
     """``answer`` may be changed while it runs; ``retained`` is what it keeps; ``sessions`` what has happened.
 
     ``deaf``: take connections and say nothing; ``answer_pings``: a False makes the link half open.
-    ``ack_delay_s``: so late comes each PUBACK.
+    ``ack_delay_s``: so late comes each PUBACK. ``deny``: close each new connection at once.
     """
 
     def __init__(
@@ -116,6 +116,7 @@ class ScriptedBroker:
         self.sessions: list[Session] = []
         self.connections = 0
         self.deaf = deaf
+        self.deny = False
         self.answer_pings = answer_pings
         self.port = 0
         self._versions = versions
@@ -178,6 +179,9 @@ class ScriptedBroker:
         assert task is not None
         self._tasks.add(task)
         self.connections += 1
+        if self.deny:
+            writer.close()
+            return
         try:
             await self._serve(reader, writer)
         except (asyncio.IncompleteReadError, ConnectionError):

@@ -136,7 +136,6 @@ async def test_one_that_cannot_be_read_is_not_read_again_and_again(post: Post) -
     reads = post.certificates.reads
     await post.look()
     assert post.certificates.reads == reads
-    assert post.renewal.reported() is None
 
 
 async def test_a_new_one_is_tried_at_once_and_its_outcome_heard(post: Post) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from agent.core import wire
-from agent.core.link import LinkLost, Message, NotReached, Refused, TakenOver, Unanswered, Will, WrongVersion
+from agent.core.backoff import Backoff
+from agent.core.link import LinkLost, Message, NotReached, TakenOver, Unanswered, Will, WrongVersion
 from agent.core.reading import Fresh
 from agent.core.settings import Broker, Config, Gateway
 from agent.services import uplink
@@ -35,10 +36,21 @@ class Dropping(Acknowledging):
         self.broken.set()
 
 
+class Waiting(Backoff):
+    """Waits always as long, but remembers what it was told."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(0.0)
+        self._seconds = seconds
+
+    def wait_s(self, error: BaseException | None, now_s: float) -> float:
+        return self._seconds
+
+
 class Bench:
     """An uplink whose tries are answered by ``answers``, in turn: an exception, or a link."""
 
-    def __init__(self, protocol: str = "auto", url: Any = "mqtt://a") -> None:
+    def __init__(self, protocol: str = "auto", url: Any = "mqtt://a", wait_s: float = 0.001) -> None:
         self.clock = FakeClock()
         self.store = FakeStore(self.clock)
         self.generation = 0
@@ -49,7 +61,7 @@ class Bench:
         presence = Presence(TOPICS, Description({"a": {}}, {}, {}), "0.1.0", "b0070000", self.clock.stamp)
         self.mh = presence.description.mh
         self.uplink = uplink.Uplink(
-            config, self.store, self._connect, presence, self._next, self.clock.mono_ms, FakeInbox()
+            config, self.store, self._connect, presence, self._next, self.clock.mono_ms, FakeInbox(), Waiting(wait_s)
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -76,11 +88,6 @@ class Bench:
             self.uplink.stop(0.5)
             await asyncio.wait((self._task,), timeout=2)
             self._task.cancel()
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uplink, "_wait", lambda state: 0.001)
 
 
 @pytest.fixture
@@ -233,37 +240,10 @@ async def test_the_goodbye_is_a_true_state(make: Callable[..., Bench]) -> None:
     assert link.closed == "goodbye"
 
 
-class Outcome:
-    """What tenacity hands to a waiting strategy."""
-
-    def __init__(self, error: Exception, attempt: int) -> None:
-        self._error = error
-        self.attempt_number = attempt
-        self.outcome = self
-
-    def exception(self) -> Exception:
-        return self._error
-
-
-def test_waiting_is_jittered_grows_and_is_long_where_hurrying_cannot_help(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
-
-    def waits(error: Exception, attempt: int) -> list[float]:
-        return [uplink._wait(Outcome(error, attempt)) for _ in range(200)]  # type: ignore[arg-type]
-
-    first, tenth = waits(LinkLost("x"), 1), waits(LinkLost("x"), 10)
-    assert 0 <= min(first) < max(first) <= 1
-    assert min(tenth) < 10
-    assert 20 < max(tenth) <= 30
-    assert min(waits(TakenOver("x"), 1)) >= 60
-    assert min(waits(Refused("x"), 1)) >= 10
-
-
 async def test_a_new_connection_on_purpose_is_made_at_once_and_is_no_failure(
-    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    make: Callable[..., Bench], caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(uplink, "_wait", lambda state: 3600.0)
-    bench = make()
+    bench = make(wait_s=3600.0)
     bench.start(Dropping(), Dropping())
     await until(lambda: bench.uplink.online)
     bench.uplink.reconnect()
