@@ -67,8 +67,8 @@ async def test_a_swallowed_acknowledgement_is_waited_for_and_the_rows_sent_again
     again = [batch for batch in others if batch.seq < first.seq + len(first.rows)]
     assert again
     assert all(batch.late for batch in again)
-    assert len(broker.sessions) == 2
     assert len(broker.sessions) == 1, "others were acknowledged after it: the connection works"
+
 
 async def test_what_was_not_acknowledged_when_the_link_broke_comes_again_and_live_order_is_kept(
     tmp_path: Path, hurried: None
