@@ -14,6 +14,7 @@ from agent.core.log_fields import tagged
 from agent.core.starts import Starts
 from agent.core.text import say
 from agent.edges import clock
+from agent.edges.fault_file import FaultFile
 from agent.edges.notify import Notifier
 from agent.edges.state_dir import StateDir, board_serial
 from agent.edges.store import Store
@@ -58,18 +59,29 @@ class Supervisor:
         """Run until :meth:`stop`. Raises :class:`~agent.edges.database.StoreError` if the store cannot be opened,
         :class:`~agent.updates.NoConfiguration`, and :class:`Fault`."""
         now, bid = clock.Clock(), clock.boot_id()
+        fault = FaultFile(self._state_dir.path)
         before = starts.decoded(self._state_dir.read(_STARTS), bid)
+        if fault.taken():
+            before = before.after_fault()
+            self._count(before)
+        fault.watch()
+        try:
+            await self._run(now, bid, before)
+        except NoConfiguration:  # systemd leaves it alone until somebody starts it
+            raise
+        except Exception as error:
+            fault.note(repr(error))
+            raise
+        finally:
+            fault.close()
+
+    async def _run(self, now: clock.Clock, bid: str, before: Starts) -> None:
         if before.wait_s and await self._stopped_within(before.wait_s):
             self._count(Starts(bid))  # by somebody, who perhaps mends it
             return
         notifier = Notifier()
-        self._count(before.begun())
         updates = Updates(UpdateDir(Folder(self._state_dir.path / "config")), self._file, self._catalog, now)
-        try:
-            setup = await updates.first()
-        except NoConfiguration:
-            self._count(before)  # no bad end: systemd leaves it alone until somebody starts it
-            raise
+        setup = await updates.first()
         config = setup.config
         store = await Store.open(
             self._state_dir.path / config.store.path, config.store.max_bytes, config.store.commit_s, bid,

@@ -7,6 +7,7 @@ gives the exit status.
 import os
 import re
 import select
+import signal
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,10 @@ from agent.core.text import choose_language, say
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C in a command that does not end normally by it (128 + SIGINT)."""
+
+
+RUN_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+"""What ``gardu run`` handles itself."""
 
 
 class UsageError(Exception):
@@ -49,6 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit status."""
     choose_language(os.environ)
     words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["run"]:
+        # Until the agent handles them, signals wait: else one that comes while it is loaded would end it at once.
+        signal.pthread_sigmask(signal.SIG_BLOCK, RUN_SIGNALS)
     try:
         return _run(words)
     except UsageError as error:

@@ -7,6 +7,7 @@ import signal
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from agent.cli import RUN_SIGNALS
 from agent.core import config as configuration
 from agent.core.log_fields import tagged
 from agent.core.privacy import KEY_BYTES
@@ -74,6 +75,7 @@ async def _supervise(supervisor: Supervisor) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
     loop.add_signal_handler(signal.SIGHUP, supervisor.reread)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, RUN_SIGNALS)
     await supervisor.run()
 
 

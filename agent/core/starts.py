@@ -1,4 +1,4 @@
-"""Starts that ended badly and soon: how long to wait before the next, and when to go on without sensors. Pure."""
+"""Runs that ended by the agent's own fault: how long to wait before the next, when to leave the sensors out. Pure."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -14,8 +14,8 @@ _WAITS_S = (0.0, 0.0, 2.0, 5.0, 15.0, 0.0, 30.0, 60.0)
 
 @dataclass(frozen=True, slots=True)
 class Starts:
-    """``failed``: how many starts in a row ended badly and soon. Within one boot (``bid``): a cut of power is nobody's
-    fault."""
+    """``failed``: how many runs in a row ended soon, by the agent's own fault, within one boot (``bid``). A power cut,
+    ``kill -9`` and an orderly stop are nobody's fault (:mod:`agent.edges.fault_file`)."""
 
     bid: str
     failed: int = 0
@@ -30,8 +30,8 @@ class Starts:
         """Seconds before this start: longer each time, so that nothing is worn out by starting. systemd 252 cannot."""
         return _WAITS_S[self.failed]
 
-    def begun(self) -> "Starts":
-        """What is kept while the agent runs: it counts as failed until it has ended well, or lasted."""
+    def after_fault(self) -> "Starts":
+        """The last run ended by its own fault."""
         return Starts(self.bid, min(self.failed + 1, len(_WAITS_S) - 1))
 
     def encoded(self) -> str:

@@ -65,6 +65,7 @@ class Uplink:
         self._five = config.broker.protocol != "3.1.1"
         self._guessing = config.broker.protocol == "auto"
         self._tries = 0
+        self._tried = False
         self._first = True
         self._careful = False
         self._will_is_out = True
@@ -81,7 +82,8 @@ class Uplink:
 
     async def run(self) -> None:
         """Connect and deliver until :meth:`stop`; returns when the goodbye was said or its time was over."""
-        while self._deadline_s is None:
+        # One try also where the stop comes first: the city is told that the gateway is off.
+        while self._deadline_s is None or not self._tried:
             await persist(self._hold, LinkLost, self._wait, self._tell, self._sleep)
 
     @property
@@ -142,8 +144,9 @@ class Uplink:
     async def _hold(self) -> None:
         """Connect, and hold the session until it breaks. Raises :class:`LinkLost`."""
         self._moved_s = asyncio.get_running_loop().time()
-        if self._deadline_s is not None:
+        if self._deadline_s is not None and self._tried:
             return
+        self._tried = True
         self._anew = False
         link = self._link = await self._open()
         try:

@@ -97,6 +97,11 @@ class AgentProcess:
         status = await self.ended(20.0)
         return status, time.monotonic() - began_s
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def hang_up(self) -> None:
         """Have it read its files again."""
         assert self._process is not None

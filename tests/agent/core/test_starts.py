@@ -10,7 +10,7 @@ def test_after_five_bad_ends_in_a_row_it_is_safe_mode_and_the_waits_before_grow(
     for _ in range(SAFE_AFTER):
         assert not count.safe
         waits.append(count.wait_s)
-        count = decoded(count.begun().encoded(), "b0")
+        count = decoded(count.after_fault().encoded(), "b0")
     assert count.safe
     assert count.wait_s == 0
     assert waits == sorted(waits)
@@ -21,7 +21,7 @@ def test_after_five_bad_ends_in_a_row_it_is_safe_mode_and_the_waits_before_grow(
 def test_safe_mode_that_ends_badly_as_well_is_not_tried_every_two_seconds() -> None:
     count, waits = Starts("b0", SAFE_AFTER), []
     for _ in range(4):
-        count = decoded(count.begun().encoded(), "b0")
+        count = decoded(count.after_fault().encoded(), "b0")
         waits.append(count.wait_s)
     assert count.safe
     assert waits == sorted(waits)
