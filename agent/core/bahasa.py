@@ -152,7 +152,7 @@ BAHASA: dict[str, str] = {
     "a length is a whole number": "panjang adalah bilangan bulat",
     "{value} is outside of the frame's {size} bytes": "{value} di luar {size} bita frame",
     "it has no group {value}: it has {choices}": "tidak ada grup {value}: yang ada {choices}",
-    "not a regular expression: {why}": "bukan ekspresi reguler: {why}",
+    "not a regular expression that is matched in linear time (RE2): {why}": "bukan ekspresi reguler yang dicocokkan dalam waktu linear (RE2): {why}",
     "no name for a field: a-z, 0-9 and _, a letter first, at most 32, not t, q, ev, sev": (
         "bukan nama besaran: a-z, 0-9 dan _, diawali huruf, paling banyak 32, bukan t, q, ev, sev"
     ),
@@ -456,6 +456,8 @@ BAHASA: dict[str, str] = {
     "{topic} cannot be published: the broker takes no message of {count} bytes": "{topic} tidak dapat dikirim: broker tidak menerima pesan sebesar {count} byte",
     "the broker ends the connection at {topic}: leaving this topic out for now": "broker memutus koneksi pada {topic}: topik ini dilewati untuk sementara",
     "another client uses the id {gateway}: look for a second gateway with this id; waiting longer": "klien lain memakai id {gateway}: cari gateway kedua dengan id ini; menunggu lebih lama",
+    "{sensor} gives more than {n:.0f} readings a second: the excess is dropped and counted": "{sensor} memberi lebih dari {n:.0f} data per detik: kelebihannya dibuang dan dihitung",
+    "bytes come from {port}, but no frame of {driver}: is this the right driver and baud rate?": "ada byte dari {port}, tetapi bukan data {driver}: apakah driver dan baud rate benar?",
     "this certificate is for {names}, not for {gateway}": "sertifikat ini untuk {names}, bukan untuk {gateway}",
     "this certificate is not for the key that was made here": "sertifikat ini bukan untuk kunci yang dibuat di sini",
     "this gateway logs in without a certificate": "gateway ini masuk tanpa sertifikat",

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from agent.core import events
 
+NO_FRAME = "no_frame"
+"""Why a sensor is lost whose port gives bytes in which the driver finds nothing."""
+
 
 @dataclass(slots=True)
 class Health:
@@ -15,6 +18,7 @@ class Health:
     rejected: int = 0
     _good_s: float = 0.0
     _bad_reason: str = ""
+    _heard: bool = False
 
     def __post_init__(self) -> None:
         self._good_s = self.now_s
@@ -24,6 +28,7 @@ class Health:
         away_s = now_s - self._good_s
         self._good_s = now_s
         self._bad_reason = ""
+        self._heard = False
         if not self.lost:
             return None
         self.lost = False
@@ -34,17 +39,22 @@ class Health:
         self.rejected += 1
         self._bad_reason = reason
 
+    def heard(self) -> None:
+        """Bytes came, whatever they are."""
+        self._heard = True
+
     def quiet_since_s(self) -> float:
         """When the last good measurement came (or the sensor was started)."""
         return self._good_s
 
     def silent(self) -> events.Row | None:
-        """Nothing good came for too long: ``timeout``, or why what came was refused."""
+        """Nothing good came for too long."""
         return self.fail(self.doubt())
 
     def doubt(self) -> str:
-        """Why there is nothing good: ``timeout``, or why the last frame was refused."""
-        return self._bad_reason or "timeout"
+        """Why there is nothing good: why the last frame was refused, or ``no_frame`` where there were only other bytes,
+        or ``timeout``."""
+        return self._bad_reason or (NO_FRAME if self._heard else "timeout")
 
     def fail(self, why: str) -> events.Row | None:
         """The sensor cannot be used. Gives the event to publish, the first time."""

@@ -15,7 +15,8 @@ from agent.core.failure import PortLost
 from agent.core.text import say
 from drivers.sdk.contract import LineSettings
 
-_CHUNK_BYTES = 65_536
+_CHUNK_BYTES = 4096
+"""What the kernel's line discipline holds: more is never there at once, and a turn of one port stays short."""
 _PACE_S = 0.01
 """A port is read at most this often: a fast or flooding device costs a hundred reads a second, not one a byte."""
 _WRITE_S = 2.0

@@ -26,6 +26,8 @@ _log = logging.getLogger(__name__)
 
 _MAX_PENDING = 20_000
 """Readings held in memory while the disk does not take them: about 6 MB."""
+_FULL_PENDING, _ROOMY_PENDING = 8_000, 4_000
+"""Readings that wait for a commit, above which the sensors wait as well, and below which they go on."""
 _MAX_COMMIT = 4_000
 _GAP_S = 0.005
 """Between two commits, so that readings that come one by one still share them."""
@@ -52,6 +54,8 @@ class Store:
         self._ready = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self._room = asyncio.Event()
+        self._room.set()
         self._timer: asyncio.TimerHandle | None = None
         self._failed = ""
         self.mh = ""
@@ -132,13 +136,21 @@ class Store:
         rows = self._database.rows
         return await self._worker.call(lambda: [rows(*one) for one in wanted])
 
+    async def room(self) -> None:
+        """Return when more readings can be taken without pushing others out. While the disk takes nothing, this does
+        not wait: then the oldest give way."""
+        while not self._failed and len(self._pending) >= _FULL_PENDING:
+            self._room.clear()
+            self._ready.set()
+            await self._room.wait()
+
     def append(self, reading: Reading) -> None:
         """Take a reading. It is durable within ``commit_s``, at once if urgent."""
         if len(self._pending) >= _MAX_PENDING:
             self._dropped[self._pending.popleft().stream] += 1
         self._pending.append(reading)
         self._idle.clear()
-        if reading.urgent or self._commit_s == 0:
+        if reading.urgent or self._commit_s == 0 or len(self._pending) >= _FULL_PENDING:
             self._ready.set()
         elif self._timer is None:
             self._wake_in(self._commit_s)
@@ -207,7 +219,10 @@ class Store:
             if self._timer is not None:
                 self._timer.cancel()
                 self._timer = None
-            await asyncio.sleep(await self._commit())
+            pause_s = await self._commit()
+            if self._failed or len(self._pending) < _ROOMY_PENDING:
+                self._room.set()
+            await asyncio.sleep(pause_s)
 
     async def _commit(self) -> float:
         """Commit what is waiting; say how long to wait before the next commit, seconds."""

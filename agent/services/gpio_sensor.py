@@ -108,6 +108,7 @@ class GpioSensor(SensorTask):
                 self._take(decoder.sample(lines.now_s()), self._edges.now())
             due_s = [one for one in (decoder.due_s, sample_s if self._poll_s() else None) if one is not None]
             wait_s = max(0.0, min(due_s, default=lines.now_s() + _LONGEST_S) - lines.now_s())
+            await self._hold_back()
             edges = await lines.edges(min(wait_s, _LONGEST_S))
             if any(edge.lost for edge in edges):
                 self._after_loss(edges, decoder, lines)

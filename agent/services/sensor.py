@@ -12,10 +12,11 @@ from tenacity import RetryCallState, wait_random_exponential
 from agent.core import events
 from agent.core.chain import Chain
 from agent.core.failure import DriverFault, Overdue, SensorFailure, Silent, Stuck
-from agent.core.health import Health
+from agent.core.health import NO_FRAME, Health
 from agent.core.log_fields import tagged
 from agent.core.privacy import Mode, Privacy
 from agent.core.reading import Reading, Stamp, event, telemetry
+from agent.core.sensor_budget import SensorBudget
 from agent.core.settings import Sensor
 from agent.core.text import say
 from agent.core.wire import packed
@@ -52,6 +53,7 @@ class Store(Protocol):
     @property
     def ep(self) -> str: ...
 
+    async def room(self) -> None: ...
     def append(self, reading: Reading) -> None: ...
     def announce(self, row: Mapping[str, object]) -> None: ...
     def remember(self, name: str, value: str) -> None: ...
@@ -95,6 +97,8 @@ class SensorTask:
         self._frames = 0
         self.proven = False
         """Whether it has worked since it was started: a good frame, or for a device without a period its port."""
+        self._budget = SensorBudget(settings.max_rows_per_s, self._now_s())
+        self._flooding = False
         self._asked = asyncio.Event()
         self._answer: asyncio.Future[Mapping[str, object]] | None = None
         self.health = Health(settings.id, self._now_s())
@@ -128,6 +132,7 @@ class SensorTask:
                            sensor=self._settings.id, driver=self._driver.name),
                        extra=tagged("driver_hangs", self._settings.id))  # fmt: skip
         finally:
+            self._report_dropped(self._budget.report(self._now_s(), final=True))
             if self._worker is not None:
                 self._worker.close()
 
@@ -226,13 +231,39 @@ class SensorTask:
             pass
 
     def _publish(self, measurement: Measurement, stamp: Stamp) -> None:
+        now_s = self._now_s()
+        stream = self._events if measurement.event else self._stream
+        if not self._budget.takes(stream, now_s):
+            self._report_flood()
+            return
+        self._report_dropped(self._budget.report(now_s))
         row = {**measurement.values, "q": dict(measurement.q)} if measurement.q else measurement.values
         if measurement.event:
             row = {"ev": measurement.event, "sev": "info", **row}
-            self._store.append(Reading(self._events, stamp, self._store.mh, packed(row), urgent=True))
+            urgent = self._budget.urgent(now_s)
+            self._store.append(Reading(stream, stamp, self._store.mh, packed(row), urgent))
         else:
-            self._store.append(Reading(self._stream, stamp, self._store.mh, packed(row), self._urgent))
+            self._store.append(Reading(stream, stamp, self._store.mh, packed(row), self._urgent))
             self._urgent = False
+
+    def _report_flood(self) -> None:
+        if not self._flooding:
+            self._flooding = True
+            line = say("{sensor} gives more than {n:.0f} readings a second: the excess is dropped and counted",
+                       sensor=self._settings.id, n=self._settings.max_rows_per_s)  # fmt: skip
+            _log.warning(line, extra=tagged("sensor_flood", self._settings.id))
+        self._report_dropped(self._budget.report(self._now_s()))
+
+    def _report_dropped(self, dropped: Mapping[str, int]) -> None:
+        for stream, n in dropped.items():
+            self._store.announce(events.rows_lost_unnumbered(stream, self._store.ep, n, "overflow"))
+
+    async def _hold_back(self) -> None:
+        """Leave bytes with the kernel for as long as the store has no room, or this sensor is over its budget."""
+        await self._store.room()
+        pause_s = self._budget.pause_s()
+        if pause_s:
+            await asyncio.sleep(pause_s)
 
     def _silence_s(self) -> float:
         """How long a device may give nothing good. One without a period may be silent for ever."""
@@ -250,6 +281,10 @@ class SensorTask:
         doubt = self.health.doubt()
         if doubt == "timeout":
             return Silent(say("nothing comes from {port}: is the device powered, are its wires right?", port=port))
+        if doubt == NO_FRAME:
+            text = say("bytes come from {port}, but no frame of {driver}: is this the right driver and baud rate?",
+                       port=port, driver=self._driver.name)  # fmt: skip
+            return Silent(text)
         return Silent(say("only garbage comes from {port} ({why}): is this the right device, driver and baud rate?",
                           port=port, why=doubt))  # fmt: skip
 

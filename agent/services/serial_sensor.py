@@ -85,6 +85,7 @@ class SerialSensor(SensorTask):
             at_s = self._now_s() - opened_s
             if chunk:
                 stamp = self._edges.now()
+                await self._hold_back()
                 step = partial(decoder.feed, chunk, at_s)
             elif unfinished:
                 stamp = self._edges.now()
@@ -94,7 +95,11 @@ class SerialSensor(SensorTask):
                     self._check_silence(opened_s)
                 continue
             unfinished = bool(chunk)
-            self._take(step() if self._driver.inline else await self._apart(step, _DECODE_S), stamp)
+            items = step() if self._driver.inline else await self._apart(step, _DECODE_S)
+            if chunk:
+                self.health.heard()
+                self._budget.heard(len(chunk), len(items))
+            self._take(items, stamp)
             if until_s is None and self._now_s() - self.health.quiet_since_s() > self._silence_s():
                 self._check_silence(opened_s)
 

@@ -4,15 +4,20 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 from drivers.sdk.contract import Decoder, Measurement, Options, Value
 from drivers.sdk.framing import FrameError, LineDecoder
+from drivers.sdk.linear_regex import Pattern, PatternError, compiled
 from drivers.sdk.profile_rules import Rule, judge
 from drivers.sdk.profile_table import Table
 
 _NUMBER = re.compile(r"[+-]? *[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?")
 _ABSENT = object()
 _MOST_COLUMNS = 64
+_MAX_CANDIDATES = 16
+"""In one line: each is tried, and a line may be nothing but beginnings."""
+_BRACE = re.compile(r"\{")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +80,8 @@ class LineSpec:
     measurement. ``event``: each line is an event of this name.
     """
 
-    pattern: re.Pattern[str] | None
-    candidate: re.Pattern[str] | None
+    pattern: Pattern | None
+    candidate: Pattern | None
     require: tuple[str, ...]
     fields: tuple[LineField, ...]
     rules: tuple[Rule, ...] = ()
@@ -105,9 +110,13 @@ class LineSpec:
             raise FrameError("format")
         return Measurement(values, quality, self.event)
 
+    def _starts(self, line: str) -> list[int]:
+        assert self.candidate is not None
+        return [match.start() for match in islice(self.candidate.finditer(line), _MAX_CANDIDATES)]
+
     def _find(self, line: str) -> Mapping[str, object] | None:
         """The groups or keys of the line's first readable candidate; None where there is no candidate."""
-        starts = [match.start() for match in self.candidate.finditer(line)] if self.candidate else [0]
+        starts = self._starts(line) if self.candidate else [0]
         for start in starts:
             if self.separator:
                 words = line[start:].rstrip().split(self.separator)
@@ -188,8 +197,10 @@ def _word(table: Table, key: str) -> Value:
 def read_lines(table: Table, fields: tuple[LineField, ...], rules: tuple[Rule, ...], event: str) -> LineSpec:
     """The ``lines`` table; notes groups and columns that a line does not have."""
     form = table.one_of("format", ("pattern", "json", "csv"))
-    pattern = _regex(table, "pattern", "") if form == "pattern" else None
-    candidate = _regex(table, "candidate", r"\{") if form == "json" or "candidate" in table else None
+    pattern = _regex(table, "pattern") if form == "pattern" else None
+    candidate: Pattern | None = _regex(table, "candidate") if "candidate" in table else None
+    if candidate is None and form == "json":
+        candidate = _BRACE
     separator, columns = _read_columns(table, fields) if form == "csv" else ("", 0)
     require = table.texts("require")
     names = [field.name for field in fields]
@@ -218,12 +229,11 @@ def _read_columns(table: Table, fields: tuple[LineField, ...]) -> tuple[str, int
     return separator, columns
 
 
-def _regex(table: Table, key: str, default: str) -> re.Pattern[str]:
+def _regex(table: Table, key: str) -> Pattern | None:
     if key == "pattern" and key not in table:
         table.wrong(key, "missing: {wanted} is needed", wanted="a regular expression with named groups")
-    source = table.text(key, default)
     try:
-        return re.compile(source)
-    except re.error as error:
-        table.wrong(key, "not a regular expression: {why}", why=error)
-        return re.compile("")
+        return compiled(table.text(key, ""))
+    except PatternError as error:
+        table.wrong(key, "not a regular expression that is matched in linear time (RE2): {why}", why=error)
+        return None

@@ -74,6 +74,9 @@ class FakeStore:
     def settle(self, stream: str, start: int, stop: int) -> None:
         self.accounts[stream].settled.add(start, stop)
 
+    async def room(self) -> None:
+        """There is always room."""
+
     def append(self, reading: Reading) -> None:
         self.appended.append(reading)
 
