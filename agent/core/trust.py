@@ -19,10 +19,12 @@ from agent.core.text import say
 RoleName = Literal["root", "config", "command"]
 ROLES: tuple[RoleName, ...] = ("root", "config", "command")
 
-MAX_ROOTS = 1024
+MAX_ROOTS = 256
 MAX_KEYS = 16
 MAX_VERSION = 2**53
-MAX_CHAIN_BYTES = 2 * 1024 * 1024
+MAX_CHAIN_BYTES = 260_096
+"""What a message of 256 KiB (a gateway takes no longer one) holds beside its topic and properties. As published,
+a root with one key for each role takes about 770 bytes, one of three keys each with two signatures about 1450."""
 _ROOT_BYTES = 16_384
 _MAX_CHECKS = 4096
 """Signatures verified at a time: a hostile list costs one step of this, since only a good one leads to the next."""

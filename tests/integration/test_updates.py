@@ -244,12 +244,15 @@ async def test_a_broken_file_at_the_start_leaves_the_last_good_one_running(city:
     assert any(row["ev"] == "config_rejected" for row in city.recorder.rows("event/_agent"))
 
 
-async def test_a_gateway_that_was_away_for_a_thousand_roots_follows_all_of_them(city: City) -> None:
-    chain = city.maintainer.chain(1024)
-    assert len(chain) > 500_000
+async def test_a_gateway_that_was_away_for_hundreds_of_roots_follows_all_of_them(city: City) -> None:
+    chain = city.maintainer.chain(256)
     with Caller(city.mosquitto.port, "trusting") as caller:
         caller.publish(f"{BASE}/config/trust", chain, retain=True)
-        await until(lambda: city.reported.get("trust_version") == 1024, 30)
+        await until(lambda: city.reported.get("trust_version") == 256, 30)
+        # The list is full: it goes on with the newest ones, as long as they begin where each gateway is.
+        chain = city.maintainer.chain(400, first=250)
+        caller.publish(f"{BASE}/config/trust", chain, retain=True)
+        await until(lambda: city.reported.get("trust_version") == 400, 30)
         before = (city.agent.state / "config" / "trust.0").stat().st_mtime_ns
         caller.publish(f"{BASE}/config/trust", chain, retain=True)
     city.push(1, {"sensor": city.sensors("a", "b")})
