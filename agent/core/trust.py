@@ -106,6 +106,15 @@ def written_chain(roots: Sequence[Mapping[str, object]]) -> bytes:
     return (json.dumps(roots, indent=1) + "\n").encode()
 
 
+def leads_to(chain: Sequence[Envelope], trusted: Root) -> bool:
+    """Whether a trusted root can come from this chain, as far as it goes. Raises :class:`Refused`."""
+    roots = [_root(envelope, f"[{at}]") for at, envelope in enumerate(chain)]
+    same = [root for root in roots if root.version == trusted.version]
+    return all(root.fingerprint == trusted.fingerprint for root in same) and (
+        bool(same) or all(root.version < trusted.version for root in roots)
+    )
+
+
 def first(raw: bytes) -> Checked[Followed]:
     """Take over the chain that a technician installs: its oldest root is trusted as it is, if whole, and followed.
 

@@ -130,11 +130,12 @@ class Delivery:
             number < accounts[name].next and self._open(name) for name, number in self._lane.next.items()
         )
 
-    def acknowledged(self, mid: int, failure: int) -> None:
-        """A PUBACK came; ``failure`` is its reason code if that is a refusal, else 0."""
+    def acknowledged(self, mid: int, failure: int) -> bool:
+        """A PUBACK came; ``failure`` is its reason code if that is a refusal, else 0. Says whether it was telemetry
+        that the broker took."""
         flight = self.window.acknowledged(mid)
         if flight is None or not flight.stream:
-            return
+            return False
         if not failure:
             self._store.settle(flight.stream, flight.start, flight.stop)
             self._lane.again[flight.stream].remove(flight.start, flight.stop)
@@ -146,6 +147,7 @@ class Delivery:
             self._unusable(flight, failure)
         else:
             self._denied(flight, failure)
+        return not failure and flight.stream.startswith("telemetry/")
 
     def _denied(self, flight: Flight, failure: int) -> None:
         """The topic is refused (an ACL, a quota): keep its rows, try again later, let the others flow."""

@@ -70,6 +70,8 @@ class Session:
         self._wake = wake
         self._first = first
         self.introduced = False
+        self.on_proof: Callable[[bool], None] = lambda telemetry: None
+        """Called when the broker acknowledges telemetry (``True``), or sends our own state back (``False``)."""
         self._now_s = asyncio.get_running_loop().time
         self.moved_s = self._now_s()
         """When it did its last step. Each wake makes it do one."""
@@ -195,13 +197,16 @@ class Session:
             _log.warning(say("the broker was too slow for a goodbye"))
 
     def _on_ack(self, mid: int, failure: int) -> None:
-        self._delivery.acknowledged(mid, failure)
+        if self._delivery.acknowledged(mid, failure):
+            self.on_proof(True)
         awaited = self._awaited.pop(mid, None)
         if awaited is not None and not awaited.done():
             awaited.set_result(failure)
         self._wake.set()
 
     def _on_message(self, message: Message) -> None:
+        if message.topic == self._presence.topics.state and message.payload == self._state:
+            self.on_proof(False)
         if message.topic == self._presence.topics.streams:
             if not self._told_streams:
                 self._kept_streams = message.payload

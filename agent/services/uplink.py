@@ -85,6 +85,12 @@ class Uplink:
         self._anew = False
         self.online = False
         self._acknowledged = False
+        self.sessions = 0
+        """How many connections a broker has taken."""
+        self.telemetry_acknowledged = False
+        """Whether a broker has acknowledged telemetry that this uplink sent."""
+        self.echoed = False
+        """Whether a broker has sent the gateway's own state back: it delivers what it acknowledges."""
         self._current: Session | None = None
         self._moved_s = asyncio.get_running_loop().time()
         store.on_commit = self._on_commit
@@ -182,6 +188,8 @@ class Uplink:
             self._careful, self._first,
         )  # fmt: skip
         self.online = True
+        self.sessions += 1
+        one.on_proof = self._on_proof
         self._current = one
         self._told = ""
         line = say("connected, MQTT {version}", version="5" if link.five else "3.1.1")
@@ -226,6 +234,12 @@ class Uplink:
             raise
         self._guessing = False
         return link
+
+    def _on_proof(self, telemetry: bool) -> None:
+        if telemetry:
+            self.telemetry_acknowledged = True
+        else:
+            self.echoed = True
 
     def _on_commit(self, fresh: Mapping[str, Fresh]) -> None:
         now_s = asyncio.get_running_loop().time()

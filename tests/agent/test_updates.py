@@ -40,6 +40,16 @@ class Sensor:
     sensor: Task = field(default_factory=Task)
 
 
+@dataclass
+class Uplink:
+    """A broker that acknowledges; ``online``, ``sessions``: whether it takes connections."""
+
+    telemetry_acknowledged: bool = True
+    echoed: bool = True
+    online: bool = True
+    sessions: int = 1
+
+
 class Site:
     """Every sensor of the setup is well, unless it is named in ``silent``; the broker acknowledges if it is there."""
 
@@ -48,7 +58,7 @@ class Site:
         self.reports: list[dict[str, Any]] = []
         self.silent: set[str] = set()
         self.fails = ""
-        self.uplink = type("Uplink", (), {"acknowledged": True})()
+        self.uplink = Uplink()
         self.sensors: dict[str, Sensor] = {}
 
     async def change(self, setup: Setup) -> None:
@@ -57,8 +67,8 @@ class Site:
         self.setups.append(setup)
         self.sensors = {one.id: Sensor(Sensor.Task(one.id not in self.silent)) for one in setup.config.sensor}
 
-    async def can_connect(self, settings: object) -> bool:
-        return True
+    def report_health(self) -> None:
+        """A reading of its own is of no interest here."""
 
     def tell(self, report: Mapping[str, Any]) -> None:
         self.reports.append(dict(report))
@@ -78,6 +88,7 @@ class Gateway:
         self.stamp = Stamp(NOW_MS, 0, 1)
         self.site = Site()
         self.events: list[events.Row] = []
+        self.texts: dict[str, str] = {}
         self.updates: Updates
 
     def write(self, *names: str, interval_s: int = 1) -> None:
@@ -103,6 +114,12 @@ class Gateway:
 
     def announce(self, row: events.Row) -> None:
         self.events.append(row)
+
+    def remember(self, name: str, value: str) -> None:
+        self.texts[name] = value
+
+    def recall(self, name: str) -> str:
+        return self.texts.get(name, "")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -163,7 +180,7 @@ async def test_the_accepted_message_after_a_refused_one_is_not_verified_again(
         gateway.send(good)
         await gateway.report(1, "confirmed")
         gateway.send(bad)
-        await gateway.report(1, "rejected")
+        await gateway.report(2, "rejected")
         before = len(verified)
         for _ in range(10):
             gateway.send(good)
@@ -231,12 +248,12 @@ async def test_what_was_accepted_with_an_unset_clock_is_asked_for_its_expiry_onc
     gateway: Gateway, phase: str, set_to: int, kept: bool, stopped: bool
 ) -> None:
     gateway.stamp = Stamp(0, 0, 0)
-    gateway.site.uplink.acknowledged = phase != "probation"
+    gateway.site.uplink.telemetry_acknowledged = phase != "probation"
     wanted = gateway.payload(1, "air-a", interval_s=7)
 
     async def settled() -> None:
         gateway.stamp = Stamp(set_to, 0, 1)
-        gateway.updates._wake.set()
+        gateway.updates._inbox.wake.set()
         if kept:
             await asyncio.sleep(0.3)
             assert gateway.site.intervals["air-a"] == 7
@@ -271,7 +288,7 @@ async def test_with_an_unset_clock_only_what_expired_before_it_can_be_is_refused
     async with gateway.running():
         issued = {"issued": rfc_3339(clock.BUILD_MS - 2 * DAY_MS), "expires": rfc_3339(clock.BUILD_MS - DAY_MS)}
         gateway.send(gateway.payload(1, "air-a", **issued))
-        assert (await gateway.report(0, "rejected"))["cause"]["code"] == "expired"
+        assert (await gateway.report(1, "rejected"))["cause"]["code"] == "expired"
         between = {"issued": rfc_3339(clock.BUILD_MS - DAY_MS), "expires": rfc_3339(clock.BUILD_MS + DAY_MS)}
         gateway.send(gateway.payload(2, "air-a", **between))
         await gateway.report(2, "confirmed") if unset else await asyncio.sleep(1)
@@ -320,7 +337,7 @@ async def test_a_driver_that_was_missing_is_found_after_a_reload(
     async with gateway.running():
         monkeypatch.setattr(Catalog, "get", get)
         gateway.send(gateway.payload(1, "air-a", "air-b"))
-        assert (await gateway.report(0, "rejected"))["cause"]["code"] == "driver_unknown"
+        assert (await gateway.report(1, "rejected"))["cause"]["code"] == "driver_unknown"
         there = True
         gateway.updates.edited()
         await gateway.report(1, "confirmed")
@@ -361,7 +378,7 @@ async def test_a_full_disk_at_each_write_stops_nothing_and_is_caught_up_with(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, fail_at: int, outcome: str, after: bool
 ) -> None:
     monkeypatch.setattr("agent.update_steps.SETTLE_S", 0.05)
-    monkeypatch.setattr("agent.updates._AGAIN_S", 0.05)
+    monkeypatch.setattr("agent.update_inbox._AGAIN_S", 0.05)
     gateway.site.silent = {"air-x"}
     async with gateway.running():
         disk = FullDisk(monkeypatch, after)

@@ -226,7 +226,7 @@ def test_a_state_that_is_lost_is_said_to_be() -> None:
     disk = _begin(5)
     disk.contents |= {"state.0": b"", "state.1": b"\0" * 100}
     files = UpdateDir(disk)
-    assert (files.lost, files.state) == (True, UpdateState())
+    assert (files.lost, files.state) == (True, UpdateState("confirmed", good=ONE.name))
     assert not UpdateDir(Disk()).lost
 
 
