@@ -1,7 +1,9 @@
 """What becomes of a configuration: with real files, keys and signatures, and a site that only notes what it is told."""
 
 import asyncio
+import base64
 import errno
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +16,8 @@ from agent.core import events, trust
 from agent.core.link import Message
 from agent.core.moment import rfc_3339
 from agent.core.reading import Stamp
+from agent.core.update_state import Generation
+from agent.core.version_mark import Mark
 from agent.edges import clock, signatures
 from agent.edges.catalog import Catalog
 from agent.edges.update_dir import Folder, UpdateDir
@@ -403,3 +407,78 @@ async def test_a_disk_that_takes_nothing_at_the_start_keeps_no_gateway_from_runn
     FullDisk(monkeypatch, after=False).fail_at = 0
     async with gateway.running():
         assert gateway.site.intervals == {"air-a": 1}
+
+
+async def test_an_internal_error_refuses_the_message_and_nothing_else(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise RecursionError("unforeseen")
+
+    async with gateway.running():
+        with monkeypatch.context() as broken:
+            broken.setattr("agent.core.desired.examine", fail)
+            gateway.send(gateway.payload(1, "air-a", "air-b"))
+            assert (await gateway.report(0, "rejected"))["cause"]["code"] == "internal_error"
+        gateway.send(gateway.payload(2, "air-a", "air-b"))
+        await gateway.report(2, "confirmed")
+
+
+async def test_a_trial_that_cannot_be_judged_is_taken_back(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("agent.update_trial.Trial.judge", fail)
+    async with gateway.running():
+        gateway.send(gateway.payload(1, "air-a", "air-b"))
+        assert (await gateway.report(1, "rolled_back"))["cause"]["code"] == "internal_error"
+        assert gateway.site.intervals == {"air-a": 1}
+
+
+async def test_a_gateway_that_is_restarted_every_day_is_not_on_trial_for_ever(gateway: Gateway) -> None:
+    gateway.site.silent = {"air-x"}
+    async with gateway.running():
+        gateway.send(gateway.payload(1, "air-a", "air-x", confirm_s=80_000))
+        await gateway.report(1, "probation")
+        trial = gateway.updates._running.trial
+        assert trial is not None
+        trial.began_s -= 79_000
+    async with gateway.running():
+        await gateway.report(1, "probation")
+        trial = gateway.updates._running.trial
+        assert trial is not None
+        assert trial.probation.deadline_s == pytest.approx(1000, abs=10)
+        trial.began_s -= 1010
+        assert (await gateway.report(1, "rolled_back"))["cause"]["code"] == "sensor"
+
+
+async def test_a_broker_that_does_not_send_the_state_back_as_before_is_left(gateway: Gateway) -> None:
+    async with gateway.running():
+        changed = gateway.site.change
+
+        async def change(setup: Setup) -> None:
+            await changed(setup)
+            gateway.site.uplink.echoed = len(setup.config.sensor) == 1
+
+        gateway.site.change = change  # type: ignore[method-assign]
+        gateway.send(gateway.payload(1, "air-a", "air-b"))
+        assert (await gateway.report(1, "rolled_back"))["cause"]["code"] == "broker"
+
+
+@pytest.mark.parametrize("before", [False, True])
+async def test_a_configuration_that_this_release_refuses_is_not_forgotten(gateway: Gateway, before: bool) -> None:
+    wanted = json.loads(base64.b64decode(json.loads(gateway.payload(5, "air-a", interval_s=7))["payload"]))
+    wanted["config"]["publish"] = {"colour": "blue"}
+    kept = UpdateDir(Folder(gateway.folder / "config"))
+    if before:
+        older = base64.b64decode(json.loads(gateway.payload(4, "air-a", interval_s=9))["payload"]).decode()
+        kept.adopt(Generation(gateway.file.read_text(), "", older))
+    newer = Generation(gateway.file.read_text(), "", json.dumps(wanted))
+    kept.stage(newer, "h", "m", Mark(5, "h", 1))
+    kept.confirm()
+    for _ in range(2):
+        async with gateway.running():
+            report = await gateway.report(5, "rejected")
+            assert (report["cause"]["code"], report["running"]["version"]) == ("degraded", 4 if before else 0)
+            assert gateway.site.intervals == {"air-a": 9 if before else 1}
+        assert UpdateDir(Folder(gateway.folder / "config")).state.good == newer.name

@@ -1,5 +1,5 @@
-"""``gardu run`` that looks at things more often, and whose clock a test sets: the file ``clock`` beside the configuration
-holds the seconds by which it is wrong."""
+"""``gardu run`` that looks at things more often, and whose clock a test sets: the file ``clock`` beside the
+configuration holds the seconds by which it is wrong."""
 
 import sys
 import time
