@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from agent.edges.mirrored import sealed
 from tests.support import foreign_driver
 from tests.support.agent_process import BASE, AgentProcess, configuration, gardu, sensor
 from tests.support.maintainer import Maintainer
@@ -110,11 +111,9 @@ async def test_05_a_date_that_cannot_be_written_is_refused(city: City, date: str
     ids=["numbers", "texts", "depth"],
 )  # fmt: skip
 async def test_05_a_poisoned_record_is_no_crash_loop(city: City, found: bytes) -> None:
-    from agent.edges.update_dir import _sealed
-
     await city.agent.stop()
     for name in ("state.0", "state.1", "trust.0", "trust.1"):
-        (city.kept / name).write_bytes(_sealed(found, 9))
+        (city.kept / name).write_bytes(sealed(found, 9))
     await city.agent.start()
     await city.samples()
     city.push(1, LOAD, MORE)
