@@ -4,14 +4,14 @@ import asyncio
 import json
 import platform
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from agent import __version__
 from agent.core import description, wire
-from agent.core.link import LinkLost, Message, Will
+from agent.core.link import Message, Will
 from agent.core.privacy import KEY_BYTES
 from agent.core.reading import AGENT
 from agent.core.refusal import Refused
@@ -140,6 +140,7 @@ class Site:
         self.opened: Callable[[bytes], Awaitable[bytes]] = _never_opened
         self.planned: Callable[[bytes], Awaitable[object]] = _never_opened
         self._report: Mapping[str, object] = {}
+        self._health_soon = asyncio.Event()
         self._certificate = ClientCertificate(state_dir.path / "certificates")
         self._renewal = Renewal(self._certificate, store, now.now, clock.BUILD_MS)
         self._renewal.tell = self._tell
@@ -176,19 +177,9 @@ class Site:
         self._start_uplink(setup, described)
         return [one.id for one in started]
 
-    async def can_connect(self, settings: Broker) -> bool:
-        """Whether a broker takes this gateway with these settings; for a moment only, with the uplink cut off."""
-        assert self._setup is not None
-        for five in (True, False):
-            try:
-                link = await self._connect(
-                    replace(self._setup.config, broker=settings), settings.urls[0], None, five, five
-                )
-            except LinkLost:
-                continue
-            await link.close()
-            return True
-        return False
+    def report_health(self) -> None:
+        """Send a reading of the agent's own at once: there may be no other one for a long time."""
+        self._health_soon.set()
 
     def tell(self, report: Mapping[str, object]) -> None:
         """Publish what came of a configuration, now and in each session; and with it how long the certificate lasts."""
@@ -260,7 +251,7 @@ class Site:
     async def _health(self) -> None:
         await agent_health.report(
             self._store, lambda: [one.sensor.health for one in self.sensors.values()], self._clock.now,
-            self._renewal.left_s,
+            self._renewal.left_s, self._health_soon,
         )  # fmt: skip
 
     def _privacy_key(self, config: Config) -> bytes:

@@ -9,7 +9,6 @@ from typing import Any
 
 from agent import __version__
 from agent.core import events, starts
-from agent.core.config import DriverLookup
 from agent.core.log_fields import tagged
 from agent.core.starts import Starts
 from agent.core.text import say
@@ -21,7 +20,7 @@ from agent.edges.store import Store
 from agent.edges.update_dir import Folder, UpdateDir
 from agent.services.watchdog import Watchdog
 from agent.site import Setup, Site
-from agent.updates import NoConfiguration, Updates
+from agent.updates import Catalog, NoConfiguration, Updates
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +38,7 @@ class Fault(Exception):
 class Supervisor:
     """One agent over one state directory. ``stop`` and ``reread`` may be called at any time, from the event loop."""
 
-    def __init__(self, file: Path, state_dir: StateDir, catalog: DriverLookup) -> None:
+    def __init__(self, file: Path, state_dir: StateDir, catalog: Catalog) -> None:
         self._file = file
         self._state_dir = state_dir
         self._catalog = catalog

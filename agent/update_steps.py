@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from agent.core.log_fields import tagged
 from agent.core.refusal import NOT_KEPT, Refused
 from agent.core.text import say
 from agent.edges.update_dir import UpdateDir
@@ -28,7 +29,7 @@ class UpdateSteps:
         try:
             await self._on_disk(step)
         except OSError as error:
-            raise Refused(NOT_KEPT, say("the disk does not take it: {why}", why=error)) from error
+            raise Refused(NOT_KEPT, say("could not write to disk: {why}", why=error)) from error
 
     async def note(self, step: Callable[[], None]) -> None:
         """A step that has its effect whatever the disk says, which is asked again later."""
@@ -36,7 +37,8 @@ class UpdateSteps:
             await self._on_disk(step)
         except OSError as error:
             if self.due_s == float("inf"):
-                _log.error(say("the disk does not take it: {why}", why=error))
+                line = say("could not write to disk: {why}", why=error)
+                _log.error(line, extra=tagged(NOT_KEPT))
         self.due_s = asyncio.get_running_loop().time() + SETTLE_S if self._kept.unwritten else float("inf")
 
     async def settle_if_due(self) -> None:

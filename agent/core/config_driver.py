@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _PLACES = ("port", "bus", "unit", "i2c_bus", "address", "w1", "chip", "line")
 _LINE = ("baud", "parity", "stop_bits")
+MIN_POLL_S = 0.05
+"""A device is not asked, and a line not looked at, more often than this."""
 
 
 def shares_its_port(driver: Driver | None) -> bool:
@@ -24,6 +26,7 @@ def shares_its_port(driver: Driver | None) -> bool:
 def check_driver(path: str, sensor: Sensor, driver: Driver, report: Report) -> None:
     """Report what the sensor's driver lacks, does not use or does not know."""
     used = _check_place(path, sensor, driver, report)
+    _check_interval(path, sensor, driver, report)
     for key in (*_PLACES, *_LINE, "active_low", "debounce_ms"):
         value = getattr(sensor, key)
         if key not in used and value is not None and value is not False and value not in ("", 0):
@@ -31,6 +34,23 @@ def check_driver(path: str, sensor: Sensor, driver: Driver, report: Report) -> N
     for key, names in (("calibrate", sensor.calibrate), ("deadband", sensor.deadband)):
         for name in names:
             check_known(f"{path}.{key}.{name}", "unknown_field", name, driver.fields, report)
+
+
+def _check_interval(path: str, sensor: Sensor, driver: Driver, report: Report) -> None:
+    """A device that is asked needs a rhythm that the computer can keep."""
+    interval_s = sensor.interval_s
+    if interval_s is None or interval_s >= MIN_POLL_S or report.wrong(f"{path}.interval_s"):
+        return
+    if isinstance(driver, SerialDriver):
+        asked = bool(driver.request)
+    else:
+        # A GPIO line tells of its changes by itself: 0 is right for it.
+        asked = interval_s > 0 or isinstance(driver, PollDriver) or not hasattr(driver, "edges")
+    if asked:
+        message = say("{value} is out of range", value=f"{interval_s:g}")
+        hint = say("{driver} is asked: at least {min_s} s; leave it out for every {period_s:g} s",
+                   driver=driver.name, min_s=MIN_POLL_S, period_s=driver.period_s)  # fmt: skip
+        report.error(f"{path}.interval_s", "range", message, hint)
 
 
 def _check_place(path: str, sensor: Sensor, driver: Driver, report: Report) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from agent.core.config_values import labels
 from agent.core.text import say
 
 PENDING: Mapping[str, object] = {
-    "broker.ca_pem": None,
     "publish.budget_bytes_per_day": 0,
     "store.max_age_days": None,
     "clock.*": None,
@@ -16,7 +15,6 @@ PENDING: Mapping[str, object] = {
     "sensor.aggregate": "last",
     "sensor.deadband": None,
     "sensor.heartbeat_s": None,
-    "sensor.required": None,
 }
 """Key -> the value that already says what the agent does (no warning then). ``.*``: all keys of the table."""
 

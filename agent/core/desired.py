@@ -80,7 +80,8 @@ def examine(raw: bytes, standing: Standing, files: Files, catalog: DriverLookup)
     """Decide about a message of ``config/desired``. Raises :class:`Refused`.
 
     The order: the message as before (nothing to do, nothing verified), size, envelope, threshold, payload type, strict
-    parse, target, version, time, agent, local keys, schema, drivers. What is refused changes nothing.
+    parse, target, version, time, agent, local keys, schema, drivers. What is refused changes nothing; once the
+    signatures are verified, the refusal says of which document it is.
     """
     message = fingerprint(raw)
     if message in standing.processed:
@@ -90,15 +91,18 @@ def examine(raw: bytes, standing: Standing, files: Files, catalog: DriverLookup)
         raise Refused("no_trust", say("this gateway trusts nobody yet: install trust.json"))
     payload = yield from authenticated(envelope, standing.trust.roles["config"], CONFIG_TYPE)
     document = read_document(payload)
-    check_target(document, standing.gateway)
-    if not _is_new(document, standing):
-        return Nothing()
-    check_expiry(standing.trust.expires_ms, standing.moment, "trust.expires")
-    check_dates(document.issued_ms, document.expires_ms, standing.moment)
-    _check_agent(document.min_agent, standing.agent)
-    check_remote(document.config)
-    whole = _merged(document, files)
-    parsed = _read(whole.tables, catalog)
+    try:
+        check_target(document, standing.gateway)
+        if not _is_new(document, standing):
+            return Nothing()
+        check_expiry(standing.trust.expires_ms, standing.moment, "trust.expires")
+        check_dates(document.issued_ms, document.expires_ms, standing.moment)
+        _check_agent(document.min_agent, standing.agent)
+        check_remote(document.config)
+        whole = _merged(document, files)
+        parsed = _read(whole.tables, catalog)
+    except Refused as error:
+        raise error.about(document.version, document.hash) from error.__cause__
     return Accepted(document, payload, message, parsed, whole.tables, whole.drift, not standing.moment.is_set)
 
 
@@ -118,12 +122,13 @@ def _merged(document: Document | None, files: Files) -> Merged:
 def _read(tables: Tables, catalog: DriverLookup) -> Parsed:
     parsed = read(tables, catalog)
     if parsed.config is None:
-        raise _refusal([problem for problem in parsed.problems if problem.level == "error"])
+        raise refusal(parsed)
     return parsed
 
 
-def _refusal(problems: Sequence[Problem]) -> Refused:
-    """The first problem in the order of the checks: what is badly written, then drivers, then devices."""
+def refusal(parsed: Parsed) -> Refused:
+    """The first error in the order of the checks: what is badly written, then drivers, then devices."""
+    problems: Sequence[Problem] = [problem for problem in parsed.problems if problem.level == "error"]
     coded = [(_code(problem), problem) for problem in problems]
     for code in ("schema", "driver_unknown", "device_impossible"):
         for found, problem in coded:

@@ -49,9 +49,16 @@ def store_reset(why: str) -> Row:
     return {"ev": "store_reset", "sev": "warn", "why": why}
 
 
-def config_rejected(code: str, message: str, path: str) -> Row:
-    """A configuration was refused; what ran goes on."""
-    return {"ev": "config_rejected", "sev": "warn", "code": code, "message": message, "path": path}
+def config_rejected(code: str, message: str, path: str, suppressed: int = 0) -> Row:
+    """A configuration was refused; what ran goes on. ``suppressed``: how many with this code there were since the last
+    event."""
+    row: Row = {"ev": "config_rejected", "sev": "warn", "code": code, "message": message, "path": path}
+    return row | {"suppressed": suppressed} if suppressed else row
+
+
+def update_state_lost(version: int) -> Row:
+    """What the gateway knew of its configurations was lost; it goes on from the version that is proven otherwise."""
+    return {"ev": "update_state_lost", "sev": "alarm", "version": version}
 
 
 def config_rolled_back(code: str, message: str, path: str) -> Row:

@@ -2,13 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from agent.core.refusal import Refused
 from agent.core.text import say
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MS, _LAST_MS = -62_135_596_800_000, 253_402_300_799_999
+"""The years 1 to 9999."""
 
 EARLY_MS = 86_400_000
 """How far in the future a set clock lets ``issued`` stand: a maintainer's clock may be a little wrong."""
@@ -40,14 +42,17 @@ def unix_ms(text: object) -> int | None:
     if not isinstance(text, str) or not _RFC_3339.fullmatch(text):
         return None
     try:
-        return round((datetime.fromisoformat(text) - _EPOCH).total_seconds() * 1000)
+        t_ms = round((datetime.fromisoformat(text) - _EPOCH).total_seconds() * 1000)
     except (ValueError, OverflowError):
         return None
+    # An offset can push a date out of the years that can be written.
+    return t_ms if _FIRST_MS <= t_ms <= _LAST_MS else None
 
 
 def rfc_3339(t_ms: int) -> str:
-    """A time in UTC, to the second."""
-    return datetime.fromtimestamp(t_ms // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """A time in UTC, to the second; of one outside the years 1 to 9999, the nearest inside. Raises nothing."""
+    moment = _EPOCH + timedelta(seconds=min(max(t_ms, _FIRST_MS), _LAST_MS) // 1000)
+    return moment.isoformat().removesuffix("+00:00") + "Z"
 
 
 def check_dates(issued_ms: int, expires_ms: int, moment: Moment) -> None:

@@ -1,40 +1,71 @@
 """Whether a configuration on trial is to be kept. Pure."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from agent.core.text import say
 from agent.core.update_state import Cause
 
-Verdict = Literal["wait", "confirm", "ask_brokers"] | Cause
+Verdict = Literal["wait", "confirm"] | Cause
+
+_RESTART_S = 60.0
+"""What is left of the time, at least, after the agent was stopped and started again: sensors need some to begin."""
+_CONTACT_S = 30.0
+_MAX_SESSIONS = 3
+"""A broker that was connected for so long, or so often, has had the time to acknowledge something."""
+
+
+@dataclass(slots=True)
+class Contact:
+    """What is known of the broker since the configuration runs. ``sessions``: how many began; ``connected_s``: how long
+    they lasted together, as far as it was looked; ``acknowledged``: whether it has acknowledged telemetry."""
+
+    sessions: int = 0
+    connected_s: float = 0.0
+    acknowledged: bool = False
+    _looked_s: float | None = field(default=None)
+
+    def look(self, now_s: float, *, online: bool, sessions: int, acknowledged: bool) -> None:
+        """Note how it is at ``now_s``."""
+        if online and self._looked_s is not None:
+            self.connected_s += now_s - self._looked_s
+        self._looked_s = now_s if online else None
+        self.sessions = max(self.sessions, sessions)
+        self.acknowledged = self.acknowledged or acknowledged
 
 
 @dataclass(frozen=True, slots=True)
 class Probation:
     """``watched``: the changed sensors that must work (required ones that were not failing before). ``broker_changed``:
-    whether the way to the broker is another one."""
+    whether anything of the way to the broker is another one. ``spent_s``: how long it was tried before this start."""
 
     confirm_s: float
     watched: frozenset[str]
     broker_changed: bool
+    spent_s: float = 0.0
 
-    def judge(self, passed_s: float, proven: Collection[str], acknowledged: bool) -> Verdict:
-        """What to do ``passed_s`` after the configuration began to run. A broker that is away only makes it wait,
-        unless the way to it was changed: then the old way is to be tried as well."""
+    @property
+    def deadline_s(self) -> float:
+        """How long this run may try it."""
+        return max(self.confirm_s - self.spent_s, min(self.confirm_s, _RESTART_S))
+
+    def judge(self, passed_s: float, proven: Collection[str], contact: Contact) -> Verdict:
+        """What to do ``passed_s`` after the configuration began to run (in this run of the agent).
+
+        Where the way to the broker is the same, a broker that cannot be reached only makes it wait: the old
+        configuration would do no better. One that takes the connection and acknowledges nothing is another matter.
+        """
         failing = sorted(self.watched - set(proven))
-        if not failing and acknowledged:
+        if not failing and contact.acknowledged:
             return "confirm"
-        if passed_s < self.confirm_s:
+        if passed_s < self.deadline_s:
             return "wait"
         if failing:
             names = ", ".join(failing)
             return Cause("sensor", say("{names} gave no good reading", names=names), f"sensor.{failing[0]}")
-        return "ask_brokers" if self.broker_changed else "wait"
-
-
-def judge_brokers(old_answers: bool, new_answers: bool) -> Verdict:
-    """The change is bad only if the old broker takes the gateway and the new one does not."""
-    if old_answers and not new_answers:
-        return Cause("broker", say("the new broker does not take this gateway, the old one does"), "broker")
-    return "wait"
+        if self.broker_changed:
+            return Cause("broker", say("no broker of the new settings acknowledged a reading"), "broker")
+        if contact.sessions >= _MAX_SESSIONS or contact.connected_s >= min(self.confirm_s / 2, _CONTACT_S):
+            return Cause("broker", say("the broker takes the connection and acknowledges no reading"), "broker")
+        return "wait"

@@ -5,20 +5,35 @@ from agent.core.config_words import CONTROL
 LIBRARY_MISSING = "library_missing"
 VERIFIER_FAILED = "verifier_failed"
 NOT_KEPT = "not_kept"
+INTERNAL_ERROR = "internal_error"
 
 
 class Refused(Exception):
     """A message that is not taken: report it and go on as before.
 
     ``code`` and ``path`` are stable and for programs (``config/reported``), ``message`` is for people. Both may repeat
-    what a stranger wrote: they are one line, whatever that was.
+    what a stranger wrote: they are one line, whatever that was. ``version`` and ``hash`` say what was refused, once its
+    signatures are verified.
     """
+
+    version: int = 0
+    hash: str = ""
 
     def __init__(self, code: str, message: str, path: str = "") -> None:
         self.code = code
         self.message = CONTROL.sub("?", message)
         self.path = CONTROL.sub("?", path[:200])
         super().__init__(f"{self.path}: {self.message}" if path else self.message)
+
+    def about(self, version: int, payload_hash: str) -> "Refused":
+        """The same, of this document."""
+        self.version, self.hash = version, payload_hash
+        return self
+
+    @property
+    def untimely(self) -> bool:
+        """Whether another time on the gateway's clock may lead to another answer."""
+        return self.code in ("expired", "issued")
 
     @property
     def passing(self) -> bool:

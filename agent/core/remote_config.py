@@ -15,7 +15,7 @@ Tables = Mapping[str, object]
 
 LOCAL_TABLES = ("gateway", "store", "web", "privacy", "commands")
 """Tables that only the gateway's own files set."""
-LOCAL_BROKER_KEYS = ("password_file", "ca_file", "cert_file", "key_file")
+LOCAL_BROKER_KEYS = ("password_file", "allow_plain_password", "ca_file", "cert_file", "key_file")
 _SECRETS = ("password", "secret", "token", "path", "file")
 _SECRET_ENDINGS = ("_file", "_path", "_dir", "_password", "_secret", "_token")
 

@@ -27,8 +27,9 @@ def filters(*leaves: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """``config/reported``. ``running``: version and hash of what runs; ``cause``: one line, empty where there is
-    none."""
+    """``config/reported``. ``version`` and ``hash`` are of the newest configuration that was accepted, or where
+    ``state`` is ``rejected`` of the one that was not (if that is known); ``running``: of what runs; ``cause``: one
+    line, empty where there is none."""
 
     version: int
     hash: str
@@ -40,6 +41,14 @@ class Report:
     t: int
     certificate_ms: int = 0
     """When the gateway's certificate ends, in Unix milliseconds; 0 where it has not told."""
+
+    @property
+    def reached(self) -> int:
+        """The version above which the gateway takes another one, as far as this shows."""
+        # What was refused for its version says nothing of where the gateway stands.
+        if self.state == "rejected" and self.cause.startswith(("jump:", "rollback:")):
+            return self.running[0]
+        return max(self.version, self.running[0])
 
 
 @dataclass(slots=True)
@@ -170,8 +179,8 @@ def standing(wanted: Wanted, at: Gateway, sign: Sign, now_ms: int) -> Order | No
 
 def order(wanted: Wanted, at: Gateway, version: int, sign: Sign, now_ms: int) -> Order:
     """A new order. Raises :class:`Refused` where the gateway would not take this version."""
-    if at.report is not None and version <= at.report.version:
-        raise Refused("rollback", say("has version {mark} already: --version must be higher", mark=at.report.version))
+    if at.report is not None and version <= at.report.reached:
+        raise Refused("rollback", say("has version {mark} already: --version must be higher", mark=at.report.reached))
     payload = wanted.payload(version, now_ms)
     message = written(table(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     parse(message)
@@ -181,7 +190,7 @@ def order(wanted: Wanted, at: Gateway, version: int, sign: Sign, now_ms: int) ->
 def next_version(gateways: Collection[Gateway], kept: Collection[Order]) -> int:
     """The version for the gateways that need a new order: one above all that they reported, and at least that of the
     orders that are kept, so that a change that goes on has one version wherever it can."""
-    reported = (one.report.version for one in gateways if one.report is not None)
+    reported = (one.report.reached for one in gateways if one.report is not None)
     return max(1 + max(reported, default=0), max((one.version for one in kept), default=1))
 
 

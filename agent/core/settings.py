@@ -51,6 +51,7 @@ class Broker:
     url: Url | tuple[Url, ...]
     username: str = ""
     password_file: str = ""
+    allow_plain_password: bool = False
     ca_file: str = ""
     ca_pem: Lines = ""
     cert_file: str = ""

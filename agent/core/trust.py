@@ -19,10 +19,12 @@ from agent.core.text import say
 RoleName = Literal["root", "config", "command"]
 ROLES: tuple[RoleName, ...] = ("root", "config", "command")
 
-MAX_ROOTS = 1024
+MAX_ROOTS = 256
 MAX_KEYS = 16
 MAX_VERSION = 2**53
-MAX_CHAIN_BYTES = 2 * 1024 * 1024
+MAX_CHAIN_BYTES = 260_096
+"""What a message of 256 KiB (a gateway takes no longer one) holds beside its topic and properties. As published,
+a root with one key for each role takes about 770 bytes, one of three keys each with two signatures about 1450."""
 _ROOT_BYTES = 16_384
 _MAX_CHECKS = 4096
 """Signatures verified at a time: a hostile list costs one step of this, since only a good one leads to the next."""
@@ -102,6 +104,15 @@ def parse_chain(raw: bytes) -> tuple[Envelope, ...]:
 def written_chain(roots: Sequence[Mapping[str, object]]) -> bytes:
     """A trust file from its envelopes as JSON has them (:func:`agent.core.envelope.table`)."""
     return (json.dumps(roots, indent=1) + "\n").encode()
+
+
+def leads_to(chain: Sequence[Envelope], trusted: Root) -> bool:
+    """Whether a trusted root can come from this chain, as far as it goes. Raises :class:`Refused`."""
+    roots = [_root(envelope, f"[{at}]") for at, envelope in enumerate(chain)]
+    same = [root for root in roots if root.version == trusted.version]
+    return all(root.fingerprint == trusted.fingerprint for root in same) and (
+        bool(same) or all(root.version < trusted.version for root in roots)
+    )
 
 
 def first(raw: bytes) -> Checked[Followed]:

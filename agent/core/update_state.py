@@ -8,11 +8,10 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import Literal, TypeVar, cast, get_args
+from typing import Literal, cast, get_args
 
-from agent.core.version_mark import Mark
+from agent.core.version_mark import Mark, from_table
 
-T = TypeVar("T")
 Phase = Literal["none", "staged", "applying", "probation", "confirmed", "rolled_back"]
 _MOST_BAD = 32
 MAX_ATTEMPTS = 3
@@ -63,6 +62,7 @@ class UpdateState:
     that was good before. ``trying``: hash of the candidate's payload, empty where it has none. ``attempts``: how often
     the candidate was begun with. ``processed``: SHA-256 of the message that was accepted last. ``bad``: hashes of
     payloads and names of generations that were rolled back. ``cause``: why the last one was.
+    ``spent_s``: how long earlier runs that were stopped in good order have tried the candidate.
     ``origin``: fingerprint of the oldest root of the trust file that the technician installed. ``unproven``: hash of
     the payload that was accepted while the clock was unset, and may be found to have expired before."""
 
@@ -78,6 +78,7 @@ class UpdateState:
     cause: Cause | None = None
     origin: str = ""
     unproven: str = ""
+    spent_s: float = 0.0
 
     @property
     def under_way(self) -> bool:
@@ -93,7 +94,7 @@ class UpdateState:
     ) -> "UpdateState":
         """A candidate, in place of one that is still under way: the newest wins."""
         return replace(
-            self, phase="staged", candidate=generation, trying=trying, attempts=0, cause=None,
+            self, phase="staged", candidate=generation, trying=trying, attempts=0, spent_s=0.0, cause=None,
             processed=message or self.processed, mark=mark or self.mark,
             unproven=trying if unproven else self.unproven,
         )  # fmt: skip
@@ -138,11 +139,12 @@ class UpdateState:
         """The clock is set, and what was accepted before has not expired."""
         return replace(self, unproven="")
 
-    def set_down(self) -> "UpdateState":
-        """The agent is stopped in good order: that a candidate was under way does not count against it."""
+    def set_down(self, spent_s: float = 0.0) -> "UpdateState":
+        """The agent is stopped in good order: that a candidate was under way does not count against it, but the time
+        for which it was tried does."""
         if not self.under_way:
             return self
-        return replace(self, phase="staged", attempts=max(0, self.attempts - 1))
+        return replace(self, phase="staged", attempts=max(0, self.attempts - 1), spent_s=self.spent_s + spent_s)
 
     @property
     def worn_out(self) -> bool:
@@ -163,22 +165,41 @@ def encoded(state: UpdateState) -> bytes:
 
 
 def decoded(raw: bytes) -> UpdateState:
-    """Read what :func:`encoded` wrote, in this release or another one. Raises :class:`ValueError`."""
-    table = json.loads(raw)
+    """Read what :func:`encoded` wrote, in this release or another one. Raises :class:`ValueError` where a value is not
+    of its type."""
+    try:
+        table = json.loads(raw)
+    except RecursionError as error:
+        raise ValueError("no state of an update") from error
     if not isinstance(table, dict) or table.get("phase") not in get_args(Phase):
         raise ValueError("no state of an update")
-    state = _read(UpdateState, table)
-    mark, cause = _read(Mark, table.get("mark", {})), table.get("cause")
-    bad = tuple(str(one) for one in table.get("bad", ()))
-    return replace(state, mark=mark, bad=bad, cause=None if cause is None else _read(Cause, cause))
+    usual = UpdateState()
+    plain = {
+        item.name: _typed(table.get(item.name, getattr(usual, item.name)), getattr(usual, item.name))
+        for item in fields(UpdateState)
+        if item.name not in ("mark", "bad", "cause")
+    }
+    bad = table.get("bad", [])
+    if not isinstance(bad, list) or not all(isinstance(name, str) for name in bad):
+        raise ValueError("no list of names")
+    mark, cause = from_table(table.get("mark", {})), _cause(table.get("cause"))
+    return cast(Callable[..., UpdateState], UpdateState)(**plain, mark=mark, bad=tuple(bad), cause=cause)
 
 
-def _read(kind: type[T], table: object) -> T:
-    """The keys of ``table`` that ``kind`` knows. Raises :class:`ValueError`."""
+def _cause(table: object) -> Cause | None:
+    if table is None:
+        return None
     if not isinstance(table, Mapping):
-        raise ValueError("no table")
-    names = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    try:
-        return cast(Callable[..., T], kind)(**{key: value for key, value in table.items() if key in names})
-    except TypeError as error:
-        raise ValueError("a key is missing") from error
+        raise ValueError("no cause")
+    code, message, path = table.get("code"), table.get("message"), table.get("path", "")
+    if not isinstance(code, str) or not isinstance(message, str) or not isinstance(path, str):
+        raise ValueError("no cause")
+    return Cause(code, message, path)
+
+
+def _typed(value: object, usual: object) -> object:
+    """The value, which is of the same type as the usual one."""
+    right = int | float if isinstance(usual, float) else type(usual)
+    if not isinstance(value, right) or (isinstance(value, bool) and not isinstance(usual, bool)):
+        raise ValueError("a value of another type")
+    return value

@@ -4,6 +4,7 @@ Looked for in this order: profiles in a directory of the gateway's own, profiles
 with the package, drivers of other distributions (entry points of the group ``gardu.drivers``).
 """
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -52,6 +53,16 @@ class Catalog:
     def names(self) -> tuple[str, ...]:
         """Every name that may be asked for, sorted. Loads no driver, but lists all distributions."""
         return tuple(sorted({*self._own_names(), *_entry_points()}))
+
+    def stamp(self) -> object:
+        """Another value when a profile or a driver module came, went or was changed; no profile is read for it."""
+        found: list[tuple[str, int]] = []
+        for folder in (*self._folders, self._package):
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    with contextlib.suppress(OSError):
+                        found.append((entry.path, entry.stat().st_mtime_ns))
+        return sorted(found)
 
     def get(self, name: str) -> Driver:
         """The driver of this name; the same value as before where its profile has not changed.

@@ -7,106 +7,20 @@ own, written before the state names it and removed after the state has forgotten
 """
 
 import contextlib
-import hashlib
-import os
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from agent.core.refusal import Refused
 from agent.core.update_state import Cause, Generation, UpdateState, decoded, encoded
 from agent.core.version_mark import Mark
+from agent.edges.mirrored import Files, Folder, Twin, sealed, unsealed
+
+__all__ = ["Folder", "UpdateDir"]
 
 if TYPE_CHECKING:
     from agent.core.trust import Followed, Root
 
 _GENERATION = "generation-"
-
-
-class Files(Protocol):
-    """The files of one directory, by name. All methods raise :class:`OSError`."""
-
-    def read(self, name: str) -> bytes:
-        """The content; nothing where there is no such file."""
-
-    def write(self, name: str, content: bytes) -> None:
-        """Replace the content, durably once this has returned."""
-
-    def remove(self, name: str) -> None:
-        """Remove the file, if it is there."""
-
-    def names(self) -> list[str]:
-        """All files."""
-
-
-class Folder:
-    """A real directory, for this user alone; made if it is not there."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
-
-    def read(self, name: str) -> bytes:
-        """The content; nothing where there is no such file, or the card does not give it back."""
-        try:
-            return (self._path / name).read_bytes()
-        except OSError:
-            return b""
-
-    def write(self, name: str, content: bytes) -> None:
-        """Replace the content: after a power cut it is the old or the new one."""
-        temporary = self._path / f"{name}.new"
-        temporary.unlink(missing_ok=True)
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(self._path / name)
-        directory = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-
-    def remove(self, name: str) -> None:
-        """Remove the file, if it is there."""
-        (self._path / name).unlink(missing_ok=True)
-
-    def names(self) -> list[str]:
-        """All files."""
-        return os.listdir(self._path)
-
-
-class Twin:
-    """One value in two checksummed copies."""
-
-    def __init__(self, files: Files, name: str) -> None:
-        self._files = files
-        self._copies = (f"{name}.0", f"{name}.1")
-        self._numbers = [0, 0]
-        self.lost = False
-        """Whether both copies are there, and none can be read. (One alone that cannot be is a first write, torn.)"""
-
-    def read(self) -> bytes | None:
-        """The newest whole copy."""
-        newest: bytes | None = None
-        for at, name in enumerate(self._copies):
-            self._numbers[at], content = _unsealed(self._files.read(name))
-            if content is not None and self._numbers[at] == max(self._numbers):
-                newest = content
-        self.lost = newest is None and set(self._copies) <= set(self._files.names())
-        return newest
-
-    def write(self, content: bytes) -> None:
-        """Keep a new value; it is durable once the first copy is. Raises :class:`OSError` where it is not."""
-        number = max(self._numbers) + 1
-        behind = 0 if self._numbers[0] <= self._numbers[1] else 1
-        sealed = _sealed(content, number)
-        self._files.write(self._copies[behind], sealed)
-        self._numbers[behind] = number
-        with contextlib.suppress(OSError):  # it stays behind, and is the first one to be written next time
-            self._files.write(self._copies[1 - behind], sealed)
-            self._numbers[1 - behind] = number
 
 
 class UpdateDir:
@@ -120,18 +34,21 @@ class UpdateDir:
         self._states = Twin(files, "state")
         self._roots = Twin(files, "trust")
         self.unwritten = False
-        self.state = self._read_state()
+        self.lost = False
+        """Whether the state was there and could not be read: the mark is then what the other files prove. Nobody knows
+        what was rolled back, and which trust file was installed."""
         self.trust = self._read_trust()
+        self.state = self._read_state()
         self._sweep()
-
-    @property
-    def lost(self) -> bool:
-        """Whether the state was there and cannot be read: the mark is then unknown, and begins anew."""
-        return self._states.lost
 
     def good(self) -> Generation | None:
         """The last good configuration, or the one before it where that file is broken."""
         return self._generation(self.state.good) or self._generation(self.state.before)
+
+    def goods(self) -> list[Generation]:
+        """The same, and the one before it: those whose files are whole."""
+        found = [self._generation(name) for name in (self.state.good, self.state.before)]
+        return [generation for generation in found if generation is not None]
 
     def candidate(self) -> Generation | None:
         """The candidate, where one is under way and its file is whole."""
@@ -180,9 +97,13 @@ class UpdateDir:
         """What was accepted while the clock was unset has not expired."""
         self._go_on(self.state.proven())
 
-    def set_down(self) -> None:
-        """The agent is stopped in good order."""
-        self._go_on(self.state.set_down())
+    def set_down(self, spent_s: float = 0.0) -> None:
+        """The agent is stopped in good order, after so long on trial."""
+        self._go_on(self.state.set_down(spent_s))
+
+    def keep_origin(self, origin: str) -> None:
+        """Note which trust file the kept root comes from."""
+        self._step(replace(self.state, origin=origin))
 
     def settle(self) -> None:
         """Write down what the disk did not take before."""
@@ -202,13 +123,56 @@ class UpdateDir:
             self.trust = followed.root
         self._step(replace(self.state, origin=origin or self.state.origin))
 
+    @property
+    def trust_lost(self) -> bool:
+        """Whether there was a root, and no copy of it can be read."""
+        return self.trust is None and (self._roots.lost or bool(self.state.origin))
+
+    def prove(self, mark: Mark | None) -> bool:
+        """Take a mark that was remembered at another place, where it is higher; whether it is."""
+        proven = self.state.mark.proven(mark)
+        if proven == self.state.mark:
+            return False
+        self.state, self.unwritten = replace(self.state, mark=proven), True
+        return True
+
     def _read_state(self) -> UpdateState:
         raw = self._states.read()
         try:
-            return UpdateState() if raw is None else decoded(raw)
+            if raw is not None:
+                return decoded(raw)
         except ValueError:
             self._states.lost = True
-            return UpdateState()
+        generations = [found for name in self._files.names() if (found := self._kept(name))]
+        # One copy alone, or a generation without a payload, are of a first start that was cut off.
+        self.lost = self._states.lost or (self._states.absent and any(one.payload for one in generations))
+        state = self._recovered(generations) if self.lost else UpdateState()
+        self.unwritten = state != UpdateState()
+        return state
+
+    def _recovered(self, generations: list[Generation]) -> UpdateState:
+        """The state that the generations prove: the newest one is tried again, where there is one to go back to."""
+        from agent.core.config_document import read_document
+
+        found: list[tuple[Mark, Generation]] = []
+        for generation in generations:
+            mark = Mark()
+            if generation.payload:
+                try:
+                    document = read_document(generation.payload.encode())
+                except Refused:
+                    continue
+                mark = mark.raised(document.version, document.hash, document.issued_ms)
+            found.append((mark, generation))
+        found.sort(key=lambda one: one[0].version)
+        mark = found[-1][0] if found else Mark()
+        if self.trust is not None and self.trust.floor is not None:
+            floor = Mark(self.trust.floor, "", self.trust.issued_ms, self.trust.version)
+            mark = floor if floor.version > mark.version else replace(mark, root=floor.root)
+        names = [generation.name for _, generation in found]
+        if len(names) > 1:
+            return UpdateState("staged", mark, good=names[-2], candidate=names[-1], trying=found[-1][0].hash)
+        return UpdateState("confirmed" if names else "none", mark, good=names[0] if names else "")
 
     def _read_trust(self) -> "Root | None":
         raw = self._roots.read()
@@ -222,16 +186,20 @@ class UpdateDir:
             return None
 
     def _generation(self, name: str) -> Generation | None:
-        if not name:
+        return self._kept(_GENERATION + name) if name else None
+
+    def _kept(self, file: str) -> Generation | None:
+        """The generation in a file, where it is one, and whole."""
+        if not file.startswith(_GENERATION):
             return None
-        _, content = _unsealed(self._files.read(_GENERATION + name))
+        _, content = unsealed(self._files.read(file))
         try:
             return None if content is None else Generation.decoded(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
 
     def _keep(self, generation: Generation) -> None:
-        self._files.write(_GENERATION + generation.name, _sealed(generation.encoded(), 0))
+        self._files.write(_GENERATION + generation.name, sealed(generation.encoded(), 0))
 
     def _step(self, state: UpdateState) -> None:
         if state != self.state:
@@ -254,18 +222,3 @@ class UpdateDir:
             for name in self._files.names():
                 if name.startswith(_GENERATION) and name not in named:
                     self._files.remove(name)
-
-
-def _sealed(content: bytes, number: int) -> bytes:
-    """The content behind a line with a number and the checksum of both."""
-    body = b"%d\n%b" % (number, content)
-    return hashlib.sha256(body).hexdigest().encode() + b" " + body
-
-
-def _unsealed(raw: bytes) -> tuple[int, bytes | None]:
-    """Number and content, or 0 and ``None`` where they are not whole."""
-    checksum, _, body = raw.partition(b" ")
-    if hashlib.sha256(body).hexdigest().encode() != checksum:
-        return 0, None
-    number, _, content = body.partition(b"\n")
-    return int(number), content

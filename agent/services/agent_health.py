@@ -1,6 +1,7 @@
 """The agent's own health, as telemetry of the sensor ``_agent``."""
 
 import asyncio
+import contextlib
 import resource
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
@@ -40,10 +41,15 @@ async def report(
     sensors: Callable[[], Iterable[Health]],
     now: Callable[[], Stamp],
     cert_left_s: Callable[[], int | None],
+    soon: asyncio.Event,
 ) -> None:
-    """Append one reading every :data:`PERIOD_S`, for ever."""
+    """Append one reading every :data:`PERIOD_S`, for ever, and one to be sent at once when ``soon`` is set."""
     while True:
-        await asyncio.sleep(PERIOD_S)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PERIOD_S):
+                await soon.wait()
+        urgent = soon.is_set()
+        soon.clear()
         healths = list(sensors())
         lost = sum(health.lost for health in healths)
         usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -57,4 +63,4 @@ async def report(
             "memory_peak": usage.ru_maxrss * 1024,
             **({} if left_s is None else {"cert_left": left_s}),
         }
-        store.append(Reading(telemetry(AGENT), now(), store.mh, packed(values)))
+        store.append(Reading(telemetry(AGENT), now(), store.mh, packed(values), urgent))

@@ -105,12 +105,12 @@ class Delivery:
         """Whether the broker takes a message as long as this."""
         return len(payload) <= self._link.limits.packet_bytes - _PACKET_OVERHEAD
 
-    def acknowledged(self, mid: int, failure: int) -> bool:
-        """A PUBACK came; ``failure`` is its reason code if that is a refusal, else 0. Whether it was for rows that the
-        broker has taken."""
+    def acknowledged(self, mid: int, failure: int) -> str:
+        """A PUBACK came; ``failure`` is its reason code if that is a refusal, else 0. Gives the stream of the rows that
+        the broker has taken, if it was for some."""
         flight = self.window.acknowledged(mid)
         if flight is None or not flight.stream:
-            return False
+            return ""
         if not failure:
             self._poison.acknowledged(flight)
             self._store.settle(flight.stream, flight.start, flight.stop)
@@ -122,7 +122,7 @@ class Delivery:
             self._poison.refused(flight)
         else:
             self._denied(flight, failure)
-        return not failure
+        return "" if failure else flight.stream
 
     def pass_over(self, before_s: float) -> None:
         """Give up waiting for messages that left before ``before_s`` (loop seconds) and were passed over by the broker:

@@ -81,6 +81,8 @@ class Session:
         """Whether the broker has acknowledged rows in this session."""
         self.foreign = False
         """Whether somebody else wrote this gateway's ``state`` before this session."""
+        self.on_proof: Callable[[bool], None] = lambda telemetry: None
+        """Called when the broker acknowledges telemetry (``True``), or sends our own state back (``False``)."""
         self._now_s = asyncio.get_running_loop().time
         self.moved_s = self._now_s()
         """When it did its last step. Each wake makes it do one."""
@@ -233,13 +235,18 @@ class Session:
             _log.warning(say("the broker was too slow for a goodbye"))
 
     def _on_ack(self, mid: int, failure: int) -> None:
-        self.progressed = self._delivery.acknowledged(mid, failure) or self.progressed
+        stream = self._delivery.acknowledged(mid, failure)
+        self.progressed = self.progressed or bool(stream)
+        if stream.startswith("telemetry/"):
+            self.on_proof(True)
         awaited = self._awaited.pop(mid, None)
         if awaited is not None and not awaited.done():
             awaited.set_result(failure)
         self._wake.set()
 
     def _on_message(self, message: Message) -> None:
+        if message.topic == self._presence.topics.state and message.payload == self._state:
+            self.on_proof(False)
         if message.topic == self._presence.topics.streams:
             if not self._told_streams:
                 self._kept_streams = message.payload

@@ -75,7 +75,12 @@ class Uplink:
         self._link: Link | None = None
         self._anew = False
         self.online = False
-        self._acknowledged = False
+        self.sessions = 0
+        """How many connections a broker has taken."""
+        self.telemetry_acknowledged = False
+        """Whether a broker has acknowledged telemetry that this uplink sent."""
+        self.echoed = False
+        """Whether a broker has sent the gateway's own state back: it delivers what it acknowledges."""
         self._current: Session | None = None
         self._moved_s = asyncio.get_running_loop().time()
         store.on_commit = self._on_commit
@@ -85,11 +90,6 @@ class Uplink:
         # One try also where the stop comes first: the city is told that the gateway is off.
         while self._deadline_s is None or not self._tried:
             await persist(self._hold, LinkLost, self._wait, self._tell, self._sleep)
-
-    @property
-    def acknowledged(self) -> bool:
-        """Whether a broker has acknowledged something in this uplink's time."""
-        return self._acknowledged or (self._current is not None and self._current.introduced)
 
     @property
     def moved_s(self) -> float:
@@ -191,6 +191,8 @@ class Uplink:
             self._careful, self._first,
         )  # fmt: skip
         self.online = True
+        self.sessions += 1
+        one.on_proof = self._on_proof
         self._current = one
         self._sessions += 1
         began_s = asyncio.get_running_loop().time()
@@ -201,7 +203,6 @@ class Uplink:
         finally:
             self._judge(one, began_s)
             self._first = self._first and not one.introduced
-            self._acknowledged = self.acknowledged
             self._current = None
 
     async def _open(self) -> Link:
@@ -237,6 +238,12 @@ class Uplink:
             raise
         self._guessing = False
         return link
+
+    def _on_proof(self, telemetry: bool) -> None:
+        if telemetry:
+            self.telemetry_acknowledged = True
+        else:
+            self.echoed = True
 
     def _on_commit(self, fresh: Mapping[str, Fresh]) -> None:
         now_s = asyncio.get_running_loop().time()

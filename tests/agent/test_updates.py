@@ -1,7 +1,9 @@
 """What becomes of a configuration: with real files, keys and signatures, and a site that only notes what it is told."""
 
 import asyncio
+import base64
 import errno
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +16,8 @@ from agent.core import events, trust
 from agent.core.link import Message
 from agent.core.moment import rfc_3339
 from agent.core.reading import Stamp
+from agent.core.update_state import Generation
+from agent.core.version_mark import Mark
 from agent.edges import clock, signatures
 from agent.edges.catalog import Catalog
 from agent.edges.update_dir import Folder, UpdateDir
@@ -40,6 +44,16 @@ class Sensor:
     sensor: Task = field(default_factory=Task)
 
 
+@dataclass
+class Uplink:
+    """A broker that acknowledges; ``online``, ``sessions``: whether it takes connections."""
+
+    telemetry_acknowledged: bool = True
+    echoed: bool = True
+    online: bool = True
+    sessions: int = 1
+
+
 class Site:
     """Every sensor of the setup is well, unless it is named in ``silent``; the broker acknowledges if it is there."""
 
@@ -48,7 +62,7 @@ class Site:
         self.reports: list[dict[str, Any]] = []
         self.silent: set[str] = set()
         self.fails = ""
-        self.uplink = type("Uplink", (), {"acknowledged": True})()
+        self.uplink = Uplink()
         self.sensors: dict[str, Sensor] = {}
 
     async def change(self, setup: Setup) -> None:
@@ -57,8 +71,8 @@ class Site:
         self.setups.append(setup)
         self.sensors = {one.id: Sensor(Sensor.Task(one.id not in self.silent)) for one in setup.config.sensor}
 
-    async def can_connect(self, settings: object) -> bool:
-        return True
+    def report_health(self) -> None:
+        """A reading of its own is of no interest here."""
 
     def tell(self, report: Mapping[str, Any]) -> None:
         self.reports.append(dict(report))
@@ -78,6 +92,7 @@ class Gateway:
         self.stamp = Stamp(NOW_MS, 0, 1)
         self.site = Site()
         self.events: list[events.Row] = []
+        self.texts: dict[str, str] = {}
         self.updates: Updates
 
     def write(self, *names: str, interval_s: int = 1) -> None:
@@ -103,6 +118,12 @@ class Gateway:
 
     def announce(self, row: events.Row) -> None:
         self.events.append(row)
+
+    def remember(self, name: str, value: str) -> None:
+        self.texts[name] = value
+
+    def recall(self, name: str) -> str:
+        return self.texts.get(name, "")
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -163,7 +184,7 @@ async def test_the_accepted_message_after_a_refused_one_is_not_verified_again(
         gateway.send(good)
         await gateway.report(1, "confirmed")
         gateway.send(bad)
-        await gateway.report(1, "rejected")
+        await gateway.report(2, "rejected")
         before = len(verified)
         for _ in range(10):
             gateway.send(good)
@@ -231,12 +252,12 @@ async def test_what_was_accepted_with_an_unset_clock_is_asked_for_its_expiry_onc
     gateway: Gateway, phase: str, set_to: int, kept: bool, stopped: bool
 ) -> None:
     gateway.stamp = Stamp(0, 0, 0)
-    gateway.site.uplink.acknowledged = phase != "probation"
+    gateway.site.uplink.telemetry_acknowledged = phase != "probation"
     wanted = gateway.payload(1, "air-a", interval_s=7)
 
     async def settled() -> None:
         gateway.stamp = Stamp(set_to, 0, 1)
-        gateway.updates._wake.set()
+        gateway.updates._inbox.wake.set()
         if kept:
             await asyncio.sleep(0.3)
             assert gateway.site.intervals["air-a"] == 7
@@ -271,7 +292,7 @@ async def test_with_an_unset_clock_only_what_expired_before_it_can_be_is_refused
     async with gateway.running():
         issued = {"issued": rfc_3339(clock.BUILD_MS - 2 * DAY_MS), "expires": rfc_3339(clock.BUILD_MS - DAY_MS)}
         gateway.send(gateway.payload(1, "air-a", **issued))
-        assert (await gateway.report(0, "rejected"))["cause"]["code"] == "expired"
+        assert (await gateway.report(1, "rejected"))["cause"]["code"] == "expired"
         between = {"issued": rfc_3339(clock.BUILD_MS - DAY_MS), "expires": rfc_3339(clock.BUILD_MS + DAY_MS)}
         gateway.send(gateway.payload(2, "air-a", **between))
         await gateway.report(2, "confirmed") if unset else await asyncio.sleep(1)
@@ -320,7 +341,7 @@ async def test_a_driver_that_was_missing_is_found_after_a_reload(
     async with gateway.running():
         monkeypatch.setattr(Catalog, "get", get)
         gateway.send(gateway.payload(1, "air-a", "air-b"))
-        assert (await gateway.report(0, "rejected"))["cause"]["code"] == "driver_unknown"
+        assert (await gateway.report(1, "rejected"))["cause"]["code"] == "driver_unknown"
         there = True
         gateway.updates.edited()
         await gateway.report(1, "confirmed")
@@ -361,7 +382,7 @@ async def test_a_full_disk_at_each_write_stops_nothing_and_is_caught_up_with(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, fail_at: int, outcome: str, after: bool
 ) -> None:
     monkeypatch.setattr("agent.update_steps.SETTLE_S", 0.05)
-    monkeypatch.setattr("agent.updates._AGAIN_S", 0.05)
+    monkeypatch.setattr("agent.update_inbox._AGAIN_S", 0.05)
     gateway.site.silent = {"air-x"}
     async with gateway.running():
         disk = FullDisk(monkeypatch, after)
@@ -386,3 +407,78 @@ async def test_a_disk_that_takes_nothing_at_the_start_keeps_no_gateway_from_runn
     FullDisk(monkeypatch, after=False).fail_at = 0
     async with gateway.running():
         assert gateway.site.intervals == {"air-a": 1}
+
+
+async def test_an_internal_error_refuses_the_message_and_nothing_else(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise RecursionError("unforeseen")
+
+    async with gateway.running():
+        with monkeypatch.context() as broken:
+            broken.setattr("agent.core.desired.examine", fail)
+            gateway.send(gateway.payload(1, "air-a", "air-b"))
+            assert (await gateway.report(0, "rejected"))["cause"]["code"] == "internal_error"
+        gateway.send(gateway.payload(2, "air-a", "air-b"))
+        await gateway.report(2, "confirmed")
+
+
+async def test_a_trial_that_cannot_be_judged_is_taken_back(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("agent.update_trial.Trial.judge", fail)
+    async with gateway.running():
+        gateway.send(gateway.payload(1, "air-a", "air-b"))
+        assert (await gateway.report(1, "rolled_back"))["cause"]["code"] == "internal_error"
+        assert gateway.site.intervals == {"air-a": 1}
+
+
+async def test_a_gateway_that_is_restarted_every_day_is_not_on_trial_for_ever(gateway: Gateway) -> None:
+    gateway.site.silent = {"air-x"}
+    async with gateway.running():
+        gateway.send(gateway.payload(1, "air-a", "air-x", confirm_s=80_000))
+        await gateway.report(1, "probation")
+        trial = gateway.updates._running.trial
+        assert trial is not None
+        trial.began_s -= 79_000
+    async with gateway.running():
+        await gateway.report(1, "probation")
+        trial = gateway.updates._running.trial
+        assert trial is not None
+        assert trial.probation.deadline_s == pytest.approx(1000, abs=10)
+        trial.began_s -= 1010
+        assert (await gateway.report(1, "rolled_back"))["cause"]["code"] == "sensor"
+
+
+async def test_a_broker_that_does_not_send_the_state_back_as_before_is_left(gateway: Gateway) -> None:
+    async with gateway.running():
+        changed = gateway.site.change
+
+        async def change(setup: Setup) -> None:
+            await changed(setup)
+            gateway.site.uplink.echoed = len(setup.config.sensor) == 1
+
+        gateway.site.change = change  # type: ignore[method-assign]
+        gateway.send(gateway.payload(1, "air-a", "air-b"))
+        assert (await gateway.report(1, "rolled_back"))["cause"]["code"] == "broker"
+
+
+@pytest.mark.parametrize("before", [False, True])
+async def test_a_configuration_that_this_release_refuses_is_not_forgotten(gateway: Gateway, before: bool) -> None:
+    wanted = json.loads(base64.b64decode(json.loads(gateway.payload(5, "air-a", interval_s=7))["payload"]))
+    wanted["config"]["publish"] = {"colour": "blue"}
+    kept = UpdateDir(Folder(gateway.folder / "config"))
+    if before:
+        older = base64.b64decode(json.loads(gateway.payload(4, "air-a", interval_s=9))["payload"]).decode()
+        kept.adopt(Generation(gateway.file.read_text(), "", older))
+    newer = Generation(gateway.file.read_text(), "", json.dumps(wanted))
+    kept.stage(newer, "h", "m", Mark(5, "h", 1))
+    kept.confirm()
+    for _ in range(2):
+        async with gateway.running():
+            report = await gateway.report(5, "rejected")
+            assert (report["cause"]["code"], report["running"]["version"]) == ("degraded", 4 if before else 0)
+            assert gateway.site.intervals == {"air-a": 9 if before else 1}
+        assert UpdateDir(Folder(gateway.folder / "config")).state.good == newer.name

@@ -87,7 +87,10 @@ class Sensor:
 
 @dataclass
 class Uplink:
-    acknowledged: bool = False
+    telemetry_acknowledged: bool = False
+    echoed: bool = True
+    online: bool = False
+    sessions: int = 0
 
 
 class Site:
@@ -107,8 +110,8 @@ class Site:
             raise RuntimeError("not applicable")
         self.sensors = {one.id: Sensor() for one in setup.config.sensor}
 
-    async def can_connect(self, broker: object) -> bool:
-        return True
+    def report_health(self) -> None:
+        """A reading of its own is of no interest here."""
 
     def tell(self, report: Mapping[str, Any]) -> None:
         self.reports.append(dict(report))
@@ -129,7 +132,7 @@ class Observed(Updates):
 
     @property
     def quiet(self) -> bool:
-        return self.idle.is_set() and not self._wake.is_set()
+        return self.idle.is_set() and not self._inbox.wake.is_set()
 
     def leave(self) -> None:
         """What a process does not leave behind."""
@@ -155,6 +158,7 @@ class Attack(RuleBasedStateMachine):
         self.roots = [(root(), "ayu budi")]
         (self.folder / "trust.json").write_bytes(chain(*self.roots))
         self.stamp = Stamp(NOW_MS, 0, 1)
+        self.texts: dict[str, str] = {}
         self.signed: dict[str, tuple[int, int]] = {}
         """What enough maintainers signed for this gateway: hash -> version and number."""
         self.highest = self.floored = self.numbers = 0
@@ -255,10 +259,10 @@ class Attack(RuleBasedStateMachine):
 
     @rule()
     def let_the_broker_acknowledge(self) -> None:
-        self.site.uplink.acknowledged = True
+        self.site.uplink.telemetry_acknowledged = True
         self._settle()
         assert not self.updates._dir.state.under_way
-        self.site.uplink.acknowledged = False
+        self.site.uplink.telemetry_acknowledged = False
 
     @rule()
     def make_the_next_change_fail(self) -> None:
@@ -276,8 +280,7 @@ class Attack(RuleBasedStateMachine):
     def only_what_enough_maintainers_signed_for_this_gateway_runs(self) -> None:
         signed = {number for _, number in self.signed.values()}
         assert set(self.site.ran) <= signed | {OWN}
-        running = self.updates._running
-        assert running is not None
+        running = self.updates.running
         if running.document is not None:
             version, number = self.signed[running.document.hash]
             assert (running.document.version, running.setup.config.publish.max_rows) == (version, number)
@@ -300,8 +303,7 @@ class Attack(RuleBasedStateMachine):
 
     @invariant()
     def what_it_reports_is_what_runs(self) -> None:
-        report, running = self.site.reports[-1], self.updates._running
-        assert running is not None
+        report, running = self.site.reports[-1], self.updates.running
         assert report["running"]["version"] == (running.document.version if running.document else 0)
 
     def now(self) -> Stamp:
@@ -309,6 +311,12 @@ class Attack(RuleBasedStateMachine):
 
     def announce(self, row: Row) -> None:
         """Its events are none of the attacker's business."""
+
+    def remember(self, name: str, value: str) -> None:
+        self.texts[name] = value
+
+    def recall(self, name: str) -> str:
+        return self.texts.get(name, "")
 
     def _start(self) -> None:
         self.site = Site()
@@ -340,7 +348,7 @@ class Attack(RuleBasedStateMachine):
 
         async def settle() -> None:
             self.updates.idle.clear()
-            self.updates._wake.set()
+            self.updates._inbox.wake.set()
             while not self.updates.quiet and not self.task.done():  # noqa: ASYNC110 - nothing else goes on
                 await asyncio.sleep(0)
             assert not self.task.done(), self.task.exception()

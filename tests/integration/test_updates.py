@@ -115,7 +115,7 @@ async def test_a_sensor_that_stays_silent_takes_the_change_back(city: City) -> N
     await until(lambda: city.numbers("b") > before + 3)
     assert any(row["ev"] == "config_rolled_back" for row in city.recorder.rows("event/_agent"))
     city.publish(city.maintainer.configuration(1, {}))
-    assert (await city.report(2, "rejected"))["cause"]["code"] == "rollback"
+    assert (await city.report(1, "rejected"))["cause"]["code"] == "rollback"
 
 
 async def test_a_sensor_that_is_not_required_may_be_silent(city: City) -> None:
@@ -185,8 +185,10 @@ async def test_what_is_refused_is_told_by_its_code_and_changes_nothing(city: Cit
         "old": city.maintainer.configuration(1, config, **old),
         "jump": city.maintainer.configuration(2**40, config),
     }[name])  # fmt: skip
-    report = await city.report(0, "rejected")
-    assert report["cause"]["code"] == code
+    # What was verified is named by its version.
+    version = {"garbage": 0, "stranger": 0, "jump": 2**40}.get(name, 1)
+    report = await city.report(version, "rejected")
+    assert (report["cause"]["code"], report["running"]["version"]) == (code, 0)
     before = city.numbers("a")
     await until(lambda: city.numbers("a") > before + 3)
     assert city.numbers("b") == 0
@@ -244,12 +246,15 @@ async def test_a_broken_file_at_the_start_leaves_the_last_good_one_running(city:
     assert any(row["ev"] == "config_rejected" for row in city.recorder.rows("event/_agent"))
 
 
-async def test_a_gateway_that_was_away_for_a_thousand_roots_follows_all_of_them(city: City) -> None:
-    chain = city.maintainer.chain(1024)
-    assert len(chain) > 500_000
+async def test_a_gateway_that_was_away_for_hundreds_of_roots_follows_all_of_them(city: City) -> None:
+    chain = city.maintainer.chain(256)
     with Caller(city.mosquitto.port, "trusting") as caller:
         caller.publish(f"{BASE}/config/trust", chain, retain=True)
-        await until(lambda: city.reported.get("trust_version") == 1024, 30)
+        await until(lambda: city.reported.get("trust_version") == 256, 30)
+        # The list is full: it goes on with the newest ones, as long as they begin where each gateway is.
+        chain = city.maintainer.chain(400, first=250)
+        caller.publish(f"{BASE}/config/trust", chain, retain=True)
+        await until(lambda: city.reported.get("trust_version") == 400, 30)
         before = (city.agent.state / "config" / "trust.0").stat().st_mtime_ns
         caller.publish(f"{BASE}/config/trust", chain, retain=True)
     city.push(1, {"sensor": city.sensors("a", "b")})

@@ -11,8 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
+import agent.update_inbox
 import agent.update_steps
-import agent.updates
 from agent.cli import main
 from agent.edges.update_dir import Folder
 
@@ -38,7 +38,7 @@ def _doom(at: int, how: str, count: int = 1) -> None:
 
 if __name__ == "__main__":
     # A gateway comes back to these after minutes.
-    agent.updates._AGAIN_S, agent.update_steps.SETTLE_S = 0.5, 0.2
+    agent.update_inbox._AGAIN_S, agent.update_steps.SETTLE_S = 0.5, 0.2
     if os.environ.get("DOOM"):
         _doom(**json.loads(os.environ["DOOM"]))
     sys.exit(main())

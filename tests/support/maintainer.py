@@ -39,9 +39,9 @@ class Maintainer:
         """The ``trust.json`` that a technician installs."""
         return trust.written_chain([self._signed(trust.TRUST_TYPE, trust.payload(self.root), "root")])
 
-    def chain(self, length: int) -> bytes:
-        """A list of roots as ``config/trust`` carries it: the first one, and others that change nothing."""
-        roots = [replace(self.root, version=version) for version in range(1, length + 1)]
+    def chain(self, last: int, first: int = 1) -> bytes:
+        """A list of roots as ``config/trust`` carries it: roots of these versions, which change nothing."""
+        roots = [replace(self.root, version=version) for version in range(first, last + 1)]
         return trust.written_chain([self._signed(trust.TRUST_TYPE, trust.payload(one), "root") for one in roots])
 
     def configuration(self, version: int, config: Mapping[str, Any], **more: Any) -> bytes:

@@ -96,6 +96,9 @@ class FakeCatalog:
     def names(self) -> Collection[str]:
         return (*_KNOWN, "torn")
 
+    def stamp(self) -> object:
+        return 0
+
     def get(self, name: str) -> Driver:
         if name == "torn":
             raise ValueError("torn.toml: line 3 is not valid TOML")

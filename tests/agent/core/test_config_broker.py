@@ -21,6 +21,11 @@ def _with(url: str) -> str:
         "mqtts://[::1]",
         "mqtt://a:1/",
         "mqtt://a:65535",
+        "mqtt://broker_1.puskesmas.example.",
+        "mqtts://pemantauan-kesehatan.xn--bcher-kva.example",
+        "mqtts://bücher.example",
+        "mqtts://[::ffff:10.0.0.1]:8883",
+        "mqtt://" + "a" * 63 + ".example",
     ],
 )
 def test_an_address_is_taken(url: str) -> None:
@@ -42,6 +47,29 @@ def test_an_address_is_taken(url: str) -> None:
         ("mqtt://[]:1", "url"),
         ("mqtt://[zz::1]:1", "url"),
         ("mqtt://[::1]x", "url"),
+        ("mqtt://..", "url"),
+        ("mqtt://a..b", "url"),
+        ("mqtt://.a", "url"),
+        ("mqtt://a..", "url"),
+        ("mqtt://" + "a" * 64, "url"),
+        ("mqtt://" + "ü" * 60, "url"),
+        ("mqtt://" + "a." * 130 + "a", "url"),
+        ("mqtt://a\u2100b", "url"),
+        ("mqtt://\u3002", "url"),
+        ("mqtt://\u200b", "url"),
+        ("mqtt://-a", "url"),
+        ("mqtt://a%00b", "url"),
+        ("mqtt://a?b", "url"),
+        ("mqtt://a#b", "url"),
+        ("mqtt://a,b", "url"),
+        ("mqtt://10.0.0.256", "url"),
+        ("mqtt://10.1", "url"),
+        ("mqtt://[::1::]", "url"),
+        ("mqtt://[1.2.3.4]", "url"),
+        ("mqtt://[fe80::1%eth0]", "url"),
+        ("mqtt://a//", "url"),
+        ("mqtt://a:1883?x", "port"),
+        ("mqtt://a:\u0661", "port"),
         ("mqtt://a:0", "port"),
         ("mqtt://a:65536", "port"),
         ("mqtt://a:", "port"),
@@ -78,3 +106,25 @@ def test_certificates_without_tls_are_warned_about() -> None:
 
 def test_a_user_name_without_a_password_is_right() -> None:
     assert found(MINIMAL, 'username = "city"') == []
+
+
+LOGIN = 'username = "city"\npassword_file = "password"'
+
+
+@pytest.mark.parametrize(
+    "url", ["mqtt://broker.example", "mqtt://10.0.0.1:1883", "mqtt://[2001:db8::1]", "mqtt://127.a"]
+)
+def test_a_password_is_not_sent_unencrypted(url: str) -> None:
+    assert found(_with(url), LOGIN) == [("broker.url", "plain_password")]
+    assert found(_with(url), LOGIN + "\nallow_plain_password = true") == []
+    assert found(_with(url), 'username = "city"') == []
+
+
+def test_the_address_of_a_list_that_would_leak_the_password_is_named() -> None:
+    several = MINIMAL.replace(f'"{URL}"', '["mqtts://a", "mqtt://b"]')
+    assert found(several, LOGIN) == [("broker.url[1]", "plain_password")]
+
+
+@pytest.mark.parametrize("url", ["mqtts://a", "mqtt://localhost:1883", "mqtt://127.0.0.1", "mqtt://[::1]:1883/"])
+def test_a_password_goes_over_tls_or_stays_on_the_computer(url: str) -> None:
+    assert found(_with(url), LOGIN) == []

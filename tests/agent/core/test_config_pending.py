@@ -22,7 +22,6 @@ TABLES: dict[str, type] = {
         ("[publish]\nbudget_bytes_per_day = 1000000", "publish.budget_bytes_per_day"),
         (SENSOR + 'aggregate = "mean"', "sensor.air-1.aggregate"),
         (SENSOR + "deadband = { pm10 = 1 }", "sensor.air-1.deadband"),
-        (SENSOR + "required = false", "sensor.air-1.required"),
     ],
 )
 def test_a_key_without_effect_is_warned_about(text: str, path: str) -> None:
@@ -30,7 +29,15 @@ def test_a_key_without_effect_is_warned_about(text: str, path: str) -> None:
     assert warned(MINIMAL, text) == [(path, "no_effect")]
 
 
-@pytest.mark.parametrize("text", [SENSOR + 'aggregate = "last"', "[publish]\nbudget_bytes_per_day = 0"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        SENSOR + 'aggregate = "last"',
+        "[publish]\nbudget_bytes_per_day = 0",
+        SENSOR + "required = false",
+        'ca_pem = "one"',
+    ],
+)
 def test_a_value_that_says_what_is_done_is_not_warned_about(text: str) -> None:
     assert warned(MINIMAL, text) == []
 

@@ -205,3 +205,22 @@ def test_a_time_zone_that_does_not_exist_is_an_error_that_names_a_near_one() -> 
 def test_a_time_zone_is_no_path(zone: str) -> None:
     text = MINIMAL.replace('sector = "health"', f'sector = "health"\ntimezone = "{zone}"')
     assert found(text) == [("gateway.timezone", "pattern")]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        (HOST + "interval_s = 0", True),
+        (HOST + "interval_s = 0.049", True),
+        (HOST + "interval_s = 0.05", False),
+        (METER + 'bus = "rs485-0"\ninterval_s = 0\n' + BUS, True),
+        (CLIMATE + "i2c_bus = 1\naddress = 0x44\ninterval_s = 0.01", True),
+        (SENSOR + "interval_s = 0", False),
+        (SENSOR + "interval_s = 0.01", False),
+        ('[[sensor]]\nid = "door-1"\ndriver = "contact"\nchip = "c"\nline = 1\ninterval_s = 0', False),
+        ('[[sensor]]\nid = "door-1"\ndriver = "contact"\nchip = "c"\nline = 1\ninterval_s = 0.01', True),
+    ],
+)
+def test_a_device_is_not_asked_without_a_pause(text: str, wrong: bool) -> None:
+    name = text.split('id = "')[1].split('"')[0]
+    assert found(MINIMAL, text) == ([(f"sensor.{name}.interval_s", "range")] if wrong else [])

@@ -83,6 +83,33 @@ def test_a_date_of_rfc_3339(text: str, t_ms: int) -> None:
     assert unix_ms(rfc_3339(t_ms)) == t_ms - t_ms % 1000
 
 
-@pytest.mark.parametrize("text", ["2026-11-24T05:00:60Z", "2026-11-24T05:00:00+24:00", "2026-02-30T00:00:00Z", None, 0])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-24T05:00:60Z",
+        "2026-11-24T05:00:00+24:00",
+        "2026-02-30T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "9999-12-31T23:59:59.9999999Z",
+        "10000-01-01T00:00:00Z",
+        None,
+        0,
+    ],
+)
 def test_what_is_no_date(text: object) -> None:
     assert unix_ms(text) is None
+
+
+@pytest.mark.parametrize(
+    ("t_ms", "text"),
+    [
+        (-(2**80), "0001-01-01T00:00:00Z"),
+        (-62_135_596_800_001, "0001-01-01T00:00:00Z"),
+        (2**80, "9999-12-31T23:59:59Z"),
+        (-30_000_000_000_000, "1019-05-04T18:40:00Z"),
+    ],
+)
+def test_every_number_can_be_written_as_a_date(t_ms: int, text: str) -> None:
+    assert rfc_3339(t_ms) == text

@@ -149,3 +149,20 @@ def test_what_stands_there_counts_only_with_our_signature_and_this_content() -> 
     assert standing(WANTED, gateway(forged), sign, NOW_MS) is None
     good = written(table(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     assert standing(WANTED, gateway(good), sign, NOW_MS) is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "following"),
+    [
+        ({"version": 7}, 8),
+        ({"version": 7, "running": {"version": 6, "hash": ""}}, 8),
+        ({"state": "rejected", "version": 9, "running": {"version": 6, "hash": ""},
+          "cause": {"code": "schema", "message": "m", "path": ""}}, 10),
+        ({"state": "rejected", "version": 2**40, "running": {"version": 6, "hash": ""},
+          "cause": {"code": "jump", "message": "m", "path": ""}}, 7),
+        ({"state": "rejected", "version": 1, "running": {"version": 6, "hash": ""},
+          "cause": {"code": "rollback", "message": "m", "path": ""}}, 7),
+    ],
+)  # fmt: skip
+def test_the_next_version_is_one_that_the_gateway_takes(changes: dict[str, Any], following: int) -> None:
+    assert next_version([gateway(**changes)], []) == following

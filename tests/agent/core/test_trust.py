@@ -1,6 +1,7 @@
 """Chains of roots: which lead on, and which do not (the root cases of TUF's client tests, and E16)."""
 
 import json
+import tracemalloc
 from dataclasses import replace
 from time import perf_counter
 
@@ -8,7 +9,19 @@ import pytest
 
 from agent.core.envelope import CONFIG_TYPE
 from agent.core.refusal import Refused
-from agent.core.trust import Floor, Followed, Root, first, follow, grouped, parse_chain, payload, read_root
+from agent.core.trust import (
+    MAX_CHAIN_BYTES,
+    MAX_ROOTS,
+    Floor,
+    Followed,
+    Root,
+    first,
+    follow,
+    grouped,
+    parse_chain,
+    payload,
+    read_root,
+)
 from tests.agent.core.signing_fakes import DAY_MS, NOW_MS, Verifier, chain, envelope, key, root
 
 ONE = root(1)
@@ -137,30 +150,56 @@ def test_a_first_root_that_its_own_keys_did_not_sign_is_refused() -> None:
     assert caught.value.code == "threshold"
 
 
-def test_1024_roots_are_followed_in_bounded_time_and_few_batches() -> None:
-    roots = [(root(version), "ayu budi") for version in range(1, 1025)]
+def test_as_many_roots_as_fit_are_followed_in_bounded_time_and_few_batches() -> None:
+    roots = [(root(version), "ayu budi") for version in range(1, 151)]
     raw, verifier = chain(*roots), Verifier()
     begin = perf_counter()
     reached = verifier.run(follow(raw, ONE))
-    assert reached.root.version == 1024
+    assert reached.root.version == 150
     assert perf_counter() - begin < 3
     assert max(verifier.batches) <= 4096
-    assert sum(verifier.batches) == 1023 * 2 * 3
+    assert sum(verifier.batches) == 149 * 2 * 3
 
 
 def test_a_hostile_list_costs_one_batch() -> None:
     names = " ".join(["mallory"] * 16)
-    raw, verifier = chain(*((root(version), names) for version in range(2, 600))), Verifier()
+    raw, verifier = chain(*((root(version), names) for version in range(2, 70))), Verifier()
     assert verifier.run(follow(raw, ONE)).root == ONE
     assert len(verifier.batches) == 1
     assert verifier.batches[0] <= 4096
 
 
-def test_1025_roots_are_too_many() -> None:
-    raw = chain(*((ONE, "ayu"),) * 1025)
-    with pytest.raises(Refused) as caught:
-        parse_chain(raw)
-    assert caught.value.code == "malformed"
+def test_a_list_goes_on_with_its_newest_roots_where_it_is_full() -> None:
+    verifier = Verifier()
+    reached = verifier.run(follow(chain(*((root(version), "ayu budi") for version in range(1, 151))), ONE)).root
+    for begin in (150, 140, 151):
+        newest = chain(*((root(version), "ayu budi") for version in range(begin, begin + 20)))
+        assert verifier.run(follow(newest, reached)).root.version == begin + 19
+    gap = chain(*((root(version), "ayu budi") for version in range(152, 160)))
+    assert verifier.run(follow(gap, reached)).root == reached
+
+
+@pytest.mark.parametrize(
+    ("raw", "code"),
+    [
+        (b"[" + b"{}," * MAX_ROOTS + b"{}]", "malformed"),
+        (b"[" + b"1," * (MAX_CHAIN_BYTES // 2 - 2) + b"1]", "malformed"),
+        (b"[" + b"[]," * (MAX_CHAIN_BYTES // 3 - 2) + b"1]", "malformed"),
+        (b"{" + b",".join(b'"%x":{}' % number for number in range(25_000)) + b"}", "malformed"),
+        (b'"' + b"\\u00e9" * (MAX_CHAIN_BYTES // 6 - 2) + b'"', "malformed"),
+        (b" " * (MAX_CHAIN_BYTES + 1), "too_large"),
+    ],
+    ids=["objects", "numbers", "lists", "keys", "text", "blank"],
+)
+def test_a_hostile_list_takes_little_memory(raw: bytes, code: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(Refused) as caught:
+            parse_chain(raw)
+        assert tracemalloc.get_traced_memory()[1] < 32 * MAX_CHAIN_BYTES
+    finally:
+        tracemalloc.stop()
+    assert caught.value.code == code
 
 
 BODY = json.loads(payload(ONE))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.core import version_mark
 from agent.core.trust import Floor
 from agent.core.update_state import MAX_ATTEMPTS, Cause, Generation, UpdateState, decoded, encoded
 from agent.core.version_mark import Mark
@@ -71,7 +72,9 @@ def test_keys_of_another_release_are_borne() -> None:
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"phase": "flying"}', b'{"phase": "none", "mark": 1}', b"\xff",
-                                 b'{"phase": "none", "cause": {"code": "x"}}', b"null"])  # fmt: skip
+                                 b'{"phase": "none", "cause": {"code": "x"}}', b"null",
+                                 b'{"phase": "none", "attempts": "1"}', b'{"phase": "none", "bad": 5}', b"[" * 99_999,
+                                 b'{"phase": "none", "mark": {"version": "9"}}', b'{"good": null}'])  # fmt: skip
 def test_what_is_no_state(raw: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever is wrong with it
         decoded(raw)
@@ -102,3 +105,26 @@ def test_a_floor_replaces_the_mark_once() -> None:
     assert floored.raised(41, "next", 8).floored(Floor(2, 40, 7)) == Mark(41, "next", 8, root=2)
     assert floored.floored(Floor(1, 3, 1)) == floored
     assert floored.floored(None) == floored
+
+
+@pytest.mark.parametrize(
+    ("other", "proven"),
+    [
+        (None, Mark(5, "five", 1, root=2)),
+        (Mark(6, "six", 9, root=2), Mark(6, "six", 9, root=2)),
+        (Mark(900, "far", 9, root=1), Mark(5, "five", 1, root=2)),
+        (Mark(1, "one", 9, root=3), Mark(1, "one", 9, root=3)),
+    ],
+)
+def test_the_higher_of_two_marks_counts_unless_a_floor_lies_between(other: Mark | None, proven: Mark) -> None:
+    assert Mark(5, "five", 1, root=2).proven(other) == proven
+
+
+@pytest.mark.parametrize("text", ["", "x", "[]", "null", '{"version": "9"}', '{"version": true}', '{"hash": 1}'])
+def test_what_is_no_mark(text: str) -> None:
+    assert version_mark.decoded(text) is None
+
+
+def test_a_mark_is_read_as_it_was_written() -> None:
+    mark = Mark(5, "five", 1, root=2)
+    assert version_mark.decoded(mark.encoded()) == mark

@@ -1,0 +1,59 @@
+"""A configuration on trial: what is watched, and what is known of it so far."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from agent.core.probation import Contact, Probation, Verdict
+from agent.gateway_files import Made
+from agent.site import Setup, Site
+
+_CONFIRM_S = 300.0
+
+
+@dataclass(slots=True)
+class Trial:
+    """A configuration that runs and is not kept yet. ``echo``: whether the broker must send the gateway's own ``state``
+    back to it, as it did before: on MQTT 3.1.1 it acknowledges also what it denies."""
+
+    probation: Probation
+    began_s: float
+    echo: bool = False
+    contact: Contact = field(default_factory=Contact)
+
+    @property
+    def passed_s(self) -> float:
+        """How long it has run."""
+        return asyncio.get_running_loop().time() - self.began_s
+
+    def judge(self, site: Site) -> Verdict:
+        """Look at the sensors and the broker."""
+        uplink = site.uplink
+        if uplink is not None:
+            self.contact.look(
+                asyncio.get_running_loop().time(), online=uplink.online, sessions=uplink.sessions,
+                acknowledged=uplink.telemetry_acknowledged and (uplink.echoed or not self.echo),
+            )  # fmt: skip
+        proven = [name for name, one in site.sensors.items() if one.sensor.proven]
+        return self.probation.judge(self.passed_s, proven, self.contact)
+
+
+def trial(
+    made: Made, good: Made | None, lost: frozenset[str] = frozenset(), spent_s: float = 0.0, *, echo: bool = False
+) -> Trial:
+    """Watch the sensors that differ from those of the good one. ``lost``: those that were failing before, which is not
+    the candidate's fault; ``spent_s``: how long it was tried before this start."""
+    before = None if good is None else good.setup
+    changed = frozenset(
+        name for name in made.setup.drivers
+        if before is None or name not in before.drivers or before.signature(name) != made.setup.signature(name)
+    )  # fmt: skip
+    required = {one.id for one in made.setup.config.sensor if one.required}
+    confirm_s = made.document.confirm_s if made.document else _CONFIRM_S
+    changed_way = before is not None and _way(before) != _way(made.setup)
+    probation = Probation(confirm_s, (changed & required) - lost, changed_way, spent_s)
+    return Trial(probation, asyncio.get_running_loop().time(), echo)
+
+
+def _way(setup: Setup) -> object:
+    """What decides whether a broker takes the gateway at all."""
+    return setup.config.broker, setup.config.gateway.id
