@@ -54,9 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; give its exit status."""
     choose_language(os.environ)
     words = list(sys.argv[1:] if argv is None else argv)
-    if words[:1] == ["run"]:
-        # Until the agent handles them, signals wait: else one that comes while it is loaded would end it at once.
-        signal.pthread_sigmask(signal.SIG_BLOCK, RUN_SIGNALS)
+    # Until the agent handles them, signals wait: else one that comes while it is loaded would end it at once.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, RUN_SIGNALS if words[:1] == ["run"] else ())
     try:
         return _run(words)
     except UsageError as error:
@@ -68,6 +67,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if _stdout_is_open():
             raise
         return 0
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _run(words: list[str]) -> int:

@@ -14,7 +14,8 @@ class LiveLane:
 
     Live messages of a stream have strictly rising numbers, so ``next`` never goes back: what is behind it and not
     settled is backlog. ``again``: settled rows that a subscriber asked for once more. ``described``: hashes of older
-    descriptions that this session has sent. ``poison``: what the broker cannot take.
+    descriptions that this session has sent. ``clearings``: how often an old path was cleared. ``poison``: what the
+    broker cannot take.
     """
 
     def __init__(self, accounts: Mapping[str, StreamAccount]) -> None:
@@ -23,6 +24,7 @@ class LiveLane:
         self.again: defaultdict[str, Ranges] = defaultdict(Ranges)
         self.poison = PoisonFinder()
         self.described: set[str] = set()
+        self.clearings = 0
         self._recent: dict[str, deque[tuple[int, int]]] = {}
 
     def fresh(self, stream: str, start: int, mono_ms: int, due_s: float) -> None:

@@ -30,6 +30,7 @@ class Unacknowledged(LinkLost):
 
 
 _BASE = "topics.base"
+_CLEARINGS = 2
 
 
 class Store(delivery.Store, Protocol):
@@ -92,6 +93,8 @@ class Session:
         )  # fmt: skip
         self._awaited: dict[int, asyncio.Future[int]] = {}
         self._state = b""
+        self._echoed = False
+        self._cleared = False
         self._repeat_from_s = 0.0
         self._kept_streams = b""
         self._told_streams = b""
@@ -123,7 +126,6 @@ class Session:
     async def _introduce(self, lost: "asyncio.Task[LinkLost]") -> None:
         topics = self._presence.topics
         await self._link.subscribe([topics.state, topics.streams, *self._inbox.topics()])
-        await self._clear_old_path(lost)
         self._state = self._presence.state(self._store.ep, online=True, reason="start")
         # Once the state is acknowledged, what the broker had kept for us has come as well: it answers in order.
         await self._say(lost, topics.state, self._state)
@@ -136,16 +138,25 @@ class Session:
         await self._say(lost, topics.streams, self._streams())
         self._repeat_from_s = self._now_s()
         self.introduced = True
+        await self._clear_old_path(lost)
 
     async def _clear_old_path(self, lost: "asyncio.Task[LinkLost]") -> None:
-        """Clear what stands retained where this gateway published before its path changed."""
-        before, now = self._store.recall(_BASE), self._presence.topics.base
-        if before == now:
-            return
-        old = wire.Topics(before)
-        for topic in (old.state, old.meta, old.streams, old.reported) if before else ():
-            await self._say(lost, topic, b"")
-        self._store.remember(_BASE, now)
+        """Clear what stands retained where this gateway published before its path changed. Tried twice: a broker may
+        end the connection at a path that is not the gateway's any more."""
+        before = self._store.recall(_BASE)
+        if before not in ("", self._presence.topics.base) and self._lane.clearings < _CLEARINGS:
+            self._lane.clearings += 1
+            old = wire.Topics(before)
+            for topic in (old.state, old.meta, old.streams, old.reported):
+                await self._say(lost, topic, b"")
+        self._cleared = True
+        self._remember_path()
+
+    def _remember_path(self) -> None:
+        """Our own state came back: the path is in use, and to be cleared if it changes."""
+        base = self._presence.topics.base
+        if self._echoed and self._cleared and self._store.recall(_BASE) != base:
+            self._store.remember(_BASE, base)
 
     async def _say(self, lost: "asyncio.Task[LinkLost]", topic: str, payload: bytes) -> None:
         """Publish retained and wait for the acknowledgement. A topic at which the broker ends the connection again and
@@ -247,6 +258,8 @@ class Session:
     def _on_message(self, message: Message) -> None:
         if message.topic == self._presence.topics.state and message.payload == self._state:
             self.on_proof(False)
+            self._echoed = True
+            self._remember_path()
         if message.topic == self._presence.topics.streams:
             if not self._told_streams:
                 self._kept_streams = message.payload
