@@ -217,7 +217,7 @@ class Delivery:
         for (stream, start, stop, limit), late_rows in zip(wanted, await self._store.read(wanted), strict=True):
             for first, after in _missing(late_rows, start, stop if len(late_rows) < limit else late_rows[-1].seq + 1):
                 self._lane.again[stream].remove(first, after)
-                for hole in self._store.accounts[stream].settled.gaps(first, after):
+                for hole in list(self._store.accounts[stream].deliverable(first, after)):
                     self._vanished(stream, *hole)
             if late_rows and self.window.room(late=True) and self._tokens >= 1:
                 self._tokens -= await self._publish(stream, late_rows, late=True) - late_rows[0].seq
@@ -243,7 +243,7 @@ class Delivery:
     def _owed(self, stream: str) -> tuple[int, int] | None:
         account = self._store.accounts[stream]
         under_way = self.window.under_way[stream]
-        behind = account.settled.gaps(1, self._lane.next.get(stream, account.next))
+        behind = account.deliverable(stop=self._lane.next.get(stream, account.next))
         for start, stop in (*self._lane.again[stream], *behind):
             gap = under_way.first_gap(start, stop)
             if gap is not None:
