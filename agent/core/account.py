@@ -94,7 +94,7 @@ class StreamAccount:
         return gap[0] if gap else stop
 
     def before(self) -> list[tuple[str, int]]:
-        """The newest ended epochs in which a number is still owed, oldest first: ``(ep, the number after its last)``."""
+        """The newest ended epochs in which a number is owed, oldest first: ``(ep, the number after its last)``."""
         ended = list(zip(self.epochs, self.epochs[1:], strict=False))
         owing = [(ep, stop) for (start, ep), (stop, _) in ended if ep and self.settled.first_gap(start, stop)]
         return owing[-MAX_BEFORE:]

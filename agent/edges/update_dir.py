@@ -44,7 +44,8 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.suppress(OSError):  # a disk that takes nothing keeps nobody from starting
+            path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def read(self, name: str) -> bytes:
         """The content; nothing where there is no such file, or the card does not give it back."""
@@ -55,6 +56,7 @@ class Folder:
 
     def write(self, name: str, content: bytes) -> None:
         """Replace the content: after a power cut it is the old or the new one."""
+        self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self._path / f"{name}.new"
         temporary.unlink(missing_ok=True)
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
@@ -73,8 +75,11 @@ class Folder:
         (self._path / name).unlink(missing_ok=True)
 
     def names(self) -> list[str]:
-        """All files."""
-        return os.listdir(self._path)
+        """All files; none where the card does not tell."""
+        try:
+            return os.listdir(self._path)
+        except OSError:
+            return []
 
 
 class Twin:

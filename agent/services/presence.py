@@ -49,7 +49,7 @@ class Presence:
         return self.description.message(self.description.sensors)
 
     def streams(self, ep: str, accounts: Mapping[str, StreamAccount]) -> bytes:
-        """The ``streams`` message: where the numbers of the current epoch stand, and which ended ones are still open."""
+        """The ``streams`` message: where the numbers of the current epoch stand, and which ended ones are open."""
         numbers = {
             name: wire.stream_numbers(account.first(ep), account.lo(ep), account.next, account.before())
             for name, account in sorted(accounts.items())
