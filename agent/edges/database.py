@@ -278,9 +278,13 @@ class Database:
                 (base | start, base | stop, limit),
             ).fetchall()
             contexts = self._contexts_by_id
+            before = (base | start) - 1
             for key, t, mono_ms, context, body, check in found:
                 if check is not None and check != row_check(key, t, mono_ms, context, body):
                     raise ValueError("checksum")
+                if not before < key < base | stop:
+                    raise ValueError("a page of other rows")
+                before = key
             return [Row(key - base, t, mono_ms, contexts[context], body) for key, t, mono_ms, context, body, _ in found]
 
     def commit(self, commit: Commit) -> Commit:
@@ -403,6 +407,11 @@ class Database:
         with self._translating():
             (self._cap_pages,) = self._connection.execute("PRAGMA page_count").fetchone()
             self._connection.execute(f"PRAGMA max_page_count={self._cap_pages}")
+        self.write_log_back()
+
+    def write_log_back(self) -> None:
+        """Let the log begin again in its own place, as far as the disk takes it."""
+        with suppress(sqlite3.Error):
             self._connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
     def relax(self) -> None:

@@ -184,6 +184,8 @@ class Backend:
             self._look_ms = now_ms + 10_000
             if self._files.replaced():
                 self._replace()
+            elif not self._disk.cramped and self._files.free_bytes() < 4 * self._disk.wal_bytes:
+                self._disk.write_log_back()  # while there is room for it
             elif self._disk.cramped and self._files.free_bytes() > 4 * self._disk.wal_bytes:
                 with suppress(StoreError):
                     self._disk.relax()
@@ -289,6 +291,7 @@ class Backend:
         if start < floor and self._disk is not None:
             try:
                 found = self._disk.rows(stream, start, floor, limit)
+                self._check_whole(stream, found, start, floor if len(found) < limit else found[-1].seq + 1)
             except StoreBroken as error:
                 self._set_aside(error)
                 return []
@@ -298,6 +301,18 @@ class Backend:
         if self._memory is not None and len(found) < limit and floor < stop:
             found += self._memory.rows(stream, max(start, floor), stop, limit - len(found))
         return found
+
+    def _check_whole(self, stream: str, found: Sequence[Row], start: int, stop: int) -> None:
+        """A row that is owed and not there is damage, too. Raises :class:`StoreBroken`."""
+        account = self.active.accounts.get(stream)
+        if account is None or len(found) == stop - start:
+            return
+        for row in found:
+            if row.seq > start and next(account.deliverable(start, row.seq), None):
+                break
+            start = row.seq + 1
+        if next(account.deliverable(start, min(stop, account.next)), None):
+            raise StoreBroken(f"{self._files.path}: a row of {stream} is missing")
 
     # To memory and back.
 

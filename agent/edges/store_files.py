@@ -44,7 +44,7 @@ class StoreFiles:
     def opened(self, wal_bytes: int) -> None:
         """The file was opened: remember which one it is, and keep room on the disk for hard times."""
         self._seen = {path: found for path in (self.path, self.wal) if (found := _identity(path)) is not None}
-        if self.free_bytes() > 16 * wal_bytes:
+        if self.free_bytes() > 8 * wal_bytes:
             _allocate(self.wal, wal_bytes)  # SQLite reads nothing behind its last frame, and begins again in place
             _allocate(self._reserve, wal_bytes)
 

@@ -111,7 +111,7 @@ async def test_15_an_agent_starts_on_a_disk_that_takes_nothing(tmp_path: Path, h
 
 
 async def test_15_delivered_rows_make_room_on_a_full_disk(tmp_path: Path) -> None:
-    with SmallDisk(tmp_path / "state", 3000) as disk:
+    with SmallDisk(tmp_path / "state", 12_000) as disk:
         store = await opened(tmp_path / "state" / "store.db")
         for number in range(4000):
             store.append(reading(n=number, text="x" * 100))
