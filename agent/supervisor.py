@@ -103,11 +103,8 @@ class Supervisor:
             self._count(Starts(bid))
         finally:
             left_s = max(0.3, deadline_s - asyncio.get_running_loop().time())
-            left = await store.close(left_s)
-            if left < 0:
-                _log.error(say("the disk did not answer in time"), extra=tagged("store_write_failed"))
-            elif left:
-                line = say("{n} readings were neither written to disk nor delivered", n=left)
+            if not await store.close(left_s):
+                line = say("{n} readings were neither written to disk nor delivered", n=store.left)
                 _log.error(line, extra=tagged("rows_left"))
 
     async def _stopped_within(self, seconds: float) -> bool:

@@ -461,6 +461,5 @@ BAHASA: dict[str, str] = {
     "could not read all of {file}: {why}": "{file} tidak dapat dibaca seluruhnya: {why}",
     "rescued {n} rows from the damaged store {file}; {lost} were lost": "{n} baris diselamatkan dari penyimpanan rusak {file}; {lost} baris hilang",
     "cannot write to the state directory {place} ({why}); holding its contents in memory": "folder data (state) {place} tidak dapat ditulis ({why}); isinya ditahan di memori",
-    "the disk did not answer in time": "disk tidak menjawab tepat waktu",
     "{n} readings were neither written to disk nor delivered": "{n} data belum ditulis ke disk dan belum terkirim",
 }

@@ -71,6 +71,8 @@ class Store:
         self._known = dict(backend.active.properties)
         self._rescue: asyncio.Task[None] | None = None
         self.mh = ""
+        self.left = 0
+        """After :meth:`close`: rows that the broker does not have, and the disk did not take."""
         self.on_commit: Callable[[Mapping[str, Fresh]], None] = lambda fresh: None
         self.accounts: dict[str, StreamAccount] = {
             name: account.copy() for name, account in backend.active.accounts.items()
@@ -189,9 +191,9 @@ class Store:
         self._ready.set()
         await self._idle.wait()
 
-    async def close(self, timeout_s: float) -> int:
-        """Make durable what can be within ``timeout_s``, and let go of the file. Gives how many rows that the broker
-        does not have had to be left in memory."""
+    async def close(self, timeout_s: float) -> bool:
+        """Make durable what can be within ``timeout_s``, and let go of the file. Says whether nothing had to be left;
+        ``left`` then counts it."""
         self.hurry()
         with suppress(TimeoutError):
             await asyncio.wait_for(self.flush(), timeout_s)
@@ -201,12 +203,14 @@ class Store:
         await asyncio.gather(*ending, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
+        self.left = len(self._pending)
         try:
             left = await self._worker.call(self._backend.close, timeout_s)
         except Overdue:
-            return len(self._pending) or -1
+            return False
         self._worker.close()
-        return len(self._pending) + sum(stop - start for _, _, start, stop in left)
+        self.left += sum(stop - start for _, _, start, stop in left)
+        return self.left == 0
 
     async def _call(self, function: Callable[[], T]) -> T:
         """Ask the thread, and hear what happened there."""
