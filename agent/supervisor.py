@@ -55,7 +55,7 @@ class Supervisor:
             self._updates.edited()
 
     async def run(self) -> None:
-        """Run until :meth:`stop`. Raises :class:`~agent.edges.database.StoreError` if the store cannot be opened,
+        """Run until :meth:`stop`. Raises :class:`~agent.edges.store_errors.StoreNewer`,
         :class:`~agent.updates.NoConfiguration`, and :class:`Fault`."""
         now, bid = clock.Clock(), clock.boot_id()
         fault = FaultFile(self._state_dir.path)
@@ -97,6 +97,8 @@ class Supervisor:
                 line = say("the agent ended badly again and again: it runs without sensors, for an hour")
                 _log.critical(line, extra=tagged("safe_mode"))
                 store.announce(events.safe_mode())
+            if self._state_dir.failed:
+                store.announce(events.state_dir_failed(self._state_dir.failed))
             self._updates = updates
             notifier.ready()
             lasting = [
@@ -113,7 +115,8 @@ class Supervisor:
         finally:
             left_s = max(0.3, deadline_s - asyncio.get_running_loop().time())
             if not await store.close(left_s):
-                _log.error(say("the disk did not take the last readings in time"))
+                line = say("{n} readings were neither written to disk nor delivered", n=store.left)
+                _log.error(line, extra=tagged("rows_left"))
 
     async def _stopped_within(self, seconds: float) -> bool:
         line = say("the agent ended badly before: it starts in {n:.0f} s", n=seconds)
@@ -160,6 +163,7 @@ class Supervisor:
         await updates.close()
         await site.stop_sensors()
         store.announce(events.stopped("shutdown"))
+        store.hurry()
         flush = asyncio.create_task(store.flush())
         await asyncio.wait((flush,), timeout=_FLUSH_S)
         flush.cancel()

@@ -14,9 +14,9 @@ from agent.core.privacy import KEY_BYTES
 from agent.core.settings import Config
 from agent.core.text import say
 from agent.edges.catalog import Catalog
-from agent.edges.database import StoreBusy, StoreError, StoreNewer
 from agent.edges.journal import start_logging
 from agent.edges.state_dir import PRIVACY_KEY, Held, StateDir
+from agent.edges.store_errors import StoreNewer
 from agent.supervisor import Fault, Supervisor
 from agent.updates import NoConfiguration
 
@@ -34,8 +34,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run until SIGTERM or Ctrl-C. Exit status 1: the store cannot be used; 78: the configuration is wrong, and there
-    is no last good one."""
+    """Run until SIGTERM or Ctrl-C. Exit status 1: another agent holds the state directory, or a newer release wrote
+    the store; 78: the configuration is wrong, and there is no last good one."""
     start_logging(args.log_level)
     catalog = Catalog()
     config = _checked(args.config, catalog)
@@ -51,18 +51,16 @@ def run(args: Namespace) -> int:
             return CONFIGURATION_WRONG
     except Held:
         return _fail(say("another agent holds the store in {place}: stop it first, or give --state", place=place))
-    except OSError as error:
-        return _fail(say("the state directory {place} cannot be used: {why}", place=place, why=error.strerror))
+    if state_dir.failed:
+        line = say("cannot write to the state directory {place} ({why}); holding its contents in memory",
+                   place=place, why=state_dir.failed)  # fmt: skip
+        _log.error(line, extra=tagged("state_dir_failed"))
     try:
         asyncio.run(_supervise(Supervisor(args.config, state_dir, catalog)))
     except NoConfiguration:
         return CONFIGURATION_WRONG
-    except StoreBusy as error:
-        return _fail(say("another program holds the store {path}", path=error))
     except StoreNewer as error:
         return _fail(say("the store {path} was written by a newer release: install that one again", path=error))
-    except StoreError as error:
-        return _fail(say("the store cannot be used: {why}", why=error))
     except Fault as error:
         return _fail(say("a fault of the program, please report it: {what}", what=error))
     finally:

@@ -1,10 +1,13 @@
 """The agent's own events, as rows of ``event/_agent`` (without their ``t``)."""
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from drivers.sdk.contract import Value
 
-Row = dict[str, Value]
+Row = dict[str, Value | Sequence[Mapping[str, Value]]]
+"""A row; only ``before`` of ``store_reset`` is more than a plain value."""
+MAX_BEFORE = 64
 Why = Literal["overflow", "age", "corrupt", "memory", "edges", "rejected"]
 
 
@@ -44,9 +47,19 @@ def rows_lost_unnumbered(stream: str, ep: str, n: int, why: Why) -> Row:
     return {"ev": "rows_lost", "sev": "warn", "stream": stream, "ep": ep, "n": n, "why": why}
 
 
-def store_reset(why: str) -> Row:
-    """Numbers begin anew in another epoch."""
-    return {"ev": "store_reset", "sev": "warn", "why": why}
+def store_reset(why: str, before: Sequence[tuple[str, str, int]] = (), detail: str = "") -> Row:
+    """Numbers go on in another epoch. ``before``: (stream, ended epoch, the number after its last) as far as known."""
+    row: Row = {"ev": "store_reset", "sev": "warn", "why": why}
+    if detail:
+        row["detail"] = detail
+    if before:
+        row["before"] = [{"stream": stream, "ep": ep, "next": stop} for stream, ep, stop in before[:MAX_BEFORE]]
+    return row
+
+
+def state_dir_failed(why: str) -> Row:
+    """The state directory cannot be used: what should be kept over a restart is held in memory."""
+    return {"ev": "state_dir_failed", "sev": "alarm", "detail": why}
 
 
 def config_rejected(code: str, message: str, path: str, suppressed: int = 0) -> Row:

@@ -37,6 +37,8 @@ class Subscriber:
         self.ledger = Ledger()
         self.refused = 0
         self._sensors: dict[str, Mapping[str, Any]] = {}
+        # (gateway, stream) -> epoch that is open -> the number after its last, as far as it was told.
+        self._given: dict[tuple[str, str], dict[str, int]] = {}
 
     def unit(self, gateway: str, sensor: str, field: str) -> str:
         """A field's unit as ``meta`` tells it; empty where it is not known."""
@@ -93,6 +95,27 @@ class Subscriber:
         if not isinstance(streams, dict) or not isinstance(ep, str):
             raise wire.WireError("streams")
         for name, numbers in streams.items():
-            lo = numbers.get("lo") if isinstance(numbers, dict) else None
+            if not isinstance(numbers, dict):
+                continue
+            lo = numbers.get("lo")
             if isinstance(lo, int):
                 self.ledger.closed(StreamId(gateway, name, ep), lo, now_s)
+            self._close_ended(gateway, name, ep, numbers, now_s)
+
+    def _close_ended(self, gateway: str, stream: str, ep: str, numbers: Mapping[str, Any], now_s: float) -> None:
+        """Close the accounts of epochs that have ended and are not named as open any more."""
+        given = {
+            one["ep"]: one["next"]
+            for one in _listed(numbers.get("before"))
+            if isinstance(one.get("ep"), str) and isinstance(one.get("next"), int)
+        }
+        open_now = {**given, ep: numbers.get("next")}
+        known = self._given.setdefault((gateway, stream), {})
+        for name in [name for name in known if name not in open_now]:
+            self.ledger.closed(StreamId(gateway, stream, name), known.pop(name), now_s)
+        known.update({name: following for name, following in open_now.items() if isinstance(following, int)})
+
+
+def _listed(value: object) -> list[Mapping[str, Any]]:
+    """The maps of a list from outside."""
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []

@@ -236,6 +236,13 @@ def reply(identity: str, command: str, status: str, detail: str, result: object)
     return _json({"id": identity, "command": command, "status": status, "detail": detail, "result": result})
 
 
-def streams(ep: str, t: int, numbers: Mapping[str, Mapping[str, int]]) -> bytes:
-    """The ``streams`` message: stream -> ``first``, ``lo``, ``next``."""
+def stream_numbers(first: int, lo: int, following: int, before: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    """A stream's entry in ``streams``. ``before``: ended epochs that may still be open, each with the number after its
+    last."""
+    numbers: dict[str, Any] = {"first": first, "lo": lo, "next": following}
+    return numbers | ({"before": [{"ep": ep, "next": stop} for ep, stop in before]} if before else {})
+
+
+def streams(ep: str, t: int, numbers: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The ``streams`` message: stream -> :func:`stream_numbers`."""
     return _json({"v": VERSION, "ep": ep, "t": t, "streams": numbers})

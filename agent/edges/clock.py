@@ -25,6 +25,11 @@ def mono_ms() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
+def now_s() -> int:
+    """The time in Unix seconds, whatever it is worth."""
+    return int(time.time())
+
+
 class Clock:
     """Time with its quality."""
 

@@ -34,6 +34,9 @@ class Store(Protocol):
     def recall(self, name: str) -> str: ...
     async def flush(self) -> None: ...
 
+    @property
+    def durable(self) -> bool: ...
+
 
 class Actions(Protocol):
     """What commands do."""
@@ -170,6 +173,8 @@ class CommandDesk:
             try:
                 async with asyncio.timeout(_KEEP_S):
                     await self._store.flush()
+                if not self._store.durable:
+                    raise TimeoutError
             except TimeoutError as error:
                 raise Refused(NOT_KEPT, say("its id could not be written to disk")) from error
 

@@ -209,7 +209,7 @@ class Delivery:
         for (stream, start, stop, limit), late_rows in zip(wanted, await self._store.read(wanted), strict=True):
             for first, after in _missing(late_rows, start, stop if len(late_rows) < limit else late_rows[-1].seq + 1):
                 self._lane.again[stream].remove(first, after)
-                for hole in self._store.accounts[stream].settled.gaps(first, after):
+                for hole in list(self._store.accounts[stream].deliverable(first, after)):
                     self._vanished(stream, *hole)
             if late_rows and self.window.room(late=True):
                 self._tokens -= await self._publish(stream, late_rows, late=True) - late_rows[0].seq
@@ -246,7 +246,7 @@ class Delivery:
     def _owed(self, stream: str) -> tuple[int, int] | None:
         account = self._store.accounts[stream]
         under_way, aside = self.window.under_way[stream], self._poison.aside(stream)
-        behind = account.settled.gaps(1, self._lane.next.get(stream, account.next))
+        behind = account.deliverable(1, self._lane.next.get(stream, account.next))
         for start, stop in (*self._lane.again[stream], *behind):
             for first, after in under_way.gaps(start, stop):
                 gap = aside.first_gap(first, after)

@@ -59,9 +59,9 @@ class Presence:
         return self.description.message(self.description.sensors)
 
     def streams(self, ep: str, accounts: Mapping[str, StreamAccount]) -> bytes:
-        """The ``streams`` message: where the numbers of the current epoch stand."""
+        """The ``streams`` message: where the numbers of the current epoch stand, and which ended ones are open."""
         numbers = {
-            name: {"first": account.first(ep), "lo": account.lo(ep), "next": account.next}
+            name: wire.stream_numbers(account.first(ep), account.lo(ep), account.next, account.before())
             for name, account in sorted(accounts.items())
         }
         return wire.streams(ep, self._now().t, numbers)

@@ -1,7 +1,6 @@
 """What people and networks do wrong: one clear line each, an honest exit status, and never a traceback."""
 
 import asyncio
-import os
 import stat
 from pathlib import Path
 
@@ -202,25 +201,14 @@ async def test_a_store_that_another_agent_holds_is_refused(tmp_path: Path) -> No
     assert str(tmp_path / "state") in line
 
 
-async def test_a_state_directory_that_may_not_be_written_is_told(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    state.mkdir()
-    state.chmod(stat.S_IRUSR | stat.S_IXUSR)
-    (tmp_path / "gardu.toml").write_text(configuration(NOWHERE))
-    # Root may write anywhere, unless this right of its is taken away.
-    under = ("setpriv", "--bounding-set=-dac_override") if os.getuid() == 0 else ()
-    status, out, err = await gardu("run", "--config", str(tmp_path / "gardu.toml"), "--state", str(state), under=under)
-    (line,) = err.splitlines()
-    assert (status, out) == (1, "")
-    assert str(state) in line
-
-
-async def test_a_state_directory_that_is_a_file_is_told(tmp_path: Path) -> None:
+async def test_a_state_directory_that_is_a_file_is_told_and_the_agent_runs(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
-    status, lines = await run(tmp_path, configuration(NOWHERE))
-    assert status == 1
-    (line,) = lines
+    async with AgentProcess(tmp_path, configuration(NOWHERE)) as agent:
+        line = await agent.told("cannot write to the state directory")
+        await agent.told("not connected")
+        assert (await agent.stop())[0] == 0
     assert str(tmp_path / "state") in line
+    assert agent.count("Traceback") == 0
 
 
 async def test_a_store_that_is_damaged_is_set_aside_and_told(tmp_path: Path) -> None:

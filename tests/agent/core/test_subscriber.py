@@ -67,3 +67,28 @@ def test_odd_values_in_meta_and_lost_do_not_break_the_subscriber() -> None:
     assert subscriber.unit("batua-01", "air-1", "x") == subscriber.unit("batua-01", "b", "x") == ""
     odd = {"ev": "rows_lost", "stream": "telemetry/a", "ep": "aaaaaaaa", "from": 9, "to": 3}
     assert len(subscriber.take(TOPICS.stream("event/_agent"), batch((1, odd)), 0.0)) == 1
+
+
+def test_the_account_of_an_ended_epoch_is_closed_when_streams_names_it_no_more() -> None:
+    subscriber = Subscriber()
+    numbers = {"first": 1, "lo": 1, "next": 6}
+    told = [
+        ("aaaaaaaa", numbers),
+        ("bbbbbbbb", {"first": 6, "lo": 6, "next": 6, "before": [{"ep": "aaaaaaaa", "next": 6}]}),
+        ("bbbbbbbb", {"first": 6, "lo": 6, "next": 6}),
+    ]
+    row = wire.packed({"v": 1, "ep": "aaaaaaaa", "seq": 1, "lo": 1, "r": [{"t": 1}, {"t": 2}]})
+    subscriber.take(TOPICS.stream("telemetry/a"), row, 0.0)
+    gaps = []
+    for at, (ep, entry) in enumerate(told):
+        subscriber.take(TOPICS.streams, wire.streams(ep, 0, {"telemetry/a": entry}), 100.0 * at)
+        gaps.append([(gap.of.ep, gap.start, gap.stop) for gap in subscriber.gaps(100.0 * at + 50)])
+    assert gaps == [[], [], [("aaaaaaaa", 3, 6)]]
+
+
+def test_a_list_of_ended_epochs_that_makes_no_sense_is_ignored() -> None:
+    subscriber = Subscriber()
+    for before in (7, ["x"], [{"ep": 1, "next": "x"}], {"ep": "aaaaaaaa"}):
+        entry = {"first": 1, "lo": 1, "next": 1, "before": before}
+        assert subscriber.take(TOPICS.streams, wire.streams("bbbbbbbb", 0, {"telemetry/a": entry}), 0.0) == []
+    assert subscriber.refused == 0

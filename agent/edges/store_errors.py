@@ -1,0 +1,48 @@
+"""What can be wrong with the store's file, by what is to be done about it."""
+
+import sqlite3
+
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGED_EXTENDED = (
+    sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ, sqlite3.SQLITE_IOERR_CORRUPTFS,
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_ROWID, sqlite3.SQLITE_CONSTRAINT_UNIQUE,
+)  # fmt: skip
+"""A page that cannot be read; a number that was given and is there already."""
+
+
+class StoreError(Exception):
+    """The store's file cannot be used now; the text says why. Try again later."""
+
+
+class StoreBusy(StoreError):
+    """Another process holds the store's file."""
+
+
+class StoreBroken(StoreError):
+    """The file is no store, or a damaged one. Set it aside."""
+
+
+class StoreNewer(StoreError):
+    """A newer release wrote this store. Leave it alone."""
+
+
+class StoreFull(StoreError):
+    """There is no room on the disk for the rows; they are not durable. Make room."""
+
+
+def translated(error: Exception, path: object) -> StoreError:
+    """What an error of SQLite, or one of making sense of what it gave, means for the store."""
+    line = f"{path}: {error}"
+    if not isinstance(error, sqlite3.Error):
+        return StoreBroken(f"{path}: {error!r}")
+    code = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        return StoreError(line)
+    if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreBusy(str(path))
+    if code & 0xFF == sqlite3.SQLITE_FULL:
+        return StoreFull(line)
+    # SQLITE_ERROR: our statements are right, so a table or a column is not there.
+    if code & 0xFF in _DAMAGED or code in _DAMAGED_EXTENDED or code == sqlite3.SQLITE_ERROR:
+        return StoreBroken(line)
+    return StoreError(line)
