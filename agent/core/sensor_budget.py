@@ -4,8 +4,8 @@ from agent.core.token_bucket import TokenBucket
 
 ROWS_PER_S = 100.0
 """In the long run: ten times as much as the fastest device that the project knows."""
-BURST_ROWS = 60_000
-"""At once: ten minutes at that rate."""
+BURST_S = 600.0
+"""At once: what the rate would give in ten minutes."""
 _URGENT_PER_S = 5.0
 _URGENT_BURST = 50
 _REPORT_S = 60.0
@@ -17,7 +17,7 @@ class SensorBudget:
     """Times are monotonic seconds. ``rows_per_s``: what is stored in the long run."""
 
     def __init__(self, rows_per_s: float, now_s: float) -> None:
-        self._rows = TokenBucket(rows_per_s, max(BURST_ROWS, 10 * rows_per_s), now_s)
+        self._rows = TokenBucket(rows_per_s, max(1.0, BURST_S * rows_per_s), now_s)
         self._urgent = TokenBucket(_URGENT_PER_S, _URGENT_BURST, now_s)
         self._dropped: dict[str, int] = {}
         self._report_s = 0.0

@@ -54,6 +54,10 @@ class Maintainer:
         }  # fmt: skip
         return envelope.written(self._signed(envelope.CONFIG_TYPE, json.dumps(document).encode(), "config"))
 
+    def signed(self, kind: str, payload: bytes, role: str) -> bytes:
+        """Any payload, whatever it is, in a signed envelope."""
+        return envelope.written(self._signed(kind, payload, role))
+
     def _signed(self, kind: str, payload: bytes, role: str) -> dict[str, object]:
         key = self._keys[role]
         return envelope.table(kind, payload, {key.public: key.sign(envelope.pre_authentication(kind, payload))})

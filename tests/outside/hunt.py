@@ -1,0 +1,49 @@
+"""How long a generator needs to find a defect whose fix is taken out (:mod:`tests.outside.without`).
+
+``python -m tests.outside.hunt hostile 1 2 3 --seconds 120 --seeds 3`` prints a line for each.
+"""
+
+import argparse
+import asyncio
+import tempfile
+import time
+from pathlib import Path
+
+from tests.outside.hostile_feed import HostileFeed, Unwell
+
+
+async def hostile(without: str, seed: int, seconds: float) -> str:
+    """Feed an agent without a fix; what was found, empty where nothing was."""
+    with tempfile.TemporaryDirectory() as folder:
+        began_s = time.monotonic()
+        environ = {"WITHOUT": without}
+        async with HostileFeed(Path(folder), seed, "tests.outside.without", environ) as feed:
+            try:
+                while time.monotonic() - began_s < seconds:
+                    await feed.round()
+            except Unwell as error:
+                return str(error)
+    return ""
+
+
+GENERATORS = {"hostile": hostile}
+
+
+def main() -> None:
+    """Print, for each defect and seed, after how many seconds it was found, and by what."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("generator", choices=sorted(GENERATORS))
+    parser.add_argument("without", nargs="*", default=[""])
+    parser.add_argument("--seconds", type=float, default=120.0)
+    parser.add_argument("--seeds", type=int, default=3)
+    args = parser.parse_args()
+    for without in args.without:
+        for seed in range(args.seeds):
+            began_s = time.monotonic()
+            found = asyncio.run(GENERATORS[args.generator](without, seed, args.seconds))
+            took_s = time.monotonic() - began_s
+            print(f"{without or 'none'} seed {seed}: {took_s:.1f} s: {found[:150] or 'not found'}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
