@@ -127,9 +127,10 @@ class HostileFeed:
         return False
 
     def _flooded(self) -> bool:
-        """Whether air-1 has stored more than its budget: 5 a second, and 3,000 at once after each start."""
+        """Whether air-1 has stored more than its budget: 5 a second, and 3,000 at once after each change or start."""
         rows = sum(len(batch.rows) for batch in self._broker.batches("telemetry/air-1"))
-        return rows > 4_000 * self._starts
+        changes = sum(one.leaf == "config/reported" for one in self._broker.published())
+        return rows > 4_000 * (self._starts + changes)
 
     async def _answers(self) -> bool:
         """Ask for a sign of life and for a measurement, in the session that there is."""

@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from tests.outside.fault_mix import FaultMix, Violation
 from tests.outside.hostile_feed import HostileFeed, Unwell
 
 
@@ -26,7 +27,24 @@ async def hostile(without: str, seed: int, seconds: float) -> str:
     return ""
 
 
-GENERATORS = {"hostile": hostile}
+async def mix(without: str, seed: int, seconds: float) -> str:
+    """Strike gateways without a fix, each for 20 s and then judged, until one breaks a promise."""
+    end_s = time.monotonic() + seconds
+    while time.monotonic() < end_s:
+        with tempfile.TemporaryDirectory() as folder:
+            began_s = time.monotonic()
+            try:
+                async with FaultMix(Path(folder), seed, environ={"WITHOUT": without}) as one:
+                    while time.monotonic() - began_s < 20.0:
+                        await one.strike()
+                    await one.judge()
+            except (Violation, TimeoutError) as error:
+                return str(error) or "it does not start"
+        seed += 1000
+    return ""
+
+
+GENERATORS = {"hostile": hostile, "mix": mix}
 
 
 def main() -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 ODD_TEXTS = (
-    r'"\ud800"', r'"\udfff\ud800"', r'"a\ud9ab"', r'"\udc00b"', r'"\u0000"', r'"\u202e\u001b[31mx"', '"=1+1"', '""', '"' + "x" * 5000 + '"',
-    '"../../etc/passwd"', '"#"', '"+/+"', '"(a+)+b"', '"/dev/null"',
+    r'"\ud800"', r'"\udfff\ud800"', r'"a\ud9ab"', r'"\udc00b"', r'"\u0000"', r'"\u202e\u001b[31mx"', '"=1+1"', '""',
+    '"' + "x" * 5000 + '"', '"../../etc/passwd"', '"#"', '"+/+"', '"(a+)+b"', '"/dev/null"',
 )  # fmt: skip
 ODD_NUMBERS = (
     "1e999", "NaN", "-Infinity", "9" * 400, "9007199254740993", "18446744073709551616", "-1", "0", "-0.0", "3.5",

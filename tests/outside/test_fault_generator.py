@@ -1,0 +1,42 @@
+"""Disk faults x broker faults x moments: every reading that was accepted arrives, or is counted."""
+
+import asyncio
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.outside.fault_mix import FaultMix, Violation
+
+GATEWAYS = 3
+
+
+async def keeps_its_promise(folder: Path, seed: int, seconds: float) -> None:
+    """Strike one gateway for so long, then judge. The seed of a failure is in its message; ``GARDU_SEED`` repeats."""
+    began_s = time.monotonic()
+    async with FaultMix(folder, seed) as mix:
+        try:
+            while time.monotonic() - began_s < seconds:
+                await mix.strike()
+            await mix.judge()
+        except Violation as error:
+            pytest.fail(f"seed {seed}: {error}; done: {list(mix.done)}")
+
+
+async def several(folder: Path, seconds: float) -> None:
+    seed = int(os.environ.get("GARDU_SEED") or time.time_ns() % 1_000_000)
+    await asyncio.gather(*(keeps_its_promise(folder / str(at), seed + at, seconds) for at in range(GATEWAYS)))
+
+
+async def test_nothing_is_lost_uncounted_in_twenty_seconds_of_faults(tmp_path: Path) -> None:
+    await several(tmp_path, 20.0)
+
+
+@pytest.mark.long
+async def test_nothing_is_lost_uncounted_in_an_hour_of_faults(tmp_path: Path) -> None:
+    """Sixty times a minute of faults: each is judged."""
+    began_s = time.monotonic()
+    for number in range(60):
+        if time.monotonic() - began_s < 3600:
+            await several(tmp_path / str(number), 40.0)
