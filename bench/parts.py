@@ -46,7 +46,7 @@ def configuration(
         f'[broker]\nurl = "mqtt://127.0.0.1:{port}"\n[publish]\n{publish}\n[store]\n{store}\n'
     )
     for name, driver, serial_port in sensors:
-        text += f'[[sensor]]\nid = "{name}"\ndriver = "{driver}"\nport = "{serial_port}"\n'
+        text += f'[[sensor]]\nid = "{name}"\ndriver = "{driver}"\nport = "{serial_port}"\nmax_rows_per_s = 1000000\n'
     return text
 
 
