@@ -7,6 +7,7 @@ from typing import Protocol
 
 from agent.core import wire
 from agent.core.account import StreamAccount
+from agent.core.batching import missing, one_message
 from agent.core.events import rows_lost
 from agent.core.link import Limits
 from agent.core.log_fields import tagged
@@ -207,7 +208,7 @@ class Delivery:
         if not wanted:
             return False
         for (stream, start, stop, limit), late_rows in zip(wanted, await self._store.read(wanted), strict=True):
-            for first, after in _missing(late_rows, start, stop if len(late_rows) < limit else late_rows[-1].seq + 1):
+            for first, after in missing(late_rows, start, stop if len(late_rows) < limit else late_rows[-1].seq + 1):
                 self._lane.again[stream].remove(first, after)
                 for hole in list(self._store.accounts[stream].deliverable(first, after)):
                     self._vanished(stream, *hole)
@@ -264,7 +265,7 @@ class Delivery:
     async def _publish(self, stream: str, rows: list[Row], late: bool) -> int:
         """Send the longest beginning of ``rows`` that makes one message; give the number after its last row (the
         first one's own, where an older description had to go first)."""
-        rows = _one_message(rows)
+        rows = one_message(rows)
         account = self._store.accounts[stream]
         context = rows[0].context
         if context.mh != self._mh and context.mh not in self._lane.described:
@@ -302,24 +303,3 @@ class Delivery:
         if not self.window.room(late=False):
             due = [due_s for due_s in due if due_s > now_s]
         return min(due, default=now_s + 60.0)
-
-
-def _one_message(rows: list[Row]) -> list[Row]:
-    """The beginning of ``rows`` with consecutive numbers and one context."""
-    first = rows[0]
-    for index, row in enumerate(rows):
-        if row.seq != first.seq + index or row.context != first.context:
-            return rows[:index]
-    return rows
-
-
-def _missing(rows: list[Row], start: int, stop: int) -> list[tuple[int, int]]:
-    """The numbers of ``[start, stop)`` that ``rows`` leaves out."""
-    holes = []
-    for row in rows:
-        if row.seq > start:
-            holes.append((start, row.seq))
-        start = row.seq + 1
-    if start < stop:
-        holes.append((start, stop))
-    return holes
