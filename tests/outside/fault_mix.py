@@ -115,6 +115,8 @@ class FaultMix:
             self._break_disk(disk, self.agent.pid)
             if disk in FAILING and broker == "well":
                 await self._goes_on_publishing()
+            elif disk == "deleted":
+                await self._comes_back()
             else:
                 await asyncio.sleep(self._dice.uniform(0.2, 5.0))
         else:
@@ -136,6 +138,14 @@ class FaultMix:
             await until(lambda: len(self._batches()) > count, 5.0)
         if len(self._batches()) == count:
             raise Violation(f"nothing is published while the disk takes nothing: {self.agent.lines[-3:]}")
+
+    async def _comes_back(self) -> None:
+        """A store that was deleted under the agent is noticed, and there again."""
+        store = self._folder / "state" / "store.db"
+        with contextlib.suppress(TimeoutError):
+            await until(store.exists, 16.0)
+        if not store.exists():
+            raise Violation("a deleted store was not noticed")
 
     async def _interrupt(self, disk: str, moment: str, before: Path | None) -> None:
         """End the agent while a disk is failing, and start it again on it."""
