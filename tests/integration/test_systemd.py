@@ -358,7 +358,7 @@ def the_unit_as_probe(gateway: Booted) -> str:
     unit = gateway.run("cat", "/usr/lib/systemd/system/gardu.service")
     ours = re.sub(r"^ExecStart=.*$", "ExecStart=/usr/bin/python3 /usr/local/lib/probe.py", unit, flags=re.M)
     ours = re.sub(r"^Type=.*$", "Type=oneshot\nStandardOutput=truncate:/run/probe.json", ours, flags=re.M)
-    return re.sub(r"^(Restart|WatchdogSec|NotifyAccess).*\n", "", ours, flags=re.M)
+    return re.sub(r"^(Restart|WatchdogSec|NotifyAccess|ExecStopPost).*\n", "", ours, flags=re.M)
 
 
 def test_the_agent_may_ask_the_kernel_for_the_clock_where_the_operator_says_so(gateway: Booted) -> None:

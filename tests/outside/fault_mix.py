@@ -54,8 +54,8 @@ class FaultMix:
         self._stack = contextlib.AsyncExitStack()
         self._excused: list[tuple[float, float]] = []
         self._left = 0
+        self._taken = 0
         self._boot = 0
-        self._healthy_s = 0.0
         self._environ = dict(environ or {})
         self._module = module
         self.done: deque[str] = deque(maxlen=40)
@@ -101,6 +101,8 @@ class FaultMix:
                 if self._mode == "poisoned":
                     session.writer.close()
                 return None
+        if publish.leaf == "telemetry/dust-0":
+            self._taken = max(self._taken, *(row.get("n0_3", 0) for row in publish.batch.rows), 0)
         return 0
 
     async def strike(self) -> None:
@@ -111,6 +113,10 @@ class FaultMix:
         if disk == "rewound":
             await asyncio.sleep(1.0)
         self._break_broker(broker)
+        if broker == "poisoned" and moment == "running":
+            await self._passes_the_poison()
+        elif self._dice.random() < 0.5:
+            await asyncio.sleep(self._dice.uniform(0.5, 4.0))
         if moment == "running" and disk not in ("rewound",):
             self._break_disk(disk, self.agent.pid)
             if disk in FAILING and broker == "well":
@@ -125,7 +131,6 @@ class FaultMix:
         self._mode, self._broker.deny = "well", False
         if disk in FAILING:
             self._disk.recover(self.agent.pid if disk == "protected" or not self._disk.mounted else None)
-        self._healthy_s = time.monotonic()
         await asyncio.sleep(self._dice.uniform(0.0, 2.0))
         if not self.agent.running():
             raise Violation(f"the agent has ended: {self.agent.lines[-4:]}")
@@ -138,6 +143,19 @@ class FaultMix:
             await until(lambda: len(self._batches()) > count, 5.0)
         if len(self._batches()) == count:
             raise Violation(f"nothing is published while the disk takes nothing: {self.agent.lines[-3:]}")
+
+    async def _passes_the_poison(self) -> None:
+        """One reading that the broker cannot take holds up the next ones for a bounded time only."""
+        rest, divisor = _POISON
+        said = self._said["dust-0"]
+        with contextlib.suppress(TimeoutError):
+            count = len(said)
+            await until(lambda: any(number % divisor == rest for number in range(count, len(said))), 7.0)
+            poison = next(number for number in range(count, len(said)) if number % divisor == rest)
+            await until(lambda: self._taken > poison + 3, 25.0)
+            return
+        if len(said) > count + divisor:
+            raise Violation(f"nothing passes what the broker cannot take: {self.agent.lines[-3:]}")
 
     async def _comes_back(self) -> None:
         """A store that was deleted under the agent is noticed, and there again."""
@@ -156,7 +174,7 @@ class FaultMix:
             await asyncio.sleep(self._dice.uniform(0.2, 5.0))
         # A power cut may take what was measured within commit_s; more, where nothing could be written.
         lost_from_s = time.monotonic() - COMMIT_S - 1.0
-        if failing or began_s - self._healthy_s < 16.0:
+        if failing or disk != "well" or not self._durable():
             lost_from_s = min(lost_from_s, began_s - 16.0)
         if moment == "stopped":
             with contextlib.suppress(asyncio.TimeoutError):
@@ -176,6 +194,11 @@ class FaultMix:
                 lost_from_s = min(lost_from_s, began_s - 20.0)
         await self._start()
         self._excused.append((lost_from_s, time.monotonic() + 1.5))
+
+    def _durable(self) -> bool:
+        """Whether the agent says that the disk takes what it gives."""
+        told = [line for line in self.agent.lines if "in memory" in line or "can be written again" in line]
+        return not told or "can be written again" in told[-1]
 
     async def _start(self) -> None:
         await self.agent.start({"GARDU_BOOT": f"b00700{self._boot:02x}"})
