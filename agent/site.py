@@ -170,6 +170,7 @@ class Site:
         if self._wiring is None:
             self._wiring = Wiring(self._clock.now, config)
         self._wiring.use(config)
+        self._store.times.grace_ms = round(config.clock.grace_s * 1000)
         around = Surroundings(self._store, config.privacy.identifiers, self._privacy_key(config))
         started = [one for one in config.sensor if one.id not in kept]
         for one in started:
@@ -206,7 +207,7 @@ class Site:
         gateway = config.gateway
         topics = wire.Topics.of(gateway.root, gateway.sector, gateway.site, gateway.id)
         actions = CommandActions(self._store, self._clock.now, __version__, self.planned, self._renewal)
-        desk = CommandDesk(self._store, config.commands, topics, self._clock.now, self.opened, actions, self._wake)
+        desk = CommandDesk(self._store, config.commands, topics, self._clock.now, self.opened, actions, self.wake)
         presence = Presence(topics, described, __version__, self._bid, self._clock.now)
         self._mail = Mailroom(desk, topics, self.on_configuration)
         connect = partial(self._connect, config)
@@ -225,7 +226,8 @@ class Site:
             asyncio.create_task(self._renewal.watch(), name="certificate"),
         ]
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """There may be something to send that waited."""
         if self.uplink is not None:
             self.uplink.wake()
 

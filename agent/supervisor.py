@@ -18,6 +18,7 @@ from agent.edges.notify import Notifier
 from agent.edges.state_dir import StateDir, board_serial
 from agent.edges.store import Store
 from agent.edges.update_dir import Folder, UpdateDir
+from agent.services.clock_watch import ClockWatch
 from agent.services.watchdog import Watchdog
 from agent.site import Setup, Site
 from agent.updates import Catalog, NoConfiguration, Updates
@@ -82,11 +83,11 @@ class Supervisor:
         updates = Updates(UpdateDir(Folder(self._state_dir.path / "config")), self._file, self._catalog, now)
         setup = await updates.first()
         config = setup.config
+        clock_watch = ClockWatch(now, bid)
         store = await Store.open(
             self._state_dir.path / config.store.path, config.store.max_bytes, config.store.commit_s, bid,
-            board_serial(), now.now,
+            board_serial(), now.now, clock_watch.begin,
         )  # fmt: skip
-        now.raise_floor(await store.newest_ms())
         deadline_s = asyncio.get_running_loop().time()
         try:
             site = Site(store, self._state_dir, now, bid)
@@ -100,16 +101,19 @@ class Supervisor:
             if self._state_dir.failed:
                 store.announce(events.state_dir_failed(self._state_dir.failed))
             self._updates = updates
+            clock_watch.on_set = site.wake
             notifier.ready()
             lasting = [
                 asyncio.create_task(updates.run(site, store), name="updates"),
                 asyncio.create_task(self._grow_old(bid, before.safe, site, updates), name="starts"),
+                asyncio.create_task(clock_watch.run(), name="clock"),
             ]
             if notifier.heard:
                 watchdog = _watchdog(notifier, site, store, before.safe)
                 lasting.append(asyncio.create_task(watchdog.run(), name="watchdog"))
             await self._until_stopped(site, [store.task, *lasting])
             notifier.stopping()
+            clock_watch.keep()
             deadline_s = await self._take_down(site, store, updates, lasting)
             self._count(Starts(bid))
         finally:

@@ -52,6 +52,10 @@ class Now(Protocol):
     def now(self) -> Stamp:
         """The time of this moment, with its quality."""
 
+    @property
+    def proven_ms(self) -> int:
+        """The newest time of a synchronised clock, over restarts; 0 where there was none."""
+
 
 class Catalog(DriverLookup, Protocol):
     """The drivers, and whether others have come."""
@@ -292,7 +296,7 @@ class Updates:
         from agent.core.moment import Moment
 
         now = self._clock.now()
-        return Moment(now.t, now.cq > 0, max(clock.BUILD_MS, self._dir.state.mark.issued_ms))
+        return Moment(now.t, now.cq > 0, max(clock.BUILD_MS, self._clock.proven_ms, self._dir.state.mark.issued_ms))
 
     def _standing(self) -> "Standing":
         from agent.core.desired import Standing

@@ -52,6 +52,7 @@ BAHASA: dict[str, str] = {
     "this port is not possible": "port ini tidak mungkin",
     "a whole number from 1 to 65535": "bilangan bulat dari 1 sampai 65535",
     "this has no effect yet": "ini belum berpengaruh",
+    "the clock was set from {before} to {now}": "jam diubah dari {before} menjadi {now}",
     "did you mean {names}?": "apakah maksudnya {names}?",
     "warning: {text}": "peringatan: {text}",
     "and {count} more problems": "dan {count} masalah lagi",

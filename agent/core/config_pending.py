@@ -9,7 +9,7 @@ from agent.core.text import say
 PENDING: Mapping[str, object] = {
     "publish.budget_bytes_per_day": 0,
     "store.max_age_days": None,
-    "clock.*": None,
+    "clock.source": "system",
     "web.*": None,
     "alarm": None,
     "sensor.aggregate": "last",

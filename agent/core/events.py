@@ -97,3 +97,8 @@ def certificate_refused(why: str) -> Row:
 def client_id_conflict(client_id: str) -> Row:
     """Another client with this gateway's id took the session."""
     return {"ev": "client_id_conflict", "sev": "alarm", "client_id": client_id}
+
+
+def clock_set(bid: str, before_ms: int, now_ms: int) -> Row:
+    """The clock of this boot was set: rows that were sent with ``cq`` 0 are later by the difference."""
+    return {"ev": "clock_set", "sev": "info", "bid": bid, "from": before_ms, "to": now_ms}

@@ -1,8 +1,11 @@
 """The only reader of time."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
+from agent.core.clock_trust import ClockTrust
 from agent.core.reading import Stamp
 
 BUILD_MS = 1_793_000_000_000
@@ -10,6 +13,8 @@ BUILD_MS = 1_793_000_000_000
 
 _SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_LOOK_MS = 10_000
+_TOGETHER_MS = 100
 
 
 def boot_id() -> str:
@@ -30,28 +35,61 @@ def now_s() -> int:
     return int(time.time())
 
 
-class Clock:
-    """Time with its quality."""
+def wall_ms() -> int:
+    """What the clock shows, in Unix milliseconds."""
+    return time.time_ns() // 1_000_000
 
-    def __init__(self) -> None:
-        self._floor_ms = BUILD_MS
+
+def synchronised() -> bool:
+    """Whether systemd or the kernel says that the clock follows a time server."""
+    return _SYNCHRONISED.exists() or _kernel_says_synchronised()
+
+
+class Clock:
+    """Time with its quality. Asked from any thread.
+
+    ``wall``, ``mono``: milliseconds of the clock and since boot; ``proof``: whether the clock is synchronised.
+    """
+
+    def __init__(
+        self, wall: Callable[[], int] = wall_ms, mono: Callable[[], int] = mono_ms,
+        proof: Callable[[], bool] = synchronised,
+    ) -> None:  # fmt: skip
+        self._wall = wall
+        self._mono = mono
+        self._proof = proof
+        self._trust = ClockTrust(BUILD_MS)
         self._synchronised = False
         self._look_again_ms = 0
+        self._lock = Lock()
 
-    def raise_floor(self, newest_ms: int) -> None:
-        """Take a time known from before, behind which no true clock can stand."""
-        self._floor_ms = max(self._floor_ms, newest_ms)
+    @property
+    def floor_ms(self) -> int:
+        """The newest trusted time: an unproven clock that starts behind it is unset."""
+        return self._trust.floor_ms
+
+    @property
+    def proven_ms(self) -> int:
+        """The newest time of a synchronised clock; 0 where there was none."""
+        return self._trust.proven_ms
+
+    def restore(self, floor_ms: int, proven_ms: int = 0) -> None:
+        """Take over both from before this start."""
+        with self._lock:
+            self._trust.restore(floor_ms, proven_ms)
 
     def now(self) -> Stamp:
         """The time of this moment."""
-        t = time.time_ns() // 1_000_000
-        mono = mono_ms()
-        if t < self._floor_ms:
-            return Stamp(t, mono, 0)
-        if mono >= self._look_again_ms:
-            self._synchronised = _SYNCHRONISED.exists() or _kernel_says_synchronised()
-            self._look_again_ms = mono + 10_000
-        return Stamp(t, mono, 2 if self._synchronised else 1)
+        with self._lock:
+            before_ms = self._mono()
+            t = self._wall()
+            mono = self._mono()
+            # Between two looks that lie apart this process may have stood still: that is no step of the clock.
+            stepped = mono - before_ms < _TOGETHER_MS and self._trust.stepped(t, mono)
+            if stepped or mono >= self._look_again_ms:
+                self._synchronised = self._proof()
+                self._look_again_ms = mono + _LOOK_MS
+            return Stamp(t, mono, self._trust.quality(t, mono, synchronised=self._synchronised))
 
 
 def _kernel_says_synchronised() -> bool:

@@ -39,6 +39,7 @@ CREATE TABLE description (mh TEXT PRIMARY KEY, sensors BLOB NOT NULL) WITHOUT RO
 CREATE TABLE reading (key INTEGER PRIMARY KEY, context INTEGER NOT NULL, t INTEGER NOT NULL,
                       mono_ms INTEGER NOT NULL, body BLOB NOT NULL, crc INTEGER);
 """
+_NEWEST_ROWS = 4000
 _INSERT = "INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?)"
 
 
@@ -253,16 +254,16 @@ class Database:
             return dict(self._connection.execute("SELECT mh, sensors FROM description"))
 
     def newest_ms(self) -> int:
-        """The newest time of any stream's last row that was measured by a set clock; 0 where there is none."""
+        """The newest time of any stream's last rows that was measured by a set clock; 0 where there is none."""
         newest = 0
         with self._translating():
             for number in self._ids.values():
-                found = self._connection.execute(
-                    "SELECT t FROM reading JOIN context ON context.id = context WHERE key BETWEEN ? AND ? AND cq > 0"
-                    " ORDER BY key DESC LIMIT 1",
-                    (number << SEQ_BITS, (number + 1) << SEQ_BITS),
+                (found,) = self._connection.execute(
+                    "SELECT max(t) FROM (SELECT t, context FROM reading WHERE key BETWEEN ? AND ?"
+                    " ORDER BY key DESC LIMIT ?) JOIN context ON context.id = context WHERE cq > 0",
+                    (number << SEQ_BITS, (number + 1) << SEQ_BITS, _NEWEST_ROWS),
                 ).fetchone()
-                newest = max(newest, int(found[0]) if found else 0)
+                newest = max(newest, found or 0)
         return newest
 
     def rows(self, stream: str, start: int, stop: int, limit: int) -> list[Row]:

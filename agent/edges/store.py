@@ -8,7 +8,7 @@ never fails: while the disk takes nothing, numbers are given in memory, and what
 import asyncio
 import logging
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from secrets import token_hex
 from typing import TypeVar
 
 from agent.core.account import FIRST_NUMBER, StreamAccount
+from agent.core.boot_times import BootTimes
 from agent.core.events import rows_lost, rows_lost_unnumbered, store_reset
 from agent.core.failure import Overdue
 from agent.core.log_fields import tagged
@@ -51,7 +52,7 @@ class Store:
     """
 
     def __init__(
-        self, backend: Backend, worker: Worker, folder: Path, commit_s: float, now: Callable[[], Stamp]
+        self, backend: Backend, worker: Worker, folder: Path, commit_s: float, bid: str, now: Callable[[], Stamp]
     ) -> None:
         self._backend = backend
         self._worker = worker
@@ -75,6 +76,8 @@ class Store:
         self._known = dict(backend.active.properties)
         self._rescue: asyncio.Task[None] | None = None
         self.mh = ""
+        self.times = BootTimes(bid)
+        """Which times rows are sent with that were measured while the clock was unset."""
         self.left = 0
         """After :meth:`close`: rows that the broker does not have, and the disk did not take."""
         self.on_commit: Callable[[Mapping[str, Fresh]], None] = lambda fresh: None
@@ -87,10 +90,11 @@ class Store:
 
     @classmethod
     async def open(
-        cls, path: Path, max_bytes: int, commit_s: float, bid: str, board: str, now: Callable[[], Stamp]
-    ) -> "Store":
+        cls, path: Path, max_bytes: int, commit_s: float, bid: str, board: str, now: Callable[[], Stamp],
+        prepare: "Callable[[Store], Awaitable[None]] | None" = None,
+    ) -> "Store":  # fmt: skip
         """Open or create the store. A damaged file is set aside, beside it, and a new one begun; where the disk takes
-        nothing, the store begins in memory.
+        nothing, the store begins in memory. ``prepare``: called before the first event is given its time.
 
         Raises :class:`~agent.edges.store_errors.StoreNewer`.
         """
@@ -101,7 +105,9 @@ class Store:
         except BaseException:
             worker.close()
             raise
-        store = cls(backend, worker, path.parent, commit_s, now)
+        store = cls(backend, worker, path.parent, commit_s, bid, now)
+        if prepare is not None:
+            await prepare(store)
         store._hear()
         for one in backend.left:
             store.announce(rows_lost(*one, "memory"))
@@ -145,8 +151,9 @@ class Store:
 
     async def read(self, wanted: Sequence[tuple[str, int, int, int]]) -> list[list[Row]]:
         """For each (stream, start, stop, limit) the rows of ``[start, stop)``, rising, at most ``limit``. What cannot
-        be read is held by its account afterwards."""
-        return await self._call(partial(self._backend.read, wanted))
+        be read is held by its account afterwards. Their times are those that they are sent with."""
+        found = await self._call(partial(self._backend.read, wanted))
+        return [self.times.corrected(one[0], rows) for one, rows in zip(wanted, found, strict=True)]
 
     async def room(self) -> None:
         """Return when more readings can be taken without pushing others out. While the disk takes nothing, this does

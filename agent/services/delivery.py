@@ -15,6 +15,8 @@ from agent.core.reading import Row
 from agent.core.settings import Publish
 from agent.core.text import say
 from agent.core.window import Flight, Window
+from agent.services import clock_hold
+from agent.services.clock_hold import ClockHold
 from agent.services.live_lane import LiveLane
 
 _log = logging.getLogger(__name__)
@@ -29,10 +31,8 @@ Wanted = tuple[str, int, int, int]
 """A stream, the first number, the one after the last, and how many rows at most."""
 
 
-class Store(Protocol):
+class Store(clock_hold.Store, Protocol):
     """What delivery needs of the store."""
-
-    accounts: dict[str, StreamAccount]
 
     async def read(self, wanted: Sequence[Wanted]) -> list[list[Row]]: ...
     async def description(self, mh: str) -> bytes: ...
@@ -75,6 +75,7 @@ class Delivery:
         self._tokens_due_s: float | None = None
         self._refusals: Counter[str] = Counter()
         self._paused_until_s: dict[str, float] = {}
+        self._hold = ClockHold(store, settings.max_delay_s, now_s, mono_ms)
         self._poison = lane.poison
 
     async def send(self, flush: bool = False) -> float:
@@ -184,7 +185,7 @@ class Delivery:
         more = False
         for (stream, start, stop, _), found in zip(wanted, await self._store.read(wanted), strict=True):
             oldest_ms = self._mono_ms() - wire.LIVE_MS
-            rows = [row for row in found if row.mono_ms >= oldest_ms]
+            rows = [row for row in found if row.mono_ms >= oldest_ms and not self._hold.wait_ms(stream, row)]
             if not self.window.room(late=False):
                 return False
             if rows:
@@ -212,6 +213,10 @@ class Delivery:
                 self._lane.again[stream].remove(first, after)
                 for hole in list(self._store.accounts[stream].deliverable(first, after)):
                     self._vanished(stream, *hole)
+            released = self._hold.released(stream, late_rows)
+            if len(released) < len(late_rows):  # they come by themselves, whoever asked for them
+                self._lane.again[stream].remove(late_rows[len(released)].seq, stop)
+            late_rows = released
             if late_rows and self.window.room(late=True):
                 self._tokens -= await self._publish(stream, late_rows, late=True) - late_rows[0].seq
         return True
@@ -247,7 +252,9 @@ class Delivery:
     def _owed(self, stream: str) -> tuple[int, int] | None:
         account = self._store.accounts[stream]
         under_way, aside = self.window.under_way[stream], self._poison.aside(stream)
-        behind = account.deliverable(1, self._lane.next.get(stream, account.next))
+        behind = (
+            account.deliverable(1, self._lane.next.get(stream, account.next)) if not self._hold.held(stream) else ()
+        )
         for start, stop in (*self._lane.again[stream], *behind):
             for first, after in under_way.gaps(start, stop):
                 gap = aside.first_gap(first, after)
@@ -291,6 +298,7 @@ class Delivery:
             self._topics.stream(stream), payload, False, wire.CONTENT_TYPES[encoding], "zlib" if squeezed else ""
         )
         self.window.sent(mid, Flight(stream, start, stop, len(payload), self._now_s(), late))
+        self._store.times.sent(stream, start, stop)
         return stop
 
     def _next_due_s(self) -> float:
@@ -298,6 +306,7 @@ class Delivery:
         now_s = self._now_s()
         due = [due_s for stream, due_s in self._lane.due_s.items() if self._open(stream)]
         due += [until_s for stream in self._store.accounts if (until_s := self._paused_until(stream)) > now_s]
+        due += self._hold.due_s()
         if self._tokens_due_s is not None:
             due.append(self._tokens_due_s)
         if not self.window.room(late=False):

@@ -90,6 +90,7 @@ class Gateway:
         self.file = folder / "gardu.toml"
         self.maintainer = Maintainer(folder / "keys")
         self.stamp = Stamp(NOW_MS, 0, 1)
+        self.proven_ms = 0
         self.site = Site()
         self.events: list[events.Row] = []
         self.texts: dict[str, str] = {}
@@ -297,6 +298,16 @@ async def test_with_an_unset_clock_only_what_expired_before_it_can_be_is_refused
         gateway.send(gateway.payload(2, "air-a", **between))
         await gateway.report(2, "confirmed") if unset else await asyncio.sleep(1)
         assert gateway.site.reports[-1]["state"] == ("confirmed" if unset else "rejected")
+
+
+async def test_with_an_unset_clock_what_expired_before_a_time_server_was_heard_is_refused(gateway: Gateway) -> None:
+    gateway.stamp, gateway.proven_ms = Stamp(0, 0, 0), NOW_MS
+    async with gateway.running():
+        over = {"issued": rfc_3339(NOW_MS - 2 * DAY_MS), "expires": rfc_3339(NOW_MS - 1000)}
+        gateway.send(gateway.payload(1, "air-a", **over))
+        assert (await gateway.report(1, "rejected"))["cause"]["code"] == "expired"
+        gateway.send(gateway.payload(2, "air-a"))
+        await gateway.report(2, "confirmed")
 
 
 class _Trust:

@@ -306,6 +306,10 @@ class Attack(RuleBasedStateMachine):
         report, running = self.site.reports[-1], self.updates.running
         assert report["running"]["version"] == (running.document.version if running.document else 0)
 
+    @property
+    def proven_ms(self) -> int:
+        return 0
+
     def now(self) -> Stamp:
         return self.stamp
 

@@ -17,7 +17,7 @@ TABLES: dict[str, type] = {
     ("text", "path"),
     [
         ('[web]\nlisten = "127.0.0.1:8080"', "web.listen"),
-        ("[clock]\ngrace_s = 60", "clock.grace_s"),
+        (SENSOR + '[clock]\nsource = "air-1"', "clock.source"),
         ("[store]\nmax_age_days = 7", "store.max_age_days"),
         ("[publish]\nbudget_bytes_per_day = 1000000", "publish.budget_bytes_per_day"),
         (SENSOR + 'aggregate = "mean"', "sensor.air-1.aggregate"),
@@ -36,6 +36,7 @@ def test_a_key_without_effect_is_warned_about(text: str, path: str) -> None:
         "[publish]\nbudget_bytes_per_day = 0",
         SENSOR + "required = false",
         'ca_pem = "one"',
+        '[clock]\ngrace_s = 60\nsource = "system"',
     ],
 )
 def test_a_value_that_says_what_is_done_is_not_warned_about(text: str) -> None:

@@ -135,6 +135,8 @@ def test_the_newest_trusted_time_is_found(tmp_path: Path) -> None:
     never_set = Reading("telemetry/b", Stamp(NOW.t + 10**12, 1, 0), "mh000000", b"\x80")
     committed(database, *readings("telemetry/a", 3), never_set)
     assert database.newest_ms() == NOW.t + 2
+    committed(database, *readings("telemetry/a", 2, t=NOW.t - 3_600_000))
+    assert database.newest_ms() == NOW.t + 2, "the newest time, not that of the last row"
     database.close()
 
 

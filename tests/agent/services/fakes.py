@@ -9,6 +9,7 @@ import msgpack
 
 from agent.core import wire
 from agent.core.account import StreamAccount
+from agent.core.boot_times import BootTimes
 from agent.core.link import Limits, LinkLost, Message
 from agent.core.reading import Context, Fresh, Reading, Row, Stamp
 
@@ -43,17 +44,22 @@ class FakeStore:
         self.remembered: dict[str, str] = {}
         self.descriptions = {"mh000000": b'{"a":{}}', "01d00000": b'{"old":{}}'}
         self.on_commit: Callable[[Mapping[str, Fresh]], None] = lambda fresh: None
+        self.times = BootTimes("b0070000")
         self._clock = clock
         self._rows: dict[str, list[Row]] = {}
 
-    def put(self, stream: str, count: int = 1, age_s: float = 0.0, mh: str = "mh000000", size: int = 0) -> range:
+    def put(
+        self, stream: str, count: int = 1, age_s: float = 0.0, mh: str = "mh000000", size: int = 0, cq: int = 1,
+        bid: str = "b0070000",
+    ) -> range:  # fmt: skip
         """Add rows that were measured ``age_s`` ago; give their numbers."""
         account = self.accounts.setdefault(stream, StreamAccount([(1, EP)]))
         start = account.next
         for seq in range(start, start + count):
             mono_ms = self._clock.mono_ms() - int(age_s * 1000)
             body = msgpack.packb({"n": seq, "x": "y" * size})
-            row = Row(seq, 1_795_000_000_000 + seq, mono_ms, Context(EP, "b0070000", 1, mh), body)
+            t = 1_795_000_000_000 + seq if cq else mono_ms
+            row = Row(seq, t, mono_ms, Context(EP, bid, cq, mh), body)
             self._rows.setdefault(stream, []).append(row)
         account.next += count
         return range(start, start + count)
@@ -64,7 +70,7 @@ class FakeStore:
 
     async def read(self, wanted: Sequence[tuple[str, int, int, int]]) -> list[list[Row]]:
         return [
-            [row for row in self._rows.get(stream, []) if start <= row.seq < stop][:limit]
+            self.times.corrected(stream, [row for row in self._rows.get(stream, []) if start <= row.seq < stop][:limit])
             for stream, start, stop, limit in wanted
         ]
 

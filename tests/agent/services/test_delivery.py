@@ -345,3 +345,50 @@ def test_the_lane_finds_the_last_half_minute_without_reading_the_store() -> None
     lane.skip_old(AIR, 36_001, 10_000_000)
     assert lane.next[AIR] == 36_001
     assert max(map(len, lane._recent.values())) < 40
+
+
+async def test_readings_wait_for_an_unset_clock_and_events_do_not(bench: Bench) -> None:
+    bench.store.times.unset(0)
+    bench.measure(AIR, 3, cq=0)
+    bench.measure(DOOR, cq=0)
+    assert [(sent.stream, sent.late) for sent in await bench.send()] == [(DOOR, False)]
+    due_s = await bench.delivery.send()
+    assert due_s == bench.clock.now_s + 600 + bench.settings.max_delay_s
+    bench.clock.now_s += 600 + bench.settings.max_delay_s
+    (sent,) = await bench.send()
+    assert (sent.numbers, sent.late, sent.message["cq"]) == ([1, 2, 3], True, 0)
+
+
+async def test_readings_leave_with_their_true_time_once_the_clock_is_set(bench: Bench) -> None:
+    bench.store.times.unset(0)
+    bench.measure(AIR, 2, cq=0)
+    assert await bench.send() == []
+    measured_ms = bench.clock.mono_ms()
+    bench.clock.now_s += 5
+    bench.store.times.set(bench.clock.mono_ms(), 1_795_000_000_000, 2, bench.store.accounts)
+    bench.measure(AIR)
+    live, late = await bench.send()
+    assert (live.numbers, live.late, live.message["cq"]) == ([3], False, 1)
+    assert (late.numbers, late.late, late.message["cq"]) == ([1, 2], True, 2)
+    assert [row["t"] for row in late.message["r"]] == [1_795_000_000_000 + measured_ms] * 2
+
+
+async def test_readings_of_other_boots_do_not_wait_and_what_follows_does(bench: Bench) -> None:
+    bench.measure(AIR, 2, cq=0, bid="b1")
+    bench.measure(AIR, 2, cq=0, bid="b2")
+    bench.store.times.unset(0)
+    bench.measure(AIR, 2, cq=0)
+    bench.restart()
+    assert [(sent.numbers, sent.message["bid"]) for sent in await bench.send()] == [([1, 2], "b1"), ([3, 4], "b2")]
+
+
+async def test_what_was_sent_can_be_asked_for_while_others_wait(bench: Bench) -> None:
+    bench.measure(AIR, 2, cq=0, bid="b1")
+    bench.restart()
+    bench.acknowledge(*await bench.send())
+    bench.store.times.unset(0)
+    bench.measure(AIR, 2, cq=0)
+    assert await bench.send() == []
+    bench.lane.again[AIR].add(1, 5)
+    assert [sent.numbers for sent in await bench.send()] == [[1, 2]], "the others come in their time"
+    assert list(bench.lane.again[AIR]) == [(1, 3)]

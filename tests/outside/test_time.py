@@ -1,0 +1,235 @@
+"""A clock that is set late, and one that was wrong."""
+
+import asyncio
+import json
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from agent.core import wire
+from agent.core.reading import Reading, Stamp
+from agent.edges.database import Commit, Database
+from tests.support.agent_process import BASE, AgentProcess, configuration, sensor
+from tests.support.mosquitto import Mosquitto, until
+from tests.support.mqtt_caller import Caller
+from tests.support.recorder import Recorder
+
+LOAD = sensor("load", "system", more="interval_s = 0.1")
+STREAM = "telemetry/load"
+NEVER_SET_S = -50 * 366 * 86_400
+YEAR_S, HOUR_S = 365 * 86_400, 3600
+_numbers = count(1)
+
+
+class Gateway(AgentProcess):
+    """An agent whose clock, time server and boot are files."""
+
+    def __init__(self, folder: Path, broker: str, grace_s: float = 600) -> None:
+        publish = 'max_delay_s = 0.2\nencoding = "json"'
+        text = f"{configuration(broker, [LOAD], publish)}\n[clock]\ngrace_s = {grace_s}\n"
+        super().__init__(folder, text, module="tests.support.timely_agent")
+        self._folder = folder
+        self.boot("11111111")
+
+    def clock(self, wrong_s: int) -> None:
+        fresh = self._folder / "clock.new"
+        fresh.write_text(str(wrong_s))
+        fresh.replace(self._folder / "clock")
+
+    def hears_time_server(self, hears: bool) -> None:
+        if hears:
+            (self._folder / "synchronised").touch()
+        else:
+            (self._folder / "synchronised").unlink()
+
+    def boot(self, bid: str) -> None:
+        (self._folder / "boot").write_text(f"{bid}-0000\n")
+
+
+class City:
+    """What it asks a gateway, and what came from it."""
+
+    def __init__(self, port: int, recorder: Recorder) -> None:
+        self._port = port
+        self._recorder = recorder
+
+    async def asked(self, name: str, **arguments: object) -> Mapping[str, Any]:
+        exp = int(1000 * time.time()) + 1000 * 3 * YEAR_S
+        for _ in range(20):  # a gateway that is not subscribed yet does not hear it
+            identity = f"q{next(_numbers)}"
+            with Caller(self._port, f"city-{identity}") as caller, suppress(TimeoutError):
+                caller.publish(f"{BASE}/command/{name}", json.dumps({"id": identity, "exp": exp, **arguments}).encode())
+                await until(lambda: self._recorder.last(f"reply/{identity}") is not None, 0.5)  # noqa: B023
+                result: Mapping[str, Any] = self._recorder.last(f"reply/{identity}")["result"]
+                return result
+        raise AssertionError(f"no reply to {name}")
+
+    async def quality(self) -> int:
+        return int((await self.asked("diagnostics"))["clock"])
+
+    async def becomes(self, cq: int) -> None:
+        found = [await self.quality()]
+        while found[-1] != cq and len(found) < 40:
+            await asyncio.sleep(0.2)  # more commands a second would be refused
+            found.append(await self.quality())
+        assert found[-1] == cq
+
+    async def measured(self, rows: int) -> None:
+        following = 0
+        while following <= rows:
+            await asyncio.sleep(0.2)
+            with suppress(KeyError):
+                following = (await self.asked("diagnostics"))["streams"][STREAM]["next"]
+
+    def messages(self, leaf: str = STREAM) -> list[Mapping[str, Any]]:
+        return [wire.decode(one.payload) for one in self._recorder.messages.copy() if one.topic.endswith(f"/{leaf}")]
+
+
+def is_now(t: int) -> bool:
+    return abs(t - 1000 * time.time()) < 60_000
+
+
+async def test_35_rows_measured_before_the_clock_was_set_leave_with_their_true_time(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder:
+        city, gateway = City(mosquitto.port, recorder), Gateway(tmp_path, mosquitto.url)
+        gateway.clock(NEVER_SET_S)
+        async with gateway:
+            await until(lambda: bool(recorder.events("started")))
+            await city.measured(5)
+            assert city.messages() == [], "readings wait for the clock; events do not"
+            assert not is_now(recorder.events("started")[0]["t"])
+            gateway.clock(0)
+            await until(lambda: len(recorder.rows(STREAM)) > 8)
+            await gateway.stop()
+    batches = city.messages()
+    assert {batch["cq"] for batch in batches} == {1}
+    assert all(batch.get("h") is True for batch in batches if batch["seq"] < 5)
+    times = [row["t"] for row in recorder.rows(STREAM)]
+    assert times == sorted(times)
+    assert all(is_now(t) for t in times)
+    (told,) = recorder.events("clock_set")
+    assert (told["bid"], is_now(told["from"] - 1000 * NEVER_SET_S), is_now(told["to"])) == ("11111111", True, True)
+
+
+async def test_35_a_row_that_was_sent_keeps_its_time_over_restarts(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder:
+        city, gateway = City(mosquitto.port, recorder), Gateway(tmp_path, mosquitto.url, grace_s=0.5)
+        gateway.clock(NEVER_SET_S)
+        async with gateway:
+            await until(lambda: len(recorder.rows(STREAM)) >= 3)
+            first = city.messages()[0]
+            assert (first["cq"], first["h"], is_now(first["r"][0]["t"])) == (0, True, False)
+            gateway.clock(0)
+            await until(lambda: any(batch["cq"] == 1 for batch in city.messages()))
+            await gateway.stop()
+            await gateway.start()
+            await until(lambda: gateway.count("connected") == 2)
+            corrected = next(batch for batch in city.messages() if batch["cq"] == 1)
+            for batch in (first, corrected):
+                recorder.messages.clear()
+                last = batch["seq"] + len(batch["r"]) - 1
+                await city.asked("resend", stream=STREAM, ep=batch["ep"], **{"from": batch["seq"], "to": last})
+                again = {}
+                while len(again) < len(batch["r"]):
+                    await city.asked("ping")
+                    again = {
+                        one["seq"] + at: (one["cq"], row["t"])
+                        for one in city.messages() for at, row in enumerate(one["r"])
+                        if batch["seq"] <= one["seq"] + at <= last
+                    }  # fmt: skip
+                assert [again[number] for number in sorted(again)] == [(batch["cq"], row["t"]) for row in batch["r"]]
+            await gateway.stop()
+
+
+async def test_35_rows_of_an_earlier_boot_are_corrected_where_its_clock_was_set(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path)
+    gateway = Gateway(tmp_path, broker.url)
+    gateway.clock(NEVER_SET_S)
+    async with gateway:
+        await gateway.told("not connected")
+        await gateway.stop()
+        assert gateway.accepted()
+        gateway.boot("22222222")
+        await gateway.start()
+        await until(lambda: gateway.count("not connected") == 2)
+        gateway.clock(0)
+        await gateway.told("the clock was set")
+        await gateway.stop()
+        gateway.boot("33333333")
+        gateway.clock(NEVER_SET_S)
+        with broker as mosquitto, Recorder(mosquitto.port) as recorder:
+            await gateway.start()
+            city = City(mosquitto.port, recorder)
+            await until(lambda: {"11111111", "22222222"} <= {one["bid"] for one in city.messages("event/_agent")})
+            await until(lambda: {"22222222"} <= {one["bid"] for one in city.messages()})
+            await gateway.stop()
+    found = {(one["bid"], one["cq"], is_now(row["t"])) for one in city.messages() + city.messages("event/_agent")
+             for row in one["r"] if one["bid"] != "33333333"}  # fmt: skip
+    assert found == {("11111111", 0, False), ("22222222", 1, True)}
+
+
+async def test_36_a_clock_that_was_a_year_ahead_is_forgotten_once_there_is_proof(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder:
+        city, gateway = City(mosquitto.port, recorder), Gateway(tmp_path, mosquitto.url)
+        gateway.clock(YEAR_S)
+        async with gateway:
+            await until(lambda: bool(recorder.rows(STREAM)))
+            assert await city.quality() == 1
+            await gateway.stop()
+            gateway.clock(0)
+            await gateway.start()
+            await city.becomes(0)
+            gateway.hears_time_server(True)
+            await city.becomes(2)
+            gateway.hears_time_server(False)
+            await city.becomes(1)
+            await gateway.stop()
+            await gateway.start()
+            await until(lambda: gateway.count("connected") == 3)
+            await city.becomes(1)
+            await gateway.stop()
+
+
+async def test_36_a_clock_that_is_set_back_while_the_agent_runs_is_believed(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder:
+        city, gateway = City(mosquitto.port, recorder), Gateway(tmp_path, mosquitto.url)
+        gateway.clock(YEAR_S)
+        async with gateway:
+            await until(lambda: bool(recorder.rows(STREAM)))
+            await gateway.stop()
+            gateway.clock(YEAR_S - HOUR_S)
+            await gateway.start()
+            await city.becomes(0)
+            gateway.clock(0)
+            await city.becomes(1)
+            await gateway.stop()
+            await gateway.start()
+            await until(lambda: gateway.count("connected") == 3)
+            await city.becomes(1)
+            await gateway.stop()
+
+
+async def test_36_a_clock_that_starts_an_hour_behind_the_newest_time_is_unset(tmp_path: Path) -> None:
+    with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder:
+        city, gateway = City(mosquitto.port, recorder), Gateway(tmp_path, mosquitto.url)
+        # A store of an earlier release: its newest time is not that of its last row.
+        gateway.state.mkdir()
+        database = Database(gateway.state / "store.db", 1 << 28, "00000000", "aaaaaaaa")
+        now_ms = int(1000 * time.time())
+        stamps = [Stamp(now_ms, 1, 1), Stamp(now_ms - 1000 * HOUR_S, 2, 1)]
+        database.commit(Commit([Reading(STREAM, one, "mh000000", b"\x80") for one in stamps], stamps[0], "mh000000"))
+        database.close()
+        gateway.clock(-HOUR_S)
+        async with gateway:
+            for start in (1, 2):  # and again with the rows of the first start
+                await until(lambda start=start: gateway.count("connected") == start)
+                assert await city.quality() == 0
+                await gateway.kill()
+                await gateway.start()
+            await until(lambda: gateway.count("connected") == 3)
+            gateway.clock(0)
+            await city.becomes(1)
+            await gateway.stop()
