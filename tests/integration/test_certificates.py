@@ -98,7 +98,7 @@ class Post:
     async def renew(self, sign: str = "") -> tuple[int, str, str]:
         sign = sign or f"{SHIPPED}/sign-request '{self.city.authority}'"
         key = str(self.maintainer.key_file("command"))
-        return await gardu("config", "renew", GATEWAY, "--sign", sign, "--key", key, *self.broker)
+        return await gardu("cert", "renew", GATEWAY, "--sign", sign, "--key", key, *self.broker)
 
     async def command(self, *words: str, key: Path | None = None) -> dict[str, Any]:
         signed = ("--key", str(key)) if key else ()

@@ -1,4 +1,4 @@
-"""``gardu config trust``: the list of roots, which say whose signatures count.
+"""What ``gardu trust`` does with the list of roots, which say whose signatures count.
 
 A change appends root N+1, which counts once enough keys of root N and of itself have signed it; until then further
 changes go into the same root, and anyone may add a signature with ``trust sign``.
@@ -7,14 +7,14 @@ changes go into the same root, and anyone may add a signature with ``trust sign`
 import json
 import sys
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from agent.cli.config_files import Failed, public_key_of, public_keys, write
-from agent.cli.trust_file import TrustFile
+from agent.cli.maintainer_files import Failed, public_key_of, public_keys, write
+from agent.cli.trust.file import TrustFile
 from agent.core.envelope import Role, key_id
 from agent.core.moment import rfc_3339
 from agent.core.text import say
@@ -24,9 +24,8 @@ from agent.core.trust import payload as root_payload
 _DAYS = 730.0
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_steps(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     """One parser for each thing that can be done with a trust file."""
-    subparsers = parser.add_subparsers(metavar="STEP", required=True)
 
     def step(name: str, does: str, act: Callable[[Namespace], int], *words: str) -> ArgumentParser:
         one = subparsers.add_parser(name, help=does, description=does, allow_abbrev=False)
@@ -34,7 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         for word in words:
             choices = ROLES if word == "role" else None
             one.add_argument(word, metavar=word.upper(), choices=choices, type=int if word == "number" else str)
-        one.set_defaults(act_on_trust=act)
+        one.set_defaults(act=act)
         return one
 
     signed = {"create": _create, "add": _add, "remove": _remove, "threshold": _threshold, "rotate": _rotate,
@@ -66,12 +65,6 @@ def _meaning(name: str) -> str:
         "floor": say("say from which version on configurations are taken"),
         "renew": say("move the date on which the root expires"),
     }[name]
-
-
-def run(args: Namespace) -> int:
-    """Do one step. Exit status 1: it cannot be done; nothing was written then."""
-    status: int = args.act_on_trust(args)
-    return status
 
 
 def _create(args: Namespace) -> int:

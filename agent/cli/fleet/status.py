@@ -1,4 +1,4 @@
-"""``gardu config status``: the fleet as a table."""
+"""``gardu fleet status``: the fleet as a table."""
 
 import asyncio
 import json
@@ -8,8 +8,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 
 from agent.cli.broker_options import BrokerOptions, add_broker_options
-from agent.cli.config_files import Failed
 from agent.cli.fleet_watch import FleetWatch
+from agent.cli.maintainer_files import Failed
 from agent.core.certificate import days_left
 from agent.core.link import LinkLost
 from agent.core.moment import rfc_3339

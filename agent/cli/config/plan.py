@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from agent.cli.config_files import Failed, envelope, is_envelope, read, tables, toml
+from agent.cli.maintainer_files import Failed, envelope, is_envelope, read, tables, toml
 from agent.core.config import read as read_config
 from agent.core.config_changes import Change, changes, to_rebuild
 from agent.core.config_words import shown

@@ -1,4 +1,4 @@
-"""``gardu config push TEMPLATE TABLE``: one change to many gateways, ring after ring, until the first that fails."""
+"""``gardu fleet push TEMPLATE TABLE``: one change to many gateways, ring after ring, until the first that fails."""
 
 import asyncio
 import sys
@@ -8,9 +8,9 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from agent.cli.broker_options import BrokerOptions, add_broker_options
-from agent.cli.config_files import Failed, private_keys, read
+from agent.cli.fleet.progress import Progress
 from agent.cli.fleet_watch import FleetWatch
-from agent.cli.push_progress import Progress
+from agent.cli.maintainer_files import Failed, private_keys, read
 from agent.core import fleet as rendering
 from agent.core.config_document import CONFIRM_S
 from agent.core.fleet import FleetError, Row

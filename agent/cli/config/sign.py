@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from agent.cli.config_files import Failed, envelope, is_envelope, private_keys, read, toml, write
+from agent.cli.maintainer_files import Failed, envelope, is_envelope, private_keys, read, toml, write
 from agent.core import envelope as dsse
 from agent.core.config import read as read_config
 from agent.core.config_document import CONFIRM_S, written_document

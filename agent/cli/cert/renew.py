@@ -1,4 +1,4 @@
-"""``gardu config renew GATEWAY…``: a new certificate, with a new key that never leaves its gateway."""
+"""``gardu cert renew GATEWAY…``: a new certificate, with a new key that never leaves its gateway."""
 
 import asyncio
 import shlex
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.cli.asking import Asking, CannotSend
 from agent.cli.broker_options import BrokerOptions, add_broker_options
-from agent.cli.config_files import Failed, private_keys
+from agent.cli.maintainer_files import Failed, private_keys
 from agent.core.link import LinkLost
 from agent.core.moment import rfc_3339
 from agent.core.text import say

@@ -1,0 +1,18 @@
+"""``gardu config``: configurations that are signed at a desk."""
+
+from argparse import ArgumentParser
+
+from agent.cli.actions import add_actions
+from agent.cli.actions import run_action as run
+from agent.cli.config import plan, sign
+from agent.core.text import say
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """One parser for each action."""
+    add_actions(parser, {
+        "sign": (say("sign a configuration, or add a signature"), sign),
+        "plan": (say("show what a configuration would change"), plan),
+    })  # fmt: skip
