@@ -50,13 +50,13 @@ class JsonLines(Format):
         head = {"gateway": of.gateway, "sensor": arrival.sensor, "kind": arrival.kind, "ep": of.ep, "seq": arrival.seq}
         values = {name: value for name, value in fields.items() if name != "q"}
         line = {**head, **values, "q": fields.get("q", {})}
-        self._out.write(json_text(line) + "\n")
+        self._out.write(json_text(line, compact=True) + "\n")
 
     def gap(self, gap: Gap) -> None:
         kind, _, sensor = gap.of.stream.partition("/")
         line = {"gateway": gap.of.gateway, "sensor": sensor, "kind": kind, "ep": gap.of.ep, "from": gap.start,
                 "to": gap.stop - 1, "n": gap.stop - gap.start, "why": gap.why}  # fmt: skip
-        self._out.write(json_text({"gap": line}) + "\n")
+        self._out.write(json_text({"gap": line}, compact=True) + "\n")
 
 
 class Csv(Format):
@@ -91,7 +91,7 @@ class SenMl(Format):
                 records.append({"n": name, **({"u": unit} if unit else {}), key: value})
         if records:
             pack = [{**base, **records[0]}, *records[1:]]
-            self._out.write(json_text(pack) + "\n")
+            self._out.write(json_text(pack, compact=True) + "\n")
 
 
 class Table(Format):

@@ -45,10 +45,10 @@ def one_line(text: str, max_chars: int = 200) -> str:
     return cut if cut.isascii() and cut.isprintable() else _UNSAFE.sub("?", cut)
 
 
-def json_text(value: object, indent: int | None = None) -> str:
+def json_text(value: object, indent: int | None = None, compact: bool = False) -> str:
     """JSON for a terminal or a pipe: what would move a cursor, hide or be half of a character is written as an escape.
     Raises nothing for what JSON or MessagePack brought."""
-    separators = (",", ":") if indent is None else None
+    separators = (",", ":") if compact else None
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, default=str)
     # Line ends of ``indent`` are the only ones that are not in a text.
     return "\n".join(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n"))

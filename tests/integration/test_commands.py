@@ -48,8 +48,8 @@ async def test_gardu_command_finds_the_gateway_and_prints_its_reply(tmp_path: Pa
             assert (status, json.loads(out)["status"]) == (1, "failed")
             status, out, _ = await gardu("command", GATEWAY, "diagnostics", *at)
             assert json.loads(out)["result"]["sensors"]["air-1"]["lost"] is False
-            for guarded in ("flush", "restart", "output"):
-                status, out, _ = await gardu("command", GATEWAY, guarded, "sensor=air-1", *at)
+            for guarded in (("flush",), ("restart", "sensor=air-1"), ("output", "sensor=air-1", "value=1")):
+                status, out, _ = await gardu("command", GATEWAY, *guarded, *at)
                 assert (status, json.loads(out)["detail"]) == (1, "this gateway does not allow it")
             status, out, err = await gardu("command", "nobody", "ping", *at)
             assert (status, out) == (1, "")
