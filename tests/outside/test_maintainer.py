@@ -1,4 +1,4 @@
-"""What gateways and other publishers say to a maintainer's commands, and what maintainers are shown and asked."""
+"""What gateways and other publishers say to the commands of maintainers and subscribers; and commands to gateways."""
 
 import asyncio
 import base64
@@ -237,3 +237,17 @@ async def test_29_arguments_are_typed_by_the_command(
 )
 async def test_29_a_wrong_argument_is_one_line_and_status_2(words: tuple[str, ...], line: str) -> None:
     assert await gardu(*COMMAND, *words, "--broker", "mqtt://127.0.0.1:1") == (2, "", line + "\n")
+
+
+async def test_32_certificates_are_shown_where_they_are_asked_for(tmp_path: Path) -> None:
+    ends_ms = round(1000 * time.time()) + 812 * 86_400_000 + 3_600_000
+    answer = {"status": "done", "result": {"certificate": {"not_after": ends_ms, "days": 9}}}
+    with Mosquitto(tmp_path) as broker, Answering(broker.port, json.dumps(answer).encode()):
+        at = ("--broker", broker.url)
+        _, out, _ = await gardu("fleet", "status", *at)
+        assert "certificate" not in out
+        _, out, _ = await gardu("fleet", "status", "--certificates", *at)
+        assert "certificate" in out
+        assert "812 days" in out
+        (shown,) = json.loads((await gardu("fleet", "status", "--certificates", "--json", *at))[1])
+        assert shown["certificate"] == {"not_after": ends_ms, "days": 812}

@@ -48,7 +48,8 @@ def add_steps(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
             for role in ROLES:
                 # Not "command": that is the name of the command itself, in the parser above this one.
                 one.add_argument(f"--{role}", dest=f"{role}_role", metavar="PUBLIC", action="append", default=[])
-            one.add_argument("--threshold", metavar="ROLE=N", action="append", default=[])
+            two = say("how many keys of a role must sign; otherwise 2, where the role has two keys")
+            one.add_argument("--threshold", metavar="ROLE=N", action="append", default=[], help=two)
     sign = step("sign", say("sign the root that is not complete yet"), _sign)
     sign.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=say("a private key"))
     show = step("show", say("show all roots, and what the last one lacks"), _show)
@@ -76,8 +77,10 @@ def _create(args: Namespace) -> int:
     for role in ROLES:
         if not keys[role]:
             raise Failed(say("missing: {what}", what=f"--{role}"))
-        roles[role] = _role(role, public_keys(keys[role]), thresholds.get(role, 1))
-    return _keep(TrustFile(args.file, []), 1, roles, None, args)
+        roles[role] = _chosen(role, public_keys(keys[role]), thresholds.get(role))
+    status = _keep(TrustFile(args.file, []), 1, roles, None, args)
+    _warn(roles)
+    return status
 
 
 def _add(args: Namespace) -> int:
@@ -149,7 +152,22 @@ def _change(args: Namespace, change: Callable[[Role], Role]) -> int:
     name: RoleName = args.role
     role = change(file.last.roles[name])
     roles = {**file.last.roles, name: _role(name, role.keys, role.threshold)}
-    return _keep(file, file.next_version, roles, file.pending_floor, args)
+    status = _keep(file, file.next_version, roles, file.pending_floor, args)
+    _warn({name: roles[name]})
+    return status
+
+
+def _warn(roles: Mapping[RoleName, Role]) -> None:
+    """Say what one stolen key can do, where one is enough."""
+    means = {
+        "root": say("put other keys in place of yours, and so take over every gateway"),
+        "config": say("change every gateway's sensors, and send its readings to another broker"),
+        "command": say("switch outputs, restart sensors and renew certificates, where gateways allow it"),
+    }
+    for name, role in roles.items():
+        if role.threshold == 1:
+            print(say("warning: one key of the role {role} is enough: whoever steals it can {what}", role=name,
+                      what=means[name]), file=sys.stderr)  # fmt: skip
 
 
 def _keep(file: TrustFile, version: int, roles: Mapping[RoleName, Role], floor: int | None, args: Namespace) -> int:
@@ -165,6 +183,11 @@ def _write(file: TrustFile, path: Path) -> int:
     write(path, file.encoded())
     _print_end(file)
     return 0
+
+
+def _chosen(name: str, keys: tuple[bytes, ...], threshold: int | None) -> Role:
+    """A role; two of its keys must sign where there are two and nothing else is said."""
+    return _role(name, keys, min(2, len(keys)) if threshold is None else threshold)
 
 
 def _role(name: str, keys: tuple[bytes, ...], threshold: int) -> Role:

@@ -116,8 +116,8 @@ def test_a_configuration_that_two_maintainers_sign_one_after_the_other_is_taken(
     more = ("--days", "9", "--confirm-s", "60", "--min-agent", "0.1", "--out", "batua.json")
     out, err = team(*SIGN, *more)
     assert out == ""
-    assert re.fullmatch(r"version 4 for batua-01, to be accepted until \S+Z; signatures: 1\n", err)
-    out, err = team("config", "sign", "batua.json", "--key", "budi")
+    assert re.fullmatch(r"version 4 for batua-01, to be accepted until \S+Z; signatures: 1", err.splitlines()[-1])
+    out, err = team("config", "sign", "batua.json", "--key", "budi", "--yes")
     assert err.endswith("signatures: 2\n")
     team.write("batua.json", out)
     document = _gateway_takes(team, "batua.json").document
@@ -126,15 +126,13 @@ def test_a_configuration_that_two_maintainers_sign_one_after_the_other_is_taken(
 
 
 def test_the_same_key_adds_its_signature_once(team: Desk) -> None:
-    team(
-        "config", "sign", "batua.toml", "--gateway", "batua-01", "--version", "4", "--key", "ayu", "--out", "batua.json"
-    )
+    team(*SIGN, "--out", "batua.json")
     before = team.read("batua.json")
-    team("config", "sign", "batua.json", "--key", "ayu", "--out", "batua.json")
+    team("config", "sign", "batua.json", "--key", "ayu", "--out", "batua.json", "--yes")
     assert team.read("batua.json") == before
 
 
-SIGN = ("config", "sign", "batua.toml", "--gateway", "batua-01", "--version", "4", "--key", "ayu")
+SIGN = ("config", "sign", "batua.toml", "--gateway", "batua-01", "--version", "4", "--key", "ayu", "--yes")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +185,7 @@ def test_the_local_part_can_be_left_out(team: Desk) -> None:
         ((*SIGN, "--days", "0"), "--days cannot be 0.0"),
         ((*SIGN, "--confirm-s", "0"), "confirm_s: this is not as a configuration document has it"),
         ((*SIGN, "--gateway", "*"), "target.gateways[1]: a target is a list of gateways"),
-        ((*SIGN[:-3], "-4", "--key", "ayu"), "version: this is not as a configuration document has it"),
+        ((*SIGN[:-4], "-4", "--key", "ayu", "--yes"), "version: this is not as a configuration document has it"),
         (("trust", "show", "batua.toml"), "batua.toml: this is not JSON: Expecting value: line 2 column 2 (char 2)"),
         (("trust", "show", "none.json"), "none.json: No such file or directory"),
         (("trust", "create", "trust.json", "--root", "ayu.pub", "--config", "ayu.pub"),
@@ -257,7 +255,7 @@ def test_the_first_root_and_its_fingerprint(team: Desk) -> None:
     assert [line.split(":")[0].split() for line in out.splitlines()[2:]] == [
         ["root", "2", "of", "2"],
         ["config", "2", "of", "2"],
-        ["command", "1", "of", "2"],
+        ["command", "2", "of", "2"],
     ]
     assert err == ""
 
@@ -350,9 +348,10 @@ def test_a_plan_names_each_difference_and_what_begins_anew(team: Desk) -> None:
     out, err = team("config", "plan", "gardu.toml", "new.toml")
     assert out.splitlines() == [
         "~ sensor.air-1.interval_s: 10 -> 60",
-        "- sensor.host (system)",
-        "+ sensor.air-2 (pms5003)",
-        "sensors that begin anew: air-1, air-2",
+        '- sensor.host.driver = "system"',
+        '+ sensor.air-2.driver = "pms5003"',
+        '+ sensor.air-2.port = "/dev/ttyUSB1"',
+        "sensors that restart: air-1, air-2",
     ]
     assert err == ""
     out, _ = team("config", "plan", "gardu.toml", "new.toml", "--local", "local.toml", "--json")
@@ -379,3 +378,55 @@ def test_a_plan_shows_no_password(team: Desk) -> None:
     team.write("new.toml", CONFIG.replace("broker.example", "ayu:s3cret@broker.example"))
     out, err = team("config", "plan", "batua.toml", "new.toml", status=1)
     assert "s3cret" not in out + err
+
+
+def test_what_is_signed_is_shown_value_by_value_and_secrets_never(team: Desk) -> None:
+    team.write("running.toml", LOCAL + CONFIG + '[[sensor]]\nid = "host"\ndriver = "system"\n')
+    new = CONFIG.replace('"mqtts://broker.example:8883"', '["mqtts://a:s3cret@evil.example", "mqtts://b"]').replace(
+        "10", "5"
+    )
+    team.write("batua.toml", new + f'label = "{"x" * 300}"\n')
+    _, err = team(*SIGN, "--running", "running.toml", status=1)
+    assert "s3cret" not in err
+    team.write("batua.toml", new.replace("a:s3cret@", "") + f'label = "{"x" * 300}\\u202e"\n')
+    _, err = team(*SIGN, "--running", "running.toml")
+    lines = err.splitlines()
+    assert lines[1:6] == [
+        "compared with running.toml:",
+        '~ broker.url: "mqtts://broker.example:8883" -> ["mqtts://evil.example", "mqtts://b"]',
+        "~ sensor.air-1.interval_s: 10 -> 5",
+        lines[4],
+        '- sensor.host.driver = "system"',
+    ]
+    assert lines[4].startswith('+ sensor.air-1.label = "xxxx')
+    assert "SHA-256" in lines[4]
+    assert lines[6] == "sensors that restart: air-1"
+
+
+def test_without_a_source_everything_is_new(team: Desk) -> None:
+    _, err = team(*SIGN)
+    assert err.splitlines()[1].endswith("everything is shown as new")
+    assert "+ sensor.air-1.interval_s = 10" in err
+
+
+def test_nobody_signs_unasked(team: Desk) -> None:
+    out, err = team(*SIGN[:-1], status=2)
+    assert out == ""
+    assert err.splitlines()[-1] == "gardu config sign: there is no terminal to ask at: give --yes to sign"
+
+
+def test_two_keys_must_sign_in_every_role_where_nothing_else_is_said(team: Desk) -> None:
+    roles = {"root": ("ayu", "budi"), "config": ("ayu", "budi"), "command": ("ayu", "citra")}
+    words = [word for role, names in roles.items() for name in names for word in (f"--{role}", f"{name}.pub")]
+    create = ("trust", "create", "new.json", *words)
+    _, err = team(*create)
+    assert "warning" not in err
+    made = json.loads(team("trust", "show", "new.json", "--json")[0])[0]["roles"]
+    assert {name: role["threshold"] for name, role in made.items()} == {"root": 2, "config": 2, "command": 2}
+    (team.place / "new.json").unlink()
+    _, err = team(*create, "--threshold", "command=1")
+    (line,) = (line for line in err.splitlines() if line.startswith("warning"))
+    assert line == (
+        "warning: one key of the role command is enough: whoever steals it can switch outputs, restart sensors and "
+        "renew certificates, where gateways allow it"
+    )
