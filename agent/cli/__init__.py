@@ -1,6 +1,6 @@
 """``gardu``: one module per command, and only the chosen one is loaded.
 
-A command is a module ``agent/cli/NAME.py`` with ``add_arguments(parser)`` and ``run(args) -> int``, which
+A command is a module or package ``agent/cli/NAME`` with ``add_arguments(parser)`` and ``run(args) -> int``, which
 gives the exit status.
 """
 
@@ -45,8 +45,12 @@ def commands() -> Mapping[str, str]:
         "demo": say("a small city on this machine"),
         "drivers": say("list the drivers, or show one's page"),
         "decode": say("decode what a device sent"),
-        "config": say("sign configurations, and say who may"),
-        "command": say("ask a gateway for something"),
+        "command": say("send a command to a gateway"),
+        "config": say("sign and publish configurations"),
+        "fleet": say("change many gateways, and show what they run"),
+        "cert": say("renew the certificates of gateways"),
+        "trust": say("say whose signatures gateways accept"),
+        "keygen": say("make a key pair"),
     }
 
 

@@ -1,16 +1,18 @@
 """Commands to gateways, over one connection: found by their retained ``state``, asked, their replies waited for."""
 
 import asyncio
-import json
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.cli.broker_options import BrokerOptions
-from agent.core import command, wire
+from agent.cli.maintainer_files import Failed
+from agent.cli.prepared import Prepared, prepared
+from agent.core import wire
+from agent.core.fleet_reports import Fleet, filters
 from agent.core.link import Message
-from agent.core.rollout import filters
+from agent.core.refusal import Refused
+from agent.core.strict_json import loads
 from agent.core.text import say
 from agent.edges.broker import Link
 
@@ -20,21 +22,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _FIND_S = 5.0
-
-
-class CannotSend(Exception):
-    """The message cannot be made; the text says why."""
+_MOVED_S = 1.0
+"""For the path of a gateway that is online, where one at which it is not was told first."""
+_MOST_REPLY_BYTES = 262_144
 
 
 class Asking:
-    """An open connection. Made by :meth:`open`."""
+    """An open connection, over which several may be asked at a time. Made by :meth:`open`."""
 
     def __init__(self, link: Link) -> None:
         self._link = link
         self._lost = asyncio.create_task(link.lost())
-        self._inbox: asyncio.Queue[Message] = asyncio.Queue()
-        self._bases: dict[str, str] = {}
-        link.on_message = self._inbox.put_nowait
+        self._fleet = Fleet()
+        self._told = asyncio.Event()
+        self._replies: dict[str, asyncio.Future[bytes]] = {}
+        link.on_message = self._on_message
 
     @classmethod
     async def open(cls, options: BrokerOptions) -> "Asking":
@@ -49,65 +51,73 @@ class Asking:
     async def ask(
         self, gateway: str, name: str, arguments: Mapping[str, Any], keys: "Sequence[SigningKey]", timeout_s: float
     ) -> dict[str, Any]:
-        """Send a command, signed where there are keys, and give the reply. Raises :class:`~agent.core.link.LinkLost`,
-        :class:`LookupError` where there is no such gateway, :class:`TimeoutError` where it does not reply, and
-        :class:`CannotSend`."""
-        base = self._bases[gateway] = self._bases.get(gateway) or await self._base(gateway)
-        identity = token_hex(8)
-        topic = wire.Topics(base).reply(identity)
-        await self._link.subscribe([topic])
-        asked = {"id": identity, "exp": int(1000 * (time.time() + timeout_s)), **arguments}
-        payload = _payload(gateway, name, asked, keys)
-        most = command.most_bytes(name)
-        if len(payload) > most:
-            raise CannotSend(say("too long for a command: at most {count} bytes", count=most))
-        self._link.publish(f"{base}/command/{name}", payload)
+        """Make a command, signed where there are keys, and :meth:`send` it."""
+        return await self.send(prepared(gateway, name, arguments, keys, timeout_s), timeout_s)
+
+    async def send(self, one: Prepared, timeout_s: float) -> dict[str, Any]:
+        """Send a command, and give the reply. Raises :class:`~agent.core.link.LinkLost`, :class:`LookupError` where
+        there is no such gateway, :class:`TimeoutError` where it does not reply, and :class:`Failed` where its reply
+        cannot be read."""
+        base = await self._base(one.gateway)
+        topic = wire.Topics(base).reply(one.id)
+        reply = self._replies[topic] = asyncio.get_running_loop().create_future()
         try:
-            return await self._next(lambda one: _reply(one, topic), timeout_s)
+            await self._link.subscribe([topic])
+            self._link.publish(f"{base}/command/{one.name}", one.payload)
+            return _read(one.gateway, await self._within(reply, timeout_s))
         except TimeoutError:
-            raise TimeoutError(say("{name} did not reply within {n:.0f} s", name=gateway, n=timeout_s)) from None
+            raise TimeoutError(say("{name} did not reply within {n:.0f} s", name=one.gateway, n=timeout_s)) from None
+        finally:
+            del self._replies[topic]
 
     async def _base(self, gateway: str) -> str:
-        await self._link.subscribe([one.replace("/+/state", f"/{gateway}/state") for one in filters("state")])
-        ending = f"/{gateway}/state"
+        if self._fleet.get(gateway) is None:
+            await self._link.subscribe([one.replace("/+/state", f"/{gateway}/state") for one in filters("state")])
+        now_s = asyncio.get_running_loop().time
+        end_s, moved_s = now_s() + _FIND_S, now_s() + _MOVED_S
+        while True:
+            at = self._fleet.get(gateway)
+            if at is not None and at.online:
+                return at.base
+            until_s = end_s if at is None else moved_s
+            self._told.clear()
+            try:
+                await self._within(self._told.wait(), until_s - now_s())
+            except TimeoutError:
+                if at is not None:
+                    return at.base
+                raise LookupError(say("no gateway {name} has told its state to this broker", name=gateway)) from None
+
+    async def _within(self, coming: Awaitable[T], timeout_s: float) -> T:
+        """What is waited for. Raises :class:`TimeoutError` and :class:`~agent.core.link.LinkLost`."""
+        waiting = asyncio.ensure_future(coming)
         try:
-            return await self._next(
-                lambda one: one.topic.removesuffix("/state") if one.topic.endswith(ending) and one.payload else None,
-                _FIND_S,
-            )
-        except TimeoutError:
-            raise LookupError(say("no gateway {name} has told its state to this broker", name=gateway)) from None
+            await asyncio.wait((waiting, self._lost), timeout=max(0.0, timeout_s), return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                return waiting.result()
+            if self._lost.done():
+                raise self._lost.result()
+            raise TimeoutError
+        finally:
+            waiting.cancel()
 
-    async def _next(self, wanted: Callable[[Message], T | None], timeout_s: float) -> T:
-        """The first message that is wanted. Raises :class:`TimeoutError` and :class:`LinkLost`."""
-        end_s = asyncio.get_running_loop().time() + timeout_s
-        async with asyncio.timeout_at(end_s):
-            while True:
-                coming = asyncio.ensure_future(self._inbox.get())
-                try:
-                    await asyncio.wait((coming, self._lost), return_when=asyncio.FIRST_COMPLETED)
-                finally:
-                    if not coming.done():
-                        coming.cancel()
-                if not coming.done() or coming.cancelled():
-                    raise self._lost.result()
-                found = wanted(coming.result())
-                if found is not None:
-                    return found
+    def _on_message(self, message: Message) -> None:
+        reply = self._replies.get(message.topic)
+        if reply is None:
+            self._fleet.take(message.topic, message.payload)
+            self._told.set()
+        elif not reply.done():
+            reply.set_result(message.payload)
 
 
-def _reply(message: Message, topic: str) -> dict[str, Any] | None:
-    if message.topic != topic:
-        return None
-    reply = json.loads(message.payload)
-    return reply if isinstance(reply, dict) else {}
-
-
-def _payload(gateway: str, name: str, asked: Mapping[str, Any], keys: "Sequence[SigningKey]") -> bytes:
-    if not keys:
-        return json.dumps(asked).encode()
-    from agent.core.envelope import COMMAND_TYPE, pre_authentication, table, written
-
-    inner = json.dumps({**asked, "command": name, "gateway": gateway}).encode()
-    signed = pre_authentication(COMMAND_TYPE, inner)
-    return written(table(COMMAND_TYPE, inner, {key.public: key.sign(signed) for key in keys}))
+def _read(gateway: str, payload: bytes) -> dict[str, Any]:
+    """A reply. Raises :class:`Failed`."""
+    try:
+        reply = loads(payload, _MOST_REPLY_BYTES)
+    except Refused as error:
+        raise Failed(say("{name}: cannot read its reply: {why}", name=gateway, why=error)) from error
+    if not isinstance(reply, dict):
+        raise Failed(
+            say("{name}: cannot read its reply: {why}", name=gateway, why=say("not as the wire contract has it"))
+        )
+    return reply

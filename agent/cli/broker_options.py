@@ -12,13 +12,13 @@ from agent.edges import broker
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
 
-def add_broker_options(parser: ArgumentParser, positional: bool = False) -> None:
+def add_broker_options(parser: ArgumentParser, positional: bool = False, default: str | None = DEFAULT_URL) -> None:
     """Add the broker's address and credentials. ``positional``: the address is an argument of its own."""
     words = "mqtt://[user:password@]host[:port] or mqtts://…"
     if positional:
         parser.add_argument("broker", metavar="URL", type=broker_url, help=words)
     else:
-        parser.add_argument("--broker", metavar="URL", type=broker_url, default=DEFAULT_URL, help=words)
+        parser.add_argument("--broker", metavar="URL", type=broker_url, default=default, help=words)
     parser.add_argument("--username", default="")
     parser.add_argument("--password-file", default="", metavar="FILE")
     parser.add_argument("--ca-file", default="", metavar="FILE")

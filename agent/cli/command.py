@@ -1,43 +1,44 @@
-"""``gardu command``: ask a gateway for something, and print its reply."""
+"""``gardu command``: send a command to a gateway, and print its reply; or sign it at one desk for another."""
 
 import asyncio
-import json
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from agent.cli.asking import Asking, CannotSend
+from agent.cli import UsageError
+from agent.cli.actions import told_in_one_line
+from agent.cli.asking import Asking
 from agent.cli.broker_options import BrokerOptions, add_broker_options
+from agent.cli.command_arguments import WrongArguments, arguments
+from agent.cli.maintainer_files import Failed, private_keys, read, write
+from agent.cli.prepared import Prepared, countersigned, prepared, read_prepared
 from agent.core import command
 from agent.core.link import LinkLost
-from agent.core.text import say
-
-if TYPE_CHECKING:
-    from agent.edges.signing_key import SigningKey
+from agent.core.text import json_text, say
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("gateway", metavar="GATEWAY")
-    parser.add_argument("name", metavar="NAME", help=", ".join(sorted(command.COMMANDS)))
+    parser.add_argument("gateway", metavar="GATEWAY", nargs="?")
+    parser.add_argument("name", metavar="NAME", nargs="?", help=", ".join(sorted(command.COMMANDS)))
     value = say("KEY=@FILE gives the text of a file")
     parser.add_argument("arguments", metavar="KEY=VALUE", nargs="*", type=_argument, help=value)
-    parser.add_argument("--key", metavar="FILE", help=say("sign with this key of the role command"))
+    key = say("sign with this key of the role command; may be given several times")
+    parser.add_argument("--key", metavar="FILE", type=Path, action="append", default=[], help=key)
+    sealed = say("a command that was signed at another desk, instead of GATEWAY NAME")
+    parser.add_argument("--envelope", metavar="FILE", type=Path, default=None, help=sealed)
+    out = say("write the signed command to this file instead of sending it; it expires after 10 minutes")
+    parser.add_argument("--out", metavar="FILE", type=Path, default=None, help=out)
     parser.add_argument("--timeout", type=float, default=20.0, metavar="SECONDS")
     add_broker_options(parser)
 
 
-def _argument(text: str) -> tuple[str, Any]:
+def _argument(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
         raise ArgumentTypeError(say("{text} is not KEY=VALUE", text=text))
-    if value.startswith("@"):
-        return key, _text(Path(value[1:]))
-    try:
-        return key, json.loads(value)
-    except ValueError:
-        return key, value
+    return key, _text(Path(value[1:])) if value.startswith("@") else value
 
 
 def _text(file: Path) -> str:
@@ -49,34 +50,54 @@ def _text(file: Path) -> str:
 
 
 def run(args: Namespace) -> int:
-    """Send the command; print the reply as JSON. Exit status 1: no reply, or neither ``done`` nor ``accepted``."""
+    """Send the command; print the reply as JSON. Exit status 1: no reply, or neither ``done`` nor ``accepted``.
+
+    Raises :class:`~agent.cli.UsageError`.
+    """
     try:
-        reply = asyncio.run(_ask(args, BrokerOptions.of(args)))
-    except (LinkLost, TimeoutError, LookupError, CannotSend) as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(json.dumps(reply, ensure_ascii=False))
+        _check(args)
+        asked = {} if args.envelope is not None else arguments(args.name, args.arguments)
+    except WrongArguments as error:
+        raise UsageError(f"gardu command: {error}") from error
+    return told_in_one_line(lambda args: _run(args, asked), args)
+
+
+def _check(args: Namespace) -> None:
+    """Raise :class:`WrongArguments` for options that do not go together."""
+    if args.envelope is None and args.name is None:
+        raise WrongArguments(say("missing: {what}", what="NAME" if args.gateway else "GATEWAY"))
+    if args.envelope is not None and args.gateway is not None:
+        raise WrongArguments(say("--envelope names the gateway and the command itself"))
+    if args.out is not None and not args.key:
+        raise WrongArguments(say("missing: {what}", what="--key"))
+    if not 0 < args.timeout <= command.LIFETIME_MS / 1000:
+        raise WrongArguments(say("{what} cannot be {value}", what="--timeout", value=args.timeout))
+
+
+def _run(args: Namespace, asked: dict[str, Any]) -> int:
+    keys = private_keys(args.key)
+    if args.envelope is not None:
+        one = countersigned(read_prepared(read(args.envelope), args.envelope), keys, args.envelope)
+        print(one, file=sys.stderr)
+    else:
+        lifetime_s = args.timeout if args.out is None else command.LIFETIME_MS / 1000
+        one = prepared(args.gateway, args.name, asked, keys, lifetime_s)
+    if args.out is not None:
+        write(args.out, one.payload + b"\n")
+        if args.envelope is None:
+            print(one, file=sys.stderr)
+        return 0
+    try:
+        reply = asyncio.run(_send(one, args.timeout, BrokerOptions.of(args)))
+    except (LinkLost, TimeoutError, LookupError) as error:
+        raise Failed(error.args[0]) from error
+    print(json_text(reply))
     return 0 if reply.get("status") in ("done", "accepted") else 1
 
 
-async def _ask(args: Namespace, options: BrokerOptions) -> dict[str, Any]:
-    keys = _keys(args)
+async def _send(one: Prepared, timeout_s: float, options: BrokerOptions) -> dict[str, Any]:
     asking = await Asking.open(options)
     try:
-        return await asking.ask(args.gateway, args.name, dict(args.arguments), keys, args.timeout)
+        return await asking.send(one, timeout_s)
     finally:
         await asking.close()
-
-
-def _keys(args: Namespace) -> "list[SigningKey]":
-    """Raises :class:`CannotSend`."""
-    if not args.key:
-        return []
-    try:
-        from agent.edges.signing_key import KeyRefused, load
-    except ImportError:
-        raise CannotSend(say("signatures need the extra updates: pip install 'gardu[updates]'")) from None
-    try:
-        return [load(Path(args.key))]
-    except (KeyRefused, OSError) as error:
-        raise CannotSend(f"{args.key}: {getattr(error, 'strerror', None) or error}") from error

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from secrets import token_hex
 
 from agent.cli.broker_options import BrokerOptions
+from agent.core.fleet_reports import Fleet, filters
 from agent.core.link import LinkLost, Message
-from agent.core.rollout import Fleet, filters
 from agent.core.text import say
 from agent.edges.broker import Link
 

@@ -13,7 +13,7 @@ from agent.cli.listen_formats import FORMATS, Format
 from agent.core.ledger import GRACE_S
 from agent.core.link import LinkLost, Message
 from agent.core.subscriber import Subscriber
-from agent.core.text import say
+from agent.core.text import one_line, say
 from agent.services.persist import persist
 
 _TICK_S = 1.0
@@ -100,7 +100,9 @@ class Listener:
     def _tell(self, error: BaseException) -> None:
         if str(error) != self._told:
             self._told = str(error)
-            print(say("not connected: {reason}; trying again", reason=error), file=sys.stderr, flush=True)
+            print(
+                say("not connected: {reason}; trying again", reason=one_line(self._told)), file=sys.stderr, flush=True
+            )
 
     async def _hold(self) -> None:
         link = await self._options.connect(f"gardu-listen-{token_hex(4)}")

@@ -1,16 +1,21 @@
-"""How ``gardu listen`` prints: for people (table) and for programs (jsonl, csv, senml)."""
+"""How ``gardu listen`` prints: for people (table) and for programs (jsonl, csv, senml).
+
+Texts are the publishers': a table shows their visible characters in one line, JSON escapes all others, and in CSV no
+cell is a formula.
+"""
 
 import csv
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TextIO
 
 from agent.core.ledger import Gap
 from agent.core.subscriber import Arrival, Subscriber
-from agent.core.text import say
+from agent.core.text import csv_cell, json_text, one_line, say
 
 _RESERVED = ("t", "q")
+_TEXT_CHARS = 200
+_LINE_CHARS = 4000
 
 
 class Format:
@@ -45,13 +50,13 @@ class JsonLines(Format):
         head = {"gateway": of.gateway, "sensor": arrival.sensor, "kind": arrival.kind, "ep": of.ep, "seq": arrival.seq}
         values = {name: value for name, value in fields.items() if name != "q"}
         line = {**head, **values, "q": fields.get("q", {})}
-        self._out.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+        self._out.write(json_text(line, compact=True) + "\n")
 
     def gap(self, gap: Gap) -> None:
         kind, _, sensor = gap.of.stream.partition("/")
         line = {"gateway": gap.of.gateway, "sensor": sensor, "kind": kind, "ep": gap.of.ep, "from": gap.start,
                 "to": gap.stop - 1, "n": gap.stop - gap.start, "why": gap.why}  # fmt: skip
-        self._out.write(json.dumps({"gap": line}, separators=(",", ":")) + "\n")
+        self._out.write(json_text({"gap": line}, compact=True) + "\n")
 
 
 class Csv(Format):
@@ -66,9 +71,10 @@ class Csv(Format):
         of = arrival.of
         doubts = arrival.fields.get("q") or {}
         for name, value in _values(arrival).items():
+            unit, doubt = known.unit(of.gateway, arrival.sensor, name), doubts.get(name, "")
             self._writer.writerow((
                 of.gateway, arrival.sensor, arrival.kind, of.ep, arrival.seq, arrival.fields["t"], name,
-                "" if value is None else value, known.unit(of.gateway, arrival.sensor, name), doubts.get(name, ""),
+                _cell(value), csv_cell(unit), _cell(doubt),
             ))  # fmt: skip
 
 
@@ -85,7 +91,7 @@ class SenMl(Format):
                 records.append({"n": name, **({"u": unit} if unit else {}), key: value})
         if records:
             pack = [{**base, **records[0]}, *records[1:]]
-            self._out.write(json.dumps(pack, ensure_ascii=False, separators=(",", ":")) + "\n")
+            self._out.write(json_text(pack, compact=True) + "\n")
 
 
 class Table(Format):
@@ -95,7 +101,8 @@ class Table(Format):
         when = datetime.fromtimestamp(arrival.fields["t"] / 1000).strftime("%H:%M:%S")
         mark = "!" if arrival.kind == "event" else "<" if arrival.late else " "
         words = ", ".join(value_words(arrival, known))
-        self._out.write(f"{when} {mark} {arrival.of.gateway:<16} {arrival.sensor:<14} {words}\n")
+        line = one_line(words, _LINE_CHARS)
+        self._out.write(f"{when} {mark} {arrival.of.gateway:<16} {arrival.sensor:<14} {line}\n")
 
     def gap(self, gap: Gap) -> None:
         of, last, n = gap.of, gap.stop - 1, gap.stop - gap.start
@@ -110,10 +117,19 @@ def value_words(arrival: Arrival, known: Subscriber) -> list[str]:
     words = []
     for name, value in _values(arrival).items():
         unit = known.unit(arrival.of.gateway, arrival.sensor, name)
-        shown = "-" if value is None else str(value)
-        doubt = f" ({doubts[name]})" if name in doubts else ""
+        shown = "-" if value is None else one_line(str(value), _TEXT_CHARS)
+        doubt = f" ({one_line(str(doubts[name]), 32)})" if name in doubts else ""
         words.append(f"{name} {shown}{' ' + unit if unit and value is not None else ''}{doubt}")
     return words
+
+
+def _cell(value: object) -> object:
+    """A value as CSV takes it: nothing for null; of numbers and booleans nobody makes a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, bool | int | float):
+        return value
+    return csv_cell(value if isinstance(value, str) else json_text(value))
 
 
 def _values(arrival: Arrival) -> Mapping[str, Any]:

@@ -61,7 +61,7 @@ def read(name: str, payload: bytes) -> Command | None:
     if message is None:
         return None
     identity, expires = message.pop("id", None), message.pop("exp", None)
-    if not isinstance(identity, str) or not _ID.fullmatch(identity):
+    if not isinstance(identity, str) or not is_id(identity):
         return None
     known = isinstance(expires, int) and not isinstance(expires, bool)
     try:
@@ -69,6 +69,11 @@ def read(name: str, payload: bytes) -> Command | None:
     except Refused as error:
         return Command(identity, name, 0, {}, fault=error.message)
     return Command(identity, name, expires if known else 0, message, sealed)
+
+
+def is_id(text: str) -> bool:
+    """Whether this can be the id of a command: it becomes a level of the reply's topic."""
+    return _ID.fullmatch(text) is not None
 
 
 def most_bytes(name: str) -> int:

@@ -37,11 +37,11 @@ def local_keys(config: Tables) -> Iterator[str]:
         if name in LOCAL_TABLES:
             yield name
         elif isinstance(value, dict):
-            yield from (f"{name}.{key}" for key in value if _is_local(key))
+            yield from (f"{name}.{key}" for key in value if is_local_key(key))
         elif isinstance(value, list):
             entries = [entry for entry in value if isinstance(entry, dict)]
             for label, entry in zip(labels(name, [entry.get("id") for entry in entries]), entries, strict=True):
-                yield from (f"{label}.{key}" for key in entry if _is_local(key))
+                yield from (f"{label}.{key}" for key in entry if is_local_key(key))
 
 
 def check_remote(config: Tables) -> None:
@@ -67,13 +67,14 @@ def merged(file: Tables, remote: Tables | None, overlay: Tables) -> Merged:
     return Merged(_laid_over(tables, overlay, "", drift), tuple(drift))
 
 
-def _is_local(key: str) -> bool:
+def is_local_key(key: str) -> bool:
+    """Whether a key is a secret or the path of a file."""
     return key in _SECRETS or key.endswith(_SECRET_ENDINGS)
 
 
 def _remote_part(value: object) -> object:
     if isinstance(value, dict):
-        return {key: item for key, item in value.items() if not _is_local(key)}
+        return {key: item for key, item in value.items() if not is_local_key(key)}
     if isinstance(value, list):
         return [_remote_part(entry) for entry in value]
     return value

@@ -5,10 +5,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.core import wire
+from agent.core.batch_rules import check_batch, is_epoch, is_name, is_sequence_number, is_stream
 from agent.core.ledger import Gap, Ledger, StreamId
 from agent.core.reading import AGENT, event
+from agent.core.text import one_line
 
 _KINDS = ("telemetry", "event")
+_MOST_ACCOUNTS = 2000
+"""Streams and epochs of one gateway: many more than an honest one has."""
+_MOST_STREAMS = 100_000
+"""Of all gateways, whose ended epochs are watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +43,17 @@ class Subscriber:
         self.ledger = Ledger()
         self.refused = 0
         self._sensors: dict[str, Mapping[str, Any]] = {}
+        self._accounts: dict[str, set[StreamId]] = {}
         # (gateway, stream) -> epoch that is open -> the number after its last, as far as it was told.
         self._given: dict[tuple[str, str], dict[str, int]] = {}
 
     def unit(self, gateway: str, sensor: str, field: str) -> str:
-        """A field's unit as ``meta`` tells it; empty where it is not known."""
+        """A field's unit as ``meta`` tells it, in one short line; empty where it is not known."""
         described = self._sensors.get(gateway, {}).get(sensor, {})
         fields = described.get("fields", {}) if isinstance(described, Mapping) else {}
         entry = fields.get(field, {}) if isinstance(fields, Mapping) else {}
         unit = entry.get("unit", "") if isinstance(entry, Mapping) else ""
-        return unit if isinstance(unit, str) else ""
+        return one_line(unit, 32) if isinstance(unit, str) else ""
 
     def take(self, topic: str, payload: bytes, now_s: float) -> list[Arrival | Gap]:
         """One message from the broker: what is new in it. Topics that are not of the contract give nothing."""
@@ -55,6 +62,8 @@ class Subscriber:
         if address is None or kind not in (*_KINDS, "meta", "streams") or not payload:
             return []
         try:
+            if not is_name(address.gateway) or (kind in _KINDS and not is_stream(address.leaf)):
+                raise wire.WireError("topic")
             message = wire.decode(payload)
             if kind == "meta":
                 if address.leaf == "meta" and isinstance(message.get("sensors"), dict):
@@ -73,7 +82,8 @@ class Subscriber:
         return list(self.ledger.gaps(now_s))
 
     def _rows(self, gateway: str, stream: str, batch: wire.Batch, now_s: float) -> Iterator[Arrival | Gap]:
-        of = StreamId(gateway, stream, batch.ep)
+        check_batch(batch)
+        of = self._account(gateway, stream, batch.ep)
         new = self.ledger.take(of, batch.lo, batch.seq, batch.seq + len(batch.rows), now_s)
         for number in new:
             row = batch.rows[number - batch.seq]
@@ -83,22 +93,33 @@ class Subscriber:
 
     def _lost(self, gateway: str, row: Mapping[str, Any]) -> Iterator[Gap]:
         stream, ep, start, last = (row.get(key) for key in ("stream", "ep", "from", "to"))
-        if not (isinstance(stream, str) and isinstance(ep, str)):
+        if not (is_stream(stream) and is_epoch(ep) and is_sequence_number(start) and is_sequence_number(last)):
             return
-        if isinstance(start, int) and isinstance(last, int) and start <= last:
-            of = StreamId(gateway, stream, ep)
+        if start <= last:
+            of = self._account(gateway, stream, ep)
             self.ledger.lost(of, start, last + 1)
-            yield Gap(of, start, last + 1, str(row.get("why", "")))
+            yield Gap(of, start, last + 1, one_line(str(row.get("why", "")), 32))
+
+    def _account(self, gateway: str, stream: str, ep: str) -> StreamId:
+        """Whose numbers these are. Raises :class:`~agent.core.wire.WireError` where a gateway has invented so many
+        epochs that they would fill the memory."""
+        of = StreamId(gateway, stream, ep)
+        known = self._accounts.setdefault(gateway, set())
+        if of not in known:
+            if len(known) >= _MOST_ACCOUNTS:
+                raise wire.WireError("too many epochs")
+            known.add(of)
+        return of
 
     def _close(self, gateway: str, message: Mapping[str, Any], now_s: float) -> None:
         streams, ep = message.get("streams"), message.get("ep")
-        if not isinstance(streams, dict) or not isinstance(ep, str):
+        if not isinstance(streams, dict) or not is_epoch(ep):
             raise wire.WireError("streams")
         for name, numbers in streams.items():
-            if not isinstance(numbers, dict):
+            if not isinstance(numbers, dict) or not is_stream(name):
                 continue
             lo = numbers.get("lo")
-            if isinstance(lo, int):
+            if is_sequence_number(lo):
                 self.ledger.closed(StreamId(gateway, name, ep), lo, now_s)
             self._close_ended(gateway, name, ep, numbers, now_s)
 
@@ -107,13 +128,15 @@ class Subscriber:
         given = {
             one["ep"]: one["next"]
             for one in _listed(numbers.get("before"))
-            if isinstance(one.get("ep"), str) and isinstance(one.get("next"), int)
+            if is_epoch(one.get("ep")) and is_sequence_number(one.get("next"))
         }
         open_now = {**given, ep: numbers.get("next")}
+        if len(self._given) >= _MOST_STREAMS and (gateway, stream) not in self._given:
+            return
         known = self._given.setdefault((gateway, stream), {})
         for name in [name for name in known if name not in open_now]:
             self.ledger.closed(StreamId(gateway, stream, name), known.pop(name), now_s)
-        known.update({name: following for name, following in open_now.items() if isinstance(following, int)})
+        known.update({name: following for name, following in open_now.items() if is_sequence_number(following)})
 
 
 def _listed(value: object) -> list[Mapping[str, Any]]:

@@ -51,7 +51,7 @@ def load(path: Path) -> SigningKey:
     try:
         key = serialization.load_pem_private_key(text, password=None)
     except (ValueError, TypeError) as error:
-        raise KeyRefused(say("this is no private key: make one with gardu config keygen")) from error
+        raise KeyRefused(say("this is no private key: make one with gardu keygen")) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyRefused(say("this is no Ed25519 key: make one with gardu config keygen"))
+        raise KeyRefused(say("this is no Ed25519 key: make one with gardu keygen"))
     return SigningKey(key)

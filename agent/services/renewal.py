@@ -146,7 +146,7 @@ class Renewal:
         self._store.remember(_TOLD, json.dumps([self._fingerprint, step]))
         days = certificate.days_left(self.ends_ms, now.t)
         self._store.announce(events.certificate_expires(days, step <= certificate.ALARM_DAYS))
-        _log.warning(say("the certificate of this gateway ends in {days} days: gardu config renew", days=days))
+        _log.warning(say("the certificate of this gateway ends in {days} days: gardu cert renew", days=days))
 
     def _told_before(self) -> tuple[str, int]:
         try:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from agent.edges import signing_key
 from tests.support.agent_process import GATEWAY, ROOT, AgentProcess, configuration, gardu, sensor
 from tests.support.city_broker import SHIPPED, CityBroker
 from tests.support.maintainer import Maintainer
@@ -98,7 +99,7 @@ class Post:
     async def renew(self, sign: str = "") -> tuple[int, str, str]:
         sign = sign or f"{SHIPPED}/sign-request '{self.city.authority}'"
         key = str(self.maintainer.key_file("command"))
-        return await gardu("config", "renew", GATEWAY, "--sign", sign, "--key", key, *self.broker)
+        return await gardu("cert", "renew", GATEWAY, "--sign", sign, "--key", key, *self.broker)
 
     async def command(self, *words: str, key: Path | None = None) -> dict[str, Any]:
         signed = ("--key", str(key)) if key else ()
@@ -307,6 +308,7 @@ async def test_the_page_for_maintainers_renews_a_certificate(tmp_path: Path) -> 
     (desk / "config").symlink_to(ROOT / "config")
     (desk / "ca").symlink_to(post.city.authority)
     shutil.copy(post.maintainer.key_file("command"), desk / "ayu.key")
+    signing_key.create(desk / "budi.key")
     section = (ROOT / "docs" / "maintainers.md").read_text("utf-8").split("## Certificates")[1].split("\n## ")[0]
     ((script, shown),) = re.findall(r"```sh\n(.*?)```\n\n```text\n(.*?)```", section, flags=re.DOTALL)
     with post.city, post.recorder:

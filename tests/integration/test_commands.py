@@ -11,6 +11,7 @@ import pytest
 
 from agent.core import wire
 from agent.core.ledger import Ledger, StreamId
+from agent.edges import signing_key
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model
 from tests.support.agent_process import BASE, GATEWAY, ROOT, AgentProcess, configuration, gardu, sensor
@@ -48,8 +49,8 @@ async def test_gardu_command_finds_the_gateway_and_prints_its_reply(tmp_path: Pa
             assert (status, json.loads(out)["status"]) == (1, "failed")
             status, out, _ = await gardu("command", GATEWAY, "diagnostics", *at)
             assert json.loads(out)["result"]["sensors"]["air-1"]["lost"] is False
-            for guarded in ("flush", "restart", "output"):
-                status, out, _ = await gardu("command", GATEWAY, guarded, "sensor=air-1", *at)
+            for guarded in (("flush",), ("restart", "sensor=air-1"), ("output", "sensor=air-1", "value=1")):
+                status, out, _ = await gardu("command", GATEWAY, *guarded, *at)
                 assert (status, json.loads(out)["detail"]) == (1, "this gateway does not allow it")
             status, out, err = await gardu("command", "nobody", "ping", *at)
             assert (status, out) == (1, "")
@@ -270,6 +271,7 @@ async def test_the_page_for_maintainers_shows_what_a_plan_and_a_switched_output_
     maintainer, chip, device = Maintainer(tmp_path / "keys"), ShimmedChip(tmp_path), model("sds011")
     (tmp_path / "trust.json").write_bytes(maintainer.trust())
     shutil.copy(maintainer.key_file("command"), tmp_path / "ayu.key")
+    signing_key.create(tmp_path / "budi.key")
     siren = sensor("siren-1", "gpio_out", more=f'chip = "{chip.device}"\nline = {chip.line}\n')
     with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder:
         async with SimulatedDevice(device, link=tmp_path / "tty") as dust:

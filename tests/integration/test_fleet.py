@@ -63,10 +63,10 @@ class Desk:
         first, *others = sorted(str(one) for one in self.folder.glob("ring-*.txt"))
         then = [word for one in others for word in ("--then", one)]
         words = ("--ring", first, *then, str(self.folder / "template.toml"), str(self.folder / "table.csv"))
-        return await gardu("config", "push", *words, "--key", self.key, *self._broker, *more, timeout_s=timeout_s)
+        return await gardu("fleet", "push", *words, "--key", self.key, *self._broker, *more, timeout_s=timeout_s)
 
     async def status(self, *more: str) -> tuple[int, str, str]:
-        return await gardu("config", "status", *self._broker, *more)
+        return await gardu("fleet", "status", *self._broker, *more)
 
 
 class Street:

@@ -1,4 +1,4 @@
-"""gardu config: keys, signatures, trust and plans, as a maintainer uses them."""
+"""Keys, signatures, trust and plans, as a maintainer uses them."""
 
 import asyncio
 import json
@@ -40,7 +40,7 @@ class Desk:
         self._capsys = capsys
 
     def __call__(self, *words: str, status: int = 0) -> tuple[str, str]:
-        assert main(["config", *words]) == status
+        assert main(list(words)) == status
         return tuple(self._capsys.readouterr())  # type: ignore[return-value]
 
     def fails(self, *words: str) -> str:
@@ -72,12 +72,12 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("office")
     keys = {name: str(place / name) for name in ("ayu", "budi", "citra")}
     for file in keys.values():
-        assert main(["config", "keygen", file]) == 0
+        assert main(["keygen", file]) == 0
     roles = [
         word for role in ("--root", "--config") for name in ("ayu", "budi") for word in (role, f"{keys[name]}.pub")
     ]
     two = ["--threshold", "root=2", "--threshold", "config=2", "--key", keys["ayu"], "--key", keys["budi"]]
-    assert main(["config", "trust", "create", str(place / "trust.json"), *roles, *two]) == 0
+    assert main(["trust", "create", str(place / "trust.json"), *roles, *two]) == 0
     (place / "batua.toml").write_text(CONFIG)
     return place
 
@@ -113,11 +113,11 @@ def _gateway_takes(team: Desk, name: str) -> Accepted:
 
 
 def test_a_configuration_that_two_maintainers_sign_one_after_the_other_is_taken(team: Desk) -> None:
-    out, err = team("sign", "batua.toml", "--gateway", "batua-01", "--version", "4", "--days", "9", "--confirm-s",
-                    "60", "--min-agent", "0.1", "--key", "ayu", "--out", "batua.json")  # fmt: skip
+    more = ("--days", "9", "--confirm-s", "60", "--min-agent", "0.1", "--out", "batua.json")
+    out, err = team(*SIGN, *more)
     assert out == ""
-    assert re.fullmatch(r"version 4 for batua-01, to be accepted until \S+Z; signatures: 1\n", err)
-    out, err = team("sign", "batua.json", "--key", "budi")
+    assert re.fullmatch(r"version 4 for batua-01, to be accepted until \S+Z; signatures: 1", err.splitlines()[-1])
+    out, err = team("config", "sign", "batua.json", "--key", "budi", "--yes")
     assert err.endswith("signatures: 2\n")
     team.write("batua.json", out)
     document = _gateway_takes(team, "batua.json").document
@@ -126,13 +126,13 @@ def test_a_configuration_that_two_maintainers_sign_one_after_the_other_is_taken(
 
 
 def test_the_same_key_adds_its_signature_once(team: Desk) -> None:
-    team("sign", "batua.toml", "--gateway", "batua-01", "--version", "4", "--key", "ayu", "--out", "batua.json")
+    team(*SIGN, "--out", "batua.json")
     before = team.read("batua.json")
-    team("sign", "batua.json", "--key", "ayu", "--out", "batua.json")
+    team("config", "sign", "batua.json", "--key", "ayu", "--out", "batua.json", "--yes")
     assert team.read("batua.json") == before
 
 
-SIGN = ("sign", "batua.toml", "--gateway", "batua-01", "--version", "4", "--key", "ayu")
+SIGN = ("config", "sign", "batua.toml", "--gateway", "batua-01", "--version", "4", "--key", "ayu", "--yes")
 
 
 @pytest.mark.parametrize(
@@ -177,15 +177,15 @@ def test_the_local_part_can_be_left_out(team: Desk) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("sign", "none.toml", "--key", "ayu"), "none.toml: No such file or directory"),
-        (("sign", "batua.toml", "--key", "ayu", "--version", "4"), "missing: --gateway"),
-        (("sign", "batua.toml", "--key", "ayu", "--gateway", "batua-01"), "missing: --version"),
+        (("config", "sign", "none.toml", "--key", "ayu"), "none.toml: No such file or directory"),
+        (("config", "sign", "batua.toml", "--key", "ayu", "--version", "4"), "missing: --gateway"),
+        (("config", "sign", "batua.toml", "--key", "ayu", "--gateway", "batua-01"), "missing: --version"),
         ((*SIGN, "--key", "none"), "none: No such file or directory"),
         ((*SIGN, "--key", "ayu.pub"), "ayu.pub: others may read this key: chmod 600 ayu.pub"),
         ((*SIGN, "--days", "0"), "--days cannot be 0.0"),
         ((*SIGN, "--confirm-s", "0"), "confirm_s: this is not as a configuration document has it"),
         ((*SIGN, "--gateway", "*"), "target.gateways[1]: a target is a list of gateways"),
-        ((*SIGN[:-3], "-4", "--key", "ayu"), "version: this is not as a configuration document has it"),
+        ((*SIGN[:-4], "-4", "--key", "ayu", "--yes"), "version: this is not as a configuration document has it"),
         (("trust", "show", "batua.toml"), "batua.toml: this is not JSON: Expecting value: line 2 column 2 (char 2)"),
         (("trust", "show", "none.json"), "none.json: No such file or directory"),
         (("trust", "create", "trust.json", "--root", "ayu.pub", "--config", "ayu.pub"),
@@ -196,7 +196,7 @@ def test_the_local_part_can_be_left_out(team: Desk) -> None:
         (("trust", "create", "t.json", "--root", "ayu.pub", "--config", "ayu.pub", "--threshold", "guest=2"),
          "--threshold cannot be guest=2"),
         (("trust", "create", "t.json", "--root", "batua.toml", "--config", "ayu.pub"),
-         "batua.toml is no public key: 64 hex digits, as gardu config keygen prints them"),
+         "batua.toml is no public key: 64 hex digits, as gardu keygen prints them"),
         (("trust", "create", "t.json", "--root", "ayu.pub", "--config", "ayu.pub", "--key", "citra"),
          "citra is no key of the role root, before or after the change"),
         (("trust", "add", "trust.json", "config", "ayu.pub"), "config has the key {ayu} already"),
@@ -221,17 +221,17 @@ def test_a_mistake_is_one_line_and_changes_nothing(words: tuple[str, ...], line:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], "gardu config: missing: ACTION (gardu config --help)"),
-        (["fly"], "gardu config: ACTION cannot be 'fly', only keygen, "),
-        (["keygen"], "gardu config keygen: missing: FILE (gardu config keygen --help)"),
-        (["sign", "x"], "gardu config sign: missing: --key (gardu config sign --help)"),
-        (["trust"], "gardu config trust: missing: STEP (gardu config trust --help)"),
+        (["config"], "gardu config: missing: ACTION (gardu config --help)"),
+        (["config", "fly"], "gardu config: ACTION cannot be 'fly', only sign, "),
+        (["keygen"], "gardu keygen: missing: FILE (gardu keygen --help)"),
+        (["config", "sign", "x"], "gardu config sign: missing: --key (gardu config sign --help)"),
+        (["trust"], "gardu trust: missing: ACTION (gardu trust --help)"),
         (
             ["trust", "add", "t", "guest", "p"],
-            "gardu config trust add: ROLE cannot be 'guest', only root, config, command",
+            "gardu trust add: ROLE cannot be 'guest', only root, config, command",
         ),
-        (["trust", "threshold", "t", "root", "x"], "gardu config trust threshold: NUMBER cannot be 'x'"),
-        (["plan", "x"], "gardu config plan: missing: NEW (gardu config plan --help)"),
+        (["trust", "threshold", "t", "root", "x"], "gardu trust threshold: NUMBER cannot be 'x'"),
+        (["config", "plan", "x"], "gardu config plan: missing: NEW (gardu config plan --help)"),
     ],
 )
 def test_wrong_usage_is_one_line_and_status_2(words: list[str], line: str, desk: Desk) -> None:
@@ -255,7 +255,7 @@ def test_the_first_root_and_its_fingerprint(team: Desk) -> None:
     assert [line.split(":")[0].split() for line in out.splitlines()[2:]] == [
         ["root", "2", "of", "2"],
         ["config", "2", "of", "2"],
-        ["command", "1", "of", "2"],
+        ["command", "2", "of", "2"],
     ]
     assert err == ""
 
@@ -345,15 +345,16 @@ def test_a_plan_names_each_difference_and_what_begins_anew(team: Desk) -> None:
         "new.toml", CONFIG.replace("10", "60") + '[[sensor]]\nid = "air-2"\ndriver = "pms5003"\nport = "/dev/ttyUSB1"\n'
     )
     team.write("local.toml", '[[sensor]]\nid = "air-2"\nlabel = "roof"\n')
-    out, err = team("plan", "gardu.toml", "new.toml")
+    out, err = team("config", "plan", "gardu.toml", "new.toml")
     assert out.splitlines() == [
         "~ sensor.air-1.interval_s: 10 -> 60",
-        "- sensor.host (system)",
-        "+ sensor.air-2 (pms5003)",
-        "sensors that begin anew: air-1, air-2",
+        '- sensor.host.driver = "system"',
+        '+ sensor.air-2.driver = "pms5003"',
+        '+ sensor.air-2.port = "/dev/ttyUSB1"',
+        "sensors that restart: air-1, air-2",
     ]
     assert err == ""
-    out, _ = team("plan", "gardu.toml", "new.toml", "--local", "local.toml", "--json")
+    out, _ = team("config", "plan", "gardu.toml", "new.toml", "--local", "local.toml", "--json")
     plan = json.loads(out)
     assert plan["drift"] == ["sensor.air-2.label"]
     assert plan["rebuilt"] == ["air-1", "air-2"]
@@ -362,18 +363,70 @@ def test_a_plan_names_each_difference_and_what_begins_anew(team: Desk) -> None:
 
 def test_a_plan_of_an_envelope_and_of_nothing_new(team: Desk) -> None:
     team(*SIGN, "--out", "batua.json")
-    out, _ = team("plan", "batua.toml", "batua.json")
+    out, _ = team("config", "plan", "batua.toml", "batua.json")
     assert out == "nothing changes\n"
 
 
 def test_a_plan_of_what_cannot_be_used_says_so(team: Desk) -> None:
     team.write("new.toml", CONFIG.replace("sds011", "fog").replace("10", "0.5"))
-    out, err = team("plan", "batua.toml", "new.toml", status=1)
+    out, err = team("config", "plan", "batua.toml", "new.toml", status=1)
     assert "~ sensor.air-1.driver" in out
     assert err.splitlines()[-1] == "new.toml cannot be used"
 
 
 def test_a_plan_shows_no_password(team: Desk) -> None:
     team.write("new.toml", CONFIG.replace("broker.example", "ayu:s3cret@broker.example"))
-    out, err = team("plan", "batua.toml", "new.toml", status=1)
+    out, err = team("config", "plan", "batua.toml", "new.toml", status=1)
     assert "s3cret" not in out + err
+
+
+def test_what_is_signed_is_shown_value_by_value_and_secrets_never(team: Desk) -> None:
+    team.write("running.toml", LOCAL + CONFIG + '[[sensor]]\nid = "host"\ndriver = "system"\n')
+    new = CONFIG.replace('"mqtts://broker.example:8883"', '["mqtts://a:s3cret@evil.example", "mqtts://b"]').replace(
+        "10", "5"
+    )
+    team.write("batua.toml", new + f'label = "{"x" * 300}"\n')
+    _, err = team(*SIGN, "--running", "running.toml", status=1)
+    assert "s3cret" not in err
+    team.write("batua.toml", new.replace("a:s3cret@", "") + f'label = "{"x" * 300}\\u202e"\n')
+    _, err = team(*SIGN, "--running", "running.toml")
+    lines = err.splitlines()
+    assert lines[1:6] == [
+        "compared with running.toml:",
+        '~ broker.url: "mqtts://broker.example:8883" -> ["mqtts://evil.example", "mqtts://b"]',
+        "~ sensor.air-1.interval_s: 10 -> 5",
+        lines[4],
+        '- sensor.host.driver = "system"',
+    ]
+    assert lines[4].startswith('+ sensor.air-1.label = "xxxx')
+    assert "SHA-256" in lines[4]
+    assert lines[6] == "sensors that restart: air-1"
+
+
+def test_without_a_source_everything_is_new(team: Desk) -> None:
+    _, err = team(*SIGN)
+    assert err.splitlines()[1].endswith("everything is shown as new")
+    assert "+ sensor.air-1.interval_s = 10" in err
+
+
+def test_nobody_signs_unasked(team: Desk) -> None:
+    out, err = team(*SIGN[:-1], status=2)
+    assert out == ""
+    assert err.splitlines()[-1] == "gardu config sign: there is no terminal to ask at: give --yes to sign"
+
+
+def test_two_keys_must_sign_in_every_role_where_nothing_else_is_said(team: Desk) -> None:
+    roles = {"root": ("ayu", "budi"), "config": ("ayu", "budi"), "command": ("ayu", "citra")}
+    words = [word for role, names in roles.items() for name in names for word in (f"--{role}", f"{name}.pub")]
+    create = ("trust", "create", "new.json", *words)
+    _, err = team(*create)
+    assert "warning" not in err
+    made = json.loads(team("trust", "show", "new.json", "--json")[0])[0]["roles"]
+    assert {name: role["threshold"] for name, role in made.items()} == {"root": 2, "config": 2, "command": 2}
+    (team.place / "new.json").unlink()
+    _, err = team(*create, "--threshold", "command=1")
+    (line,) = (line for line in err.splitlines() if line.startswith("warning"))
+    assert line == (
+        "warning: one key of the role command is enough: whoever steals it can switch outputs, restart sensors and "
+        "renew certificates, where gateways allow it"
+    )

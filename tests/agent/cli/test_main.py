@@ -41,7 +41,7 @@ def test_every_listed_command_shows_its_help(name: str, capsys: pytest.CaptureFi
     assert f"usage: gardu {name}" in capsys.readouterr().out
 
 
-NAMES = "run, check, listen, demo, drivers, decode, config, command"
+NAMES = "run, check, listen, demo, drivers, decode, command, config, fleet, cert, trust, keygen"
 
 
 @pytest.mark.parametrize(

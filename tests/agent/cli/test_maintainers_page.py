@@ -14,7 +14,7 @@ from tests.agent.core.test_desired_refused import VECTORS
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "maintainers.md").read_text("utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```(?:\n\n```text\n(.*?)```)?", PAGE, flags=re.DOTALL)
-ONLINE = re.compile(r"gardu config (push|status|renew)|gardu command|mosquitto")
+ONLINE = re.compile(r"gardu (fleet|cert|command)|publish|mosquitto")
 """Commands that need a broker: they are tried where there is one."""
 
 

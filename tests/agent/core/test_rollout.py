@@ -7,8 +7,9 @@ import pytest
 
 from agent.core.config_document import read_document
 from agent.core.envelope import CONFIG_TYPE, parse, pre_authentication, table, written
+from agent.core.fleet_reports import Fleet, Gateway, filters
 from agent.core.refusal import Refused
-from agent.core.rollout import Fleet, Gateway, Order, Wanted, filters, judge, next_version, order, standing
+from agent.core.rollout import Order, Wanted, judge, next_version, order, signed_document, standing
 
 BASE = "makassar/v1/health/batua/batua-01"
 NOW_MS = 1_795_000_000_000
@@ -87,14 +88,25 @@ def test_an_order_is_for_one_gateway_signed_and_above_what_it_has() -> None:
     assert (document.gateways, document.version, document.hash) == (("batua-01",), 4, SENT.hash)
     assert document.expires_ms - document.issued_ms == 30 * DAY_MS
     with pytest.raises(Refused, match="has version 4 already"):
-        order(WANTED, gateway(version=4), 4, sign, NOW_MS)
+        order(WANTED, gateway(), 4, sign, NOW_MS, signed=4)
+    assert order(WANTED, gateway(version=900_000), 5, sign, NOW_MS, signed=4).version == 5
 
 
-def test_the_next_version_is_above_what_was_reported_and_that_of_the_change_that_goes_on() -> None:
+def test_the_next_version_is_above_what_was_signed_and_that_of_the_change_that_goes_on() -> None:
     assert next_version([], []) == 1
-    assert next_version([gateway(version=2), gateway(version=7)], []) == 8
-    assert next_version([gateway(version=2)], [SENT]) == 4
-    assert next_version([gateway(version=4)], [SENT]) == 5
+    assert next_version([2, 0, 7], []) == 8
+    assert next_version([2], [SENT]) == 4
+    assert next_version([4], [SENT]) == 5
+    assert next_version([4], [], floor=1000) == 1001
+
+
+def test_a_signed_document_is_one_that_is_recognised_and_for_this_gateway() -> None:
+    found = signed_document(SENT.message, "batua-01", lambda envelope: True)
+    assert found is not None
+    assert found.version == 4
+    assert signed_document(SENT.message, "batua-01", lambda envelope: False) is None
+    assert signed_document(SENT.message, "kima-02", lambda envelope: True) is None
+    assert signed_document(b"{}", "batua-01", lambda envelope: True) is None
 
 
 @pytest.mark.parametrize(
@@ -151,18 +163,10 @@ def test_what_stands_there_counts_only_with_our_signature_and_this_content() -> 
     assert standing(WANTED, gateway(good), sign, NOW_MS) is not None
 
 
-@pytest.mark.parametrize(
-    ("changes", "following"),
-    [
-        ({"version": 7}, 8),
-        ({"version": 7, "running": {"version": 6, "hash": ""}}, 8),
-        ({"state": "rejected", "version": 9, "running": {"version": 6, "hash": ""},
-          "cause": {"code": "schema", "message": "m", "path": ""}}, 10),
-        ({"state": "rejected", "version": 2**40, "running": {"version": 6, "hash": ""},
-          "cause": {"code": "jump", "message": "m", "path": ""}}, 7),
-        ({"state": "rejected", "version": 1, "running": {"version": 6, "hash": ""},
-          "cause": {"code": "rollback", "message": "m", "path": ""}}, 7),
-    ],
-)  # fmt: skip
-def test_the_next_version_is_one_that_the_gateway_takes(changes: dict[str, Any], following: int) -> None:
-    assert next_version([gateway(**changes)], []) == following
+@pytest.mark.parametrize("code", ["rollback", "jump"])
+def test_a_refusal_for_the_gateway_s_own_record_says_nothing_of_the_others(code: str) -> None:
+    at = answered(SENT, "rejected", version=900_000, cause={"code": code, "message": "m", "path": "version"})
+    verdict = judge(SENT, at)
+    assert (verdict.state, verdict.alone) == ("failed", True)
+    assert "look at this gateway" in verdict.why
+    assert not judge(SENT, answered(SENT, "rejected", cause={"code": "schema", "message": "m", "path": ""})).alone

@@ -1,6 +1,7 @@
 """Sentences in two languages: every one that is said is translated, and nothing else is."""
 
 import ast
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from string import Formatter
@@ -8,7 +9,7 @@ from string import Formatter
 import pytest
 
 from agent.core.bahasa import BAHASA
-from agent.core.text import choose_language, say
+from agent.core.text import choose_language, csv_cell, json_text, say
 
 ROOT = Path(__file__).parents[3]
 
@@ -95,3 +96,23 @@ def test_a_sentence_is_said_in_the_chosen_language() -> None:
 
 def test_braces_in_a_value_stay() -> None:
     assert say("did you mean {names}?", names="{x}") == "did you mean {x}?"
+
+
+def test_json_of_a_stranger_escapes_what_is_not_visible_and_stays_the_same_value() -> None:
+    value = {"a": "\x1b[2J\u202ex\ud800é", "b": [1.5, None, {"c\u2066": "\n"}]}
+    for indent in (None, 1):
+        text = json_text(value, indent)
+        assert json.loads(text) == value
+        assert "é" in text
+        assert not any(character in text for character in "\x1b\u202e\ud800\u2066")
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"), ("+1+1", "'+1+1"), ("-1+1", "'-1+1"), ("@SUM(1)", "'@SUM(1)"), ("\t=1", "'?=1"),
+        ("\uff1d1", "'\uff1d1"), ("-5.25", "-5.25"), ("+1e3", "+1e3"), ("1=1", "1=1"), ("", ""), ("a\x1b", "a?"),
+    ],
+)  # fmt: skip
+def test_no_cell_is_a_formula_and_numbers_stay(text: str, cell: str) -> None:
+    assert csv_cell(text) == cell

@@ -1,4 +1,4 @@
-"""``gardu config trust``: the list of roots, which say whose signatures count.
+"""What ``gardu trust`` does with the list of roots, which say whose signatures count.
 
 A change appends root N+1, which counts once enough keys of root N and of itself have signed it; until then further
 changes go into the same root, and anyone may add a signature with ``trust sign``.
@@ -7,14 +7,14 @@ changes go into the same root, and anyone may add a signature with ``trust sign`
 import json
 import sys
 import time
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from agent.cli.config_files import Failed, public_key_of, public_keys, write
-from agent.cli.trust_file import TrustFile
+from agent.cli.maintainer_files import Failed, public_key_of, public_keys, write
+from agent.cli.trust.file import TrustFile
 from agent.core.envelope import Role, key_id
 from agent.core.moment import rfc_3339
 from agent.core.text import say
@@ -24,9 +24,8 @@ from agent.core.trust import payload as root_payload
 _DAYS = 730.0
 
 
-def add_arguments(parser: ArgumentParser) -> None:
+def add_steps(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     """One parser for each thing that can be done with a trust file."""
-    subparsers = parser.add_subparsers(metavar="STEP", required=True)
 
     def step(name: str, does: str, act: Callable[[Namespace], int], *words: str) -> ArgumentParser:
         one = subparsers.add_parser(name, help=does, description=does, allow_abbrev=False)
@@ -34,7 +33,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         for word in words:
             choices = ROLES if word == "role" else None
             one.add_argument(word, metavar=word.upper(), choices=choices, type=int if word == "number" else str)
-        one.set_defaults(act_on_trust=act)
+        one.set_defaults(act=act)
         return one
 
     signed = {"create": _create, "add": _add, "remove": _remove, "threshold": _threshold, "rotate": _rotate,
@@ -49,7 +48,8 @@ def add_arguments(parser: ArgumentParser) -> None:
             for role in ROLES:
                 # Not "command": that is the name of the command itself, in the parser above this one.
                 one.add_argument(f"--{role}", dest=f"{role}_role", metavar="PUBLIC", action="append", default=[])
-            one.add_argument("--threshold", metavar="ROLE=N", action="append", default=[])
+            two = say("how many keys of a role must sign; otherwise 2, where the role has two keys")
+            one.add_argument("--threshold", metavar="ROLE=N", action="append", default=[], help=two)
     sign = step("sign", say("sign the root that is not complete yet"), _sign)
     sign.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=say("a private key"))
     show = step("show", say("show all roots, and what the last one lacks"), _show)
@@ -68,12 +68,6 @@ def _meaning(name: str) -> str:
     }[name]
 
 
-def run(args: Namespace) -> int:
-    """Do one step. Exit status 1: it cannot be done; nothing was written then."""
-    status: int = args.act_on_trust(args)
-    return status
-
-
 def _create(args: Namespace) -> int:
     if args.file.exists():
         raise Failed(say("{file} is there already: a list of roots is only ever added to", file=args.file))
@@ -83,8 +77,10 @@ def _create(args: Namespace) -> int:
     for role in ROLES:
         if not keys[role]:
             raise Failed(say("missing: {what}", what=f"--{role}"))
-        roles[role] = _role(role, public_keys(keys[role]), thresholds.get(role, 1))
-    return _keep(TrustFile(args.file, []), 1, roles, None, args)
+        roles[role] = _chosen(role, public_keys(keys[role]), thresholds.get(role))
+    status = _keep(TrustFile(args.file, []), 1, roles, None, args)
+    _warn(roles)
+    return status
 
 
 def _add(args: Namespace) -> int:
@@ -156,7 +152,22 @@ def _change(args: Namespace, change: Callable[[Role], Role]) -> int:
     name: RoleName = args.role
     role = change(file.last.roles[name])
     roles = {**file.last.roles, name: _role(name, role.keys, role.threshold)}
-    return _keep(file, file.next_version, roles, file.pending_floor, args)
+    status = _keep(file, file.next_version, roles, file.pending_floor, args)
+    _warn({name: roles[name]})
+    return status
+
+
+def _warn(roles: Mapping[RoleName, Role]) -> None:
+    """Say what one stolen key can do, where one is enough."""
+    means = {
+        "root": say("put other keys in place of yours, and so take over every gateway"),
+        "config": say("change every gateway's sensors, and send its readings to another broker"),
+        "command": say("switch outputs, restart sensors and renew certificates, where gateways allow it"),
+    }
+    for name, role in roles.items():
+        if role.threshold == 1:
+            print(say("warning: one key of the role {role} is enough: whoever steals it can {what}", role=name,
+                      what=means[name]), file=sys.stderr)  # fmt: skip
 
 
 def _keep(file: TrustFile, version: int, roles: Mapping[RoleName, Role], floor: int | None, args: Namespace) -> int:
@@ -172,6 +183,11 @@ def _write(file: TrustFile, path: Path) -> int:
     write(path, file.encoded())
     _print_end(file)
     return 0
+
+
+def _chosen(name: str, keys: tuple[bytes, ...], threshold: int | None) -> Role:
+    """A role; two of its keys must sign where there are two and nothing else is said."""
+    return _role(name, keys, min(2, len(keys)) if threshold is None else threshold)
 
 
 def _role(name: str, keys: tuple[bytes, ...], threshold: int) -> Role:

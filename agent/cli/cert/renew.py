@@ -1,4 +1,4 @@
-"""``gardu config renew GATEWAY…``: a new certificate, with a new key that never leaves its gateway."""
+"""``gardu cert renew GATEWAY…``: a new certificate, with a new key that never leaves its gateway."""
 
 import asyncio
 import shlex
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.asking import Asking, CannotSend
+from agent.cli.asking import Asking
 from agent.cli.broker_options import BrokerOptions, add_broker_options
-from agent.cli.config_files import Failed, private_keys
+from agent.cli.maintainer_files import Failed, private_keys
 from agent.core.link import LinkLost
 from agent.core.moment import rfc_3339
-from agent.core.text import say
+from agent.core.text import one_line, say
 
 if TYPE_CHECKING:
     from agent.edges.signing_key import SigningKey
@@ -42,8 +42,8 @@ def run(args: Namespace) -> int:
         raise Failed(say("{what} cannot be {value}", what="--sign", value=repr(args.sign)))
     try:
         asyncio.run(_renew(args, sign, private_keys(args.key)))
-    except (LinkLost, LookupError, TimeoutError, CannotSend) as error:
-        raise Failed(str(error)) from error
+    except (LinkLost, LookupError, TimeoutError) as error:
+        raise Failed(error.args[0]) from error
     return 0
 
 
@@ -68,7 +68,7 @@ async def _done(
     reply = await asking.ask(gateway, name, arguments, keys, timeout_s)
     result = reply.get("result")
     if reply.get("status") != "done" or not isinstance(result, dict):
-        raise Failed(f"{gateway}: {name}: {reply.get('status')}: {reply.get('detail')}")
+        raise Failed(one_line(f"{gateway}: {name}: {reply.get('status')}: {reply.get('detail')}", 400))
     return result
 
 

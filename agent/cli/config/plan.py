@@ -1,16 +1,15 @@
 """``gardu config plan OLD NEW``: what a configuration would change, without a gateway."""
 
-import json
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from agent.cli.config_files import Failed, envelope, is_envelope, read, tables, toml
+from agent.cli.config.differences import print_differences
+from agent.cli.maintainer_files import Failed, envelope, is_envelope, read, tables, toml
 from agent.core.config import read as read_config
-from agent.core.config_changes import Change, changes, to_rebuild
-from agent.core.config_words import shown
+from agent.core.config_changes import changes, to_rebuild
 from agent.core.remote_config import Tables, check_remote, merged, without_local
-from agent.core.text import say
+from agent.core.text import json_text, one_line, say
 from agent.edges.catalog import Catalog
 
 _STAND_IN: Tables = {"gateway": {"id": "gateway", "site": "site", "sector": "health"}}
@@ -33,15 +32,17 @@ def run(args: Namespace) -> int:
     before = merged(old, None, overlay)
     # What only the gateway sets stays as it is, unless NEW is the gateway's own file.
     after = merged(new if "gateway" in new else old, without_local(new), overlay)
-    found = changes(before.tables, after.tables)
-    rebuilt = to_rebuild(before.tables, after.tables)
     if args.json:
-        print(json.dumps({
+        found = changes(before.tables, after.tables)
+        rebuilt = to_rebuild(before.tables, after.tables)
+        print(json_text({
             "changes": [{"path": one.path, "old": one.old, "new": one.new} for one in found],
             "rebuilt": sorted(rebuilt), "drift": after.drift,
-        }, ensure_ascii=False, default=str))  # fmt: skip
+        }))  # fmt: skip
     else:
-        _print(found, rebuilt, after.drift)
+        print_differences(before.tables, after.tables, sys.stdout)
+        if after.drift:
+            print(say("local.toml decides: {paths}", paths=", ".join(map(one_line, after.drift))))
     return _judge(args.new, after.tables)
 
 
@@ -62,25 +63,3 @@ def _judge(path: Path, whole: Tables) -> int:
     if parsed.config is None:
         raise Failed(say("{file} cannot be used", file=path))
     return 0
-
-
-def _print(found: tuple[Change, ...], rebuilt: frozenset[str], drift: tuple[str, ...]) -> None:
-    for one in found:
-        if one.old is None:
-            print(f"+ {one.path}{_value(one.new)}")
-        elif one.new is None:
-            print(f"- {one.path}{_value(one.old)}")
-        else:
-            print(f"~ {one.path}: {shown(one.old)} -> {shown(one.new)}")
-    if not found:
-        print(say("nothing changes"))
-    if rebuilt:
-        print(say("sensors that begin anew: {names}", names=", ".join(sorted(rebuilt))))
-    if drift:
-        print(say("local.toml decides: {paths}", paths=", ".join(drift)))
-
-
-def _value(value: object) -> str:
-    if isinstance(value, dict):
-        return f" ({value['driver']})" if "driver" in value else ""
-    return f" = {shown(value)}"

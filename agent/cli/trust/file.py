@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from agent.cli.config_files import Failed, private_keys, read
+from agent.cli.maintainer_files import Failed, private_keys, read
 from agent.core import envelope as dsse
 from agent.core.envelope import TRUST_TYPE, Check, Role, checks
 from agent.core.refusal import Refused

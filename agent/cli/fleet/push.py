@@ -1,22 +1,35 @@
-"""``gardu config push TEMPLATE TABLE``: one change to many gateways, ring after ring, until the first that fails."""
+"""``gardu fleet push TEMPLATE TABLE``: one change to many gateways, ring after ring, until the first that fails."""
 
 import asyncio
 import sys
 import time
 from argparse import ArgumentParser, Namespace
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from agent.cli.broker_options import BrokerOptions, add_broker_options
-from agent.cli.config_files import Failed, private_keys, read
+from agent.cli.fleet.progress import Progress
 from agent.cli.fleet_watch import FleetWatch
-from agent.cli.push_progress import Progress
+from agent.cli.maintainer_files import Failed, private_keys, read
+from agent.cli.recognition import add_trust_option, recogniser
 from agent.core import fleet as rendering
 from agent.core.config_document import CONFIRM_S
 from agent.core.fleet import FleetError, Row
+from agent.core.fleet_reports import Fleet, Gateway
 from agent.core.link import LinkLost
 from agent.core.refusal import Refused
-from agent.core.rollout import Fleet, Gateway, Order, Sign, Wanted, judge, next_version, order, standing
+from agent.core.rollout import (
+    Order,
+    Recognise,
+    Sign,
+    Wanted,
+    judge,
+    next_version,
+    order,
+    signed_document,
+    standing,
+)
 from agent.core.text import say
 from agent.edges.catalog import Catalog
 
@@ -39,7 +52,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     then = say("the gateways after these; may be given several times")
     parser.add_argument("--then", metavar="FILE", type=Path, action="append", default=[], help=then)
     parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=say("a private key"))
-    parser.add_argument("--version", metavar="N", type=int, default=None, help=say("higher than the last one"))
+    version = say("otherwise one above the highest that was signed for these gateways")
+    parser.add_argument("--version", metavar="N", type=int, default=None, help=version)
+    add_trust_option(parser)
     days = say("how long it may be accepted")
     parser.add_argument("--expires-days", metavar="N", type=float, default=_DAYS, help=days)
     parser.add_argument("--confirm-s", metavar="N", type=float, default=float(CONFIRM_S))
@@ -59,6 +74,7 @@ def run(args: Namespace) -> int:
             raise Failed(say("{what} cannot be {value}", what=name, value=value))
     rings, wanted = _rendered(args)
     keys = private_keys(args.key)
+    recognise, floor = recogniser([key.public for key in keys], args.trust)
     if args.dry_run:
         for number, ring in enumerate(rings, 1):
             print(say("ring {number}: {names}", number=number, names=", ".join(ring)))
@@ -68,7 +84,8 @@ def run(args: Namespace) -> int:
         return {key.public: key.sign(message) for key in keys}
 
     try:
-        asyncio.run(Push(BrokerOptions.of(args), rings, timeout_s).run(wanted, args.version, sign))
+        push = Push(BrokerOptions.of(args), rings, timeout_s)
+        asyncio.run(push.run(lambda found: _orders(wanted, found, Versions(args.version, floor, recognise), sign)))
     except LinkLost as error:
         raise Failed(str(error)) from error
     return 0
@@ -128,16 +145,16 @@ class Push:
         self._timeout_s = timeout_s
         self._fleet = Fleet()
         self._orders: dict[str, Order] = {}
+        self._alone: dict[str, str] = {}
         self._progress = Progress(sys.stdout)
         self._names = [name for ring in rings for name in ring]
 
-    async def run(self, wanted: Mapping[str, Wanted], version: int | None, sign: Sign) -> None:
-        """Send to ring after ring. Raises :class:`Failed` at the first gateway that fails or falls silent, and
-        :class:`LinkLost` where the broker cannot be reached at the beginning."""
+    async def run(self, orders: Callable[[Mapping[str, Gateway]], dict[str, Order]]) -> None:
+        """Send to ring after ring. Raises :class:`Failed` at the first gateway that fails or falls silent, or at the
+        end for those that failed alone, and :class:`LinkLost` where the broker cannot be reached at the beginning."""
         watch = await self._open()
         try:
-            found = self._found()
-            self._orders = _orders(wanted, found, version, sign)
+            self._orders = orders(self._found())
         except BaseException:
             await watch.close()
             raise
@@ -147,6 +164,8 @@ class Push:
             finally:
                 self._progress.end()
         await watch.close()
+        if self._alone:
+            raise Failed("\n".join(self._alone.values()))
 
     async def _open(self) -> FleetWatch:
         """Connect, and learn how the fleet is. Raises :class:`LinkLost`."""
@@ -213,13 +232,16 @@ class Push:
                 raise _Stop([self._silence(name) for name in open_])
 
     def _judged(self, name: str) -> bool:
-        """Whether it has confirmed. Raises :class:`_Stop` where it failed."""
+        """Whether it has confirmed, or failed alone. Raises :class:`_Stop` where it failed otherwise."""
         verdict = judge(self._orders[name], self._at(name))
-        if verdict.state == "failed":
+        if verdict.state == "failed" and not verdict.alone:
             raise _Stop([f"{name}: {verdict.why}"])
+        if verdict.state == "failed":
+            self._alone[name] = f"{name}: {verdict.why}"
         if verdict.state == "confirmed":
             self._progress.confirmed(name)
-        return verdict.state == "confirmed"
+            self._alone.pop(name, None)
+        return verdict.state != "waiting"
 
     def _at(self, name: str) -> Gateway:
         # Where it has moved meanwhile, its state may be cleared at one path and not yet told at the other.
@@ -239,7 +261,7 @@ class Push:
         left = sum(len(one) for one in self._rings[number:])
         end = say("stopped in ring {number}: {done} of {count} confirmed; nothing was sent to {left} of later rings",
                   number=number, done=done, count=len(ring), left=left)  # fmt: skip
-        return Failed("\n".join([*why, end, say("the same command goes on from here")]))
+        return Failed("\n".join([*self._alone.values(), *why, end, say("the same command goes on from here")]))
 
 
 class _Stop(Exception):
@@ -254,23 +276,40 @@ def _reports(at: Gateway | None) -> bool:
     return at is not None and at.report is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """Where versions come from. ``wanted``: that of ``--version``; ``floor``: that of the root."""
+
+    wanted: int | None
+    floor: int
+    recognise: Recognise
+
+    def signed(self, at: Gateway) -> int:
+        """The version that maintainers signed for a gateway before; 0 where the broker has none."""
+        document = signed_document(at.desired, at.name, self.recognise)
+        return document.version if document is not None else 0
+
+
 def _orders(
-    wanted: Mapping[str, Wanted], found: Mapping[str, Gateway], version: int | None, sign: Sign
+    wanted: Mapping[str, Wanted], found: Mapping[str, Gateway], versions: Versions, sign: Sign
 ) -> dict[str, Order]:
     """All messages, before the first is sent. Raises :class:`Failed`."""
     now_ms = time.time_ns() // 1_000_000
     under_way = {name: one for name in found if (one := standing(wanted[name], found[name], sign, now_ms)) is not None}
-    new = [at for name, at in found.items() if name not in under_way]
-    following = next_version(new, under_way.values()) if version is None else version
+    signed = {name: versions.signed(at) for name, at in found.items()}
+    before = [version for name, version in signed.items() if name not in under_way]
+    following = versions.wanted
+    if following is None:
+        following = next_version(before, under_way.values(), versions.floor)
     orders: dict[str, Order] = {}
     wrong = []
     for name, at in found.items():
         kept = under_way.get(name)
         try:
-            if kept is not None and version in (None, kept.version):
+            if kept is not None and versions.wanted in (None, kept.version):
                 orders[name] = kept
             else:
-                orders[name] = order(wanted[name], at, following, sign, now_ms)
+                orders[name] = order(wanted[name], at, following, sign, now_ms, signed[name])
         except Refused as error:
             wrong.append(f"{name}: {error}")
     if wrong:

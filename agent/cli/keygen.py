@@ -1,10 +1,11 @@
-"""``gardu config keygen FILE``: a key pair, whose private half nobody sees."""
+"""``gardu keygen FILE``: a key pair, whose private half nobody sees."""
 
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from agent.cli.config_files import Failed, write
+from agent.cli.actions import told_in_one_line
+from agent.cli.maintainer_files import Failed, write
 from agent.core.envelope import key_id
 from agent.core.text import say
 
@@ -15,7 +16,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Write FILE (mode 0600) and FILE.pub; print the public key."""
+    """Write FILE (mode 0600) and FILE.pub; print the public key. Exit status 1: one of them exists."""
+    return told_in_one_line(_create, args)
+
+
+def _create(args: Namespace) -> int:
     from agent.edges.signing_key import create
 
     file: Path = args.file
@@ -28,6 +33,6 @@ def run(args: Namespace) -> int:
         raise Failed(say("{file} is there already: a key is never overwritten", file=file)) from error
     write(public, f"{key.public.hex()}\n".encode())
     print(key.public.hex(), flush=True)
-    print(say("key {id}: keep {file} secret, give {public} away", id=key_id(key.public), file=file, public=public),
+    print(say("key {id}: keep {file} private; share {public}", id=key_id(key.public), file=file, public=public),
           file=sys.stderr)  # fmt: skip
     return 0

@@ -1,21 +1,32 @@
 """``gardu config sign FILE``: a configuration becomes an envelope; an envelope gets one signature more."""
 
+import asyncio
 import json
 import sys
 import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.cli.config_files import Failed, envelope, is_envelope, private_keys, read, toml, write
+from agent.cli import UsageError
+from agent.cli.broker_options import BrokerOptions, add_broker_options
+from agent.cli.config.differences import print_differences
+from agent.cli.config.running import from_broker, from_file, unknown
+from agent.cli.maintainer_files import Failed, envelope, is_envelope, private_keys, read, toml, write
+from agent.cli.recognition import add_trust_option, recogniser
 from agent.core import envelope as dsse
 from agent.core.config import read as read_config
-from agent.core.config_document import CONFIRM_S, written_document
+from agent.core.config_document import CONFIRM_S, Document, read_document, written_document
 from agent.core.envelope import CONFIG_TYPE
+from agent.core.link import LinkLost
 from agent.core.moment import rfc_3339
 from agent.core.remote_config import Tables, local_keys, without_local
 from agent.core.text import say
 from agent.edges.catalog import Catalog
+
+if TYPE_CHECKING:
+    from agent.edges.signing_key import SigningKey
 
 _DAYS = 30.0
 _STAND_IN = {"site": "site", "sector": "health"}
@@ -35,22 +46,62 @@ def add_arguments(parser: ArgumentParser) -> None:
     without = say("leave out what only the gateway's own files can set")
     parser.add_argument("--without-local", action="store_true", help=without)
     parser.add_argument("--out", metavar="FILE", type=Path, default=None)
+    running = say("show what changes compared with this configuration (TOML) or envelope")
+    parser.add_argument("--running", metavar="FILE", type=Path, default=None, help=running)
+    add_trust_option(parser)
+    parser.add_argument("--yes", action="store_true", help=say("sign without asking"))
+    add_broker_options(parser, default=None)
 
 
 def run(args: Namespace) -> int:
-    """Print the envelope, or write it to ``--out``. Exit status 1: the configuration is wrong."""
+    """Show what the configuration changes, ask, and print the envelope or write it to ``--out``. Exit status 1: the
+    configuration is wrong, or the answer was no. Raises :class:`~agent.cli.UsageError` where there is nobody to ask."""
     raw = read(args.file)
-    if is_envelope(raw):
-        signed = _signed_again(raw, args)
-    else:
-        payload = _document(_checked(toml(raw, args.file), args), args)
-        signed = _signed(dsse.table(CONFIG_TYPE, payload, {}), args.key)
+    entries = _entries(raw, args) if is_envelope(raw) else None
+    if entries is None:
+        entries = dsse.table(CONFIG_TYPE, _document(_checked(toml(raw, args.file), args), args), {})
+    keys = private_keys(args.key)
+    document = read_document(dsse.read(entries).payload)
+    _show(document, args, [key.public for key in keys])
+    if not args.yes:
+        _ask()
+    signed = _signed(entries, keys)
     if args.out is None:
         print(signed.decode())
     else:
         write(args.out, signed + b"\n")
     _tell(signed, args)
     return 0
+
+
+def _show(document: Document, args: Namespace, keys: Sequence[bytes]) -> None:
+    """What would be signed, and what it changes on each gateway."""
+    print(say("version {version} for {names}, to be accepted until {date}, tried for {n:g} s",
+              version=document.version, names=", ".join(document.gateways), date=rfc_3339(document.expires_ms),
+              n=document.confirm_s), file=sys.stderr)  # fmt: skip
+    if args.running is not None:
+        running = {"": from_file(args.running)}
+    elif args.broker is not None:
+        recognise, _ = recogniser(keys, args.trust)
+        try:
+            found = asyncio.run(from_broker(BrokerOptions.of(args), document.gateways, recognise))
+        except LinkLost as error:
+            raise Failed(str(error)) from error
+        running = dict(found)
+    else:
+        running = {"": unknown()}
+    for one in running.values():
+        print(one.origin, file=sys.stderr)
+        print_differences(one.tables, document.config, sys.stderr)
+
+
+def _ask() -> None:
+    """Raises :class:`Failed` where the answer is no, and :class:`~agent.cli.UsageError`."""
+    if not sys.stdin.isatty():
+        raise UsageError("gardu config sign: " + say("there is no terminal to ask at: give --yes to sign"))
+    print(say("Sign this?"), "[y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes", "ya"):
+        raise Failed(say("nothing was signed"))
 
 
 def _document(config: Tables, args: Namespace) -> bytes:
@@ -88,20 +139,21 @@ def _checked(config: Tables, args: Namespace) -> Tables:
     return config
 
 
-def _signed_again(raw: bytes, args: Namespace) -> bytes:
+def _entries(raw: bytes, args: Namespace) -> Mapping[str, object]:
+    """An envelope that gets one signature more. Raises :class:`Failed`."""
     given = [args.gateway, args.version, args.days, args.confirm_s, args.min_agent]
     if any(given) or args.without_local:
-        raise Failed(say("{file} is an envelope: only --key and --out go with it", file=args.file))
+        raise Failed(say("{file} is an envelope: the configuration in it cannot be changed", file=args.file))
     found, _ = envelope(raw, args.file)
     if found.payload_type != CONFIG_TYPE:
         raise Failed(say("{file} is no signed configuration", file=args.file))
     entries: Mapping[str, object] = json.loads(raw)
-    return _signed(entries, args.key)
+    return entries
 
 
-def _signed(entries: Mapping[str, object], keys: Sequence[Path]) -> bytes:
+def _signed(entries: Mapping[str, object], keys: "Sequence[SigningKey]") -> bytes:
     found = dsse.read(entries)
-    signatures = {key.public: key.sign(found.signed) for key in private_keys(keys)}
+    signatures = {key.public: key.sign(found.signed) for key in keys}
     signed = dsse.written(dsse.countersigned(entries, signatures))
     dsse.parse(signed)
     return signed

@@ -1,0 +1,19 @@
+"""``gardu config``: configurations that are signed at a desk."""
+
+from argparse import ArgumentParser
+
+from agent.cli.actions import add_actions
+from agent.cli.actions import run_action as run
+from agent.cli.config import plan, publish, sign
+from agent.core.text import say
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """One parser for each action."""
+    add_actions(parser, {
+        "sign": (say("sign a configuration, or add a signature"), sign),
+        "publish": (say("publish signed configurations"), publish),
+        "plan": (say("show what a configuration would change"), plan),
+    })  # fmt: skip

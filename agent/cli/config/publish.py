@@ -1,0 +1,158 @@
+"""``gardu config publish ENVELOPE…``: publish what was signed at several desks, and wait for what comes of it."""
+
+import asyncio
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.cli.broker_options import BrokerOptions, add_broker_options
+from agent.cli.config.running import LEAVES
+from agent.cli.fleet_watch import FleetWatch
+from agent.cli.maintainer_files import Failed, envelope, read
+from agent.core.config_document import Document
+from agent.core.envelope import CONFIG_TYPE
+from agent.core.fleet_reports import Fleet, Gateway
+from agent.core.link import LinkLost
+from agent.core.moment import rfc_3339
+from agent.core.rollout import Order, judge
+from agent.core.text import say
+
+_SLACK_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """An envelope that can be published. ``message``: its bytes."""
+
+    message: bytes
+    document: Document
+
+    @property
+    def gateway(self) -> str:
+        """For whom it is."""
+        return self.document.gateways[0]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this action."""
+    file = say("a signed configuration for one gateway")
+    parser.add_argument("envelope", metavar="ENVELOPE", type=Path, nargs="+", help=file)
+    parser.add_argument("--no-wait", action="store_true", help=say("do not wait for what comes of it"))
+    silence = say("seconds to wait; otherwise 120 more than the trial takes")
+    parser.add_argument("--timeout", metavar="S", type=float, default=None, help=silence)
+    add_broker_options(parser)
+
+
+def run(args: Namespace) -> int:
+    """Print a line for each gateway. Exit status 1: an envelope cannot be published (then none is), or a gateway has
+    not confirmed."""
+    if args.timeout is not None and not 0 < args.timeout <= 1e6:
+        raise Failed(say("{what} cannot be {value}", what="--timeout", value=args.timeout))
+    found = _sealed(args.envelope)
+    timeout_s = args.timeout or max(one.document.confirm_s for one in found.values()) + _SLACK_S
+    try:
+        return asyncio.run(_publish(BrokerOptions.of(args), found, None if args.no_wait else timeout_s))
+    except LinkLost as error:
+        raise Failed(str(error)) from error
+
+
+def _sealed(paths: Sequence[Path]) -> dict[str, Sealed]:
+    """The envelopes by gateway. Raises :class:`Failed` with a line for each that cannot be published."""
+    found: dict[str, Sealed] = {}
+    wrong: list[str] = []
+    for path in paths:
+        try:
+            one = _read(path)
+        except Failed as error:
+            wrong.append(str(error))
+            continue
+        if one.gateway in found:
+            why = say("another envelope is for {name} as well", name=one.gateway)
+            wrong.append(say("{file}: {why}", file=path, why=why))
+        found[one.gateway] = one
+    if wrong:
+        raise Failed("\n".join([*wrong, say("nothing was sent")]))
+    return found
+
+
+def _read(path: Path) -> Sealed:
+    """Raises :class:`Failed`."""
+    message = read(path).strip()
+    opened, document = envelope(message, path)
+    why = ""
+    if opened.payload_type != CONFIG_TYPE:
+        raise Failed(say("{file} is no signed configuration", file=path))
+    if not opened.signatures:
+        why = say("there is no signature")
+    elif len(document.gateways) > 1:
+        why = say("it is for {count} gateways: sign one envelope for each", count=len(document.gateways))
+    elif document.expires_ms <= time.time_ns() // 1_000_000:
+        why = say("not valid any more since {date}", date=rfc_3339(document.expires_ms))
+    if why:
+        raise Failed(say("{file}: {why}", file=path, why=why))
+    return Sealed(message, document)
+
+
+async def _publish(options: BrokerOptions, found: Mapping[str, Sealed], timeout_s: float | None) -> int:
+    fleet = Fleet()
+    watch = await FleetWatch.open(options, fleet, *LEAVES)
+    try:
+        await watch.collect(lambda: all(fleet.get(name) is not None for name in found))
+        missing = [name for name in found if fleet.get(name) is None]
+        if missing:
+            lines = [say("no gateway {name} has told its state to this broker", name=name) for name in missing]
+            raise Failed("\n".join([*lines, say("nothing was sent")]))
+        orders = {name: _order(one, fleet.get(name)) for name, one in found.items()}
+        bases = {name: at.base for name in found if (at := fleet.get(name)) is not None}
+        await watch.send({name: (f"{base}/config/desired", found[name].message) for name, base in bases.items()})
+        for name, code in watch.refused.items():
+            print(
+                say("{name}: the broker refuses the message (reason 0x{code:02x}): check its ACL", name=name, code=code)
+            )
+        sent = {name: order for name, order in orders.items() if name not in watch.refused}
+        if timeout_s is None:
+            for name, order in sent.items():
+                print(say("{name}: version {version} is published", name=name, version=order.version))
+            return 1 if watch.refused else 0
+        return max(1 if watch.refused else 0, await _outcome(watch, fleet, sent, timeout_s))
+    finally:
+        await watch.close()
+
+
+def _order(one: Sealed, at: Gateway | None) -> Order:
+    ours = (one.document.version, one.document.hash)
+    report = at.report if at is not None else None
+    before = at.reported if at is not None else b""
+    done = report is not None and report.running == ours and report.state == "confirmed"
+    if report is not None and (report.version, report.hash) == ours:
+        before = b""  # it knows this one already: what it says of it counts
+    return Order(one.gateway, *ours, one.message, before, done)
+
+
+async def _outcome(watch: FleetWatch, fleet: Fleet, orders: Mapping[str, Order], timeout_s: float) -> int:
+    """Print what came of each, as it comes; give the exit status."""
+    end_s = asyncio.get_running_loop().time() + timeout_s
+    waiting, status = dict(orders), 0
+    while waiting:
+        for name, order in list(waiting.items()):
+            verdict = judge(order, fleet.get(name) or Gateway(name, ""))
+            if verdict.state == "waiting":
+                continue
+            word = say("confirmed before") if order.done else say("confirmed")
+            print(f"{name}: {verdict.why or word}", flush=True)
+            status = status or int(verdict.state == "failed")
+            del waiting[name]
+        if waiting and not await watch.news(end_s):
+            for name in waiting:
+                print(_silence(name, fleet.get(name), timeout_s), flush=True)
+            return 1
+    return status
+
+
+def _silence(name: str, at: Gateway | None, timeout_s: float) -> str:
+    if at is None or not at.online:
+        return say("{name}: no answer within {n:.0f} s: it is offline", name=name, n=timeout_s)
+    state = at.report.state if at.report is not None else say("no answer")
+    return say("{name}: not confirmed within {n:.0f} s: {state}", name=name, n=timeout_s, state=state)

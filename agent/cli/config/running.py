@@ -1,0 +1,75 @@
+"""The configuration with which a new one is compared: from a file, or as it stands retained at the broker."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.cli.broker_options import BrokerOptions
+from agent.cli.fleet_watch import FleetWatch
+from agent.cli.maintainer_files import Failed, envelope, is_envelope, read, toml
+from agent.core.config_document import read_document
+from agent.core.envelope import parse
+from agent.core.fleet_reports import Fleet, Gateway
+from agent.core.refusal import Refused
+from agent.core.remote_config import Tables, without_local
+from agent.core.rollout import Recognise, signed_document
+from agent.core.text import say
+
+LEAVES = ("state", "config/reported", "config/desired")
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """``tables``: its remote part; ``origin``: one line that says where it comes from."""
+
+    tables: Tables
+    origin: str
+
+
+def unknown() -> Running:
+    """Nothing to compare with."""
+    return Running({}, say("no running configuration was given (--running or --broker): everything is shown as new"))
+
+
+def from_file(path: Path) -> Running:
+    """A configuration (TOML) or an envelope. Raises :class:`Failed` and :class:`OSError`."""
+    raw = read(path)
+    tables = envelope(raw, path)[1].config if is_envelope(raw) else toml(raw, path)
+    return Running(without_local(tables), say("compared with {file}:", file=path))
+
+
+async def from_broker(options: BrokerOptions, gateways: Sequence[str], recognise: Recognise) -> Mapping[str, Running]:
+    """What was published to each gateway. Raises :class:`~agent.core.link.LinkLost`, and :class:`Failed` where one is
+    not there."""
+    fleet = Fleet()
+    watch = await FleetWatch.open(options, fleet, *LEAVES)
+    try:
+        await watch.collect(lambda: True)
+    finally:
+        await watch.close()
+    return {name: _published(name, fleet.get(name), recognise) for name in gateways}
+
+
+def _published(name: str, at: Gateway | None, recognise: Recognise) -> Running:
+    if at is None:
+        raise Failed(say("no gateway {name} has told its state to this broker", name=name))
+    if not at.desired:
+        return Running({}, say("nothing is published to {name}: everything is shown as new", name=name))
+    document = signed_document(at.desired, name, recognise)
+    verified = document is not None
+    if document is None:
+        try:
+            document = read_document(parse(at.desired).payload)
+        except Refused as error:
+            raise Failed(say("{name}: what is published to it cannot be read: {why}", name=name, why=error)) from error
+    origin = {
+        True: say("compared with version {version}, published to {name} (signatures verified):",
+                  version=document.version, name=name),
+        False: say("compared with version {version}, published to {name} (NOT VERIFIED: not signed by your keys):",
+                   version=document.version, name=name),
+    }[verified]  # fmt: skip
+    if at.report is not None and at.report.running != (document.version, document.hash):
+        reports = say("({name} reports that it runs another one, version {version})", name=name,
+                      version=at.report.running[0])  # fmt: skip
+        origin = f"{reports}\n{origin}"
+    return Running(without_local(document.config), origin)

@@ -1,0 +1,18 @@
+"""``gardu fleet``: many gateways at once."""
+
+from argparse import ArgumentParser
+
+from agent.cli.actions import add_actions
+from agent.cli.actions import run_action as run
+from agent.cli.fleet import push, status
+from agent.core.text import say
+
+__all__ = ["add_arguments", "run"]
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """One parser for each action."""
+    add_actions(parser, {
+        "push": (say("change many gateways, ring by ring"), push),
+        "status": (say("show what runs on which gateway"), status),
+    })  # fmt: skip

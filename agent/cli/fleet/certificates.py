@@ -1,0 +1,55 @@
+"""How long the certificates of gateways last: each is asked, a few at a time."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from agent.cli.asking import Asking
+from agent.cli.broker_options import BrokerOptions
+from agent.cli.maintainer_files import Failed
+from agent.core.batch_rules import is_sequence_number
+from agent.core.certificate import days_left
+from agent.core.text import one_line, say
+
+_AT_A_TIME = 20
+_REPLY_S = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """When it ends (Unix milliseconds), and how many whole days are left until then."""
+
+    not_after_ms: int
+    days: int
+
+
+async def ask_certificates(options: BrokerOptions, names: Sequence[str]) -> tuple[dict[str, Certificate], list[str]]:
+    """The certificates of those that answer, and a line for each that does not. Raises
+    :class:`~agent.core.link.LinkLost`."""
+    found: dict[str, Certificate] = {}
+    failures: list[str] = []
+    room = asyncio.Semaphore(_AT_A_TIME)
+    asking = await Asking.open(options)
+
+    async def ask(name: str) -> None:
+        async with room:
+            try:
+                reply = await asking.ask(name, "diagnostics", {}, (), _REPLY_S)
+            except (TimeoutError, LookupError, Failed) as error:
+                failures.append(str(error.args[0]))
+                return
+        result = reply.get("result")
+        told = result.get("certificate") if isinstance(result, dict) else None
+        ends_ms = told.get("not_after") if isinstance(told, dict) else None
+        if is_sequence_number(ends_ms):
+            found[name] = Certificate(ends_ms, days_left(ends_ms, time.time_ns() // 1_000_000))
+        elif reply.get("status") != "done":
+            why = one_line(f"{reply.get('status')}: {reply.get('detail')}")
+            failures.append(say("{name}: {why}", name=name, why=why))
+
+    try:
+        await asyncio.gather(*(ask(name) for name in names))
+    finally:
+        await asking.close()
+    return found, sorted(failures)

@@ -1,0 +1,112 @@
+"""``gardu fleet status``: the fleet as a table. What a gateway says is one visible line, and ends nothing."""
+
+import asyncio
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
+
+from agent.cli.broker_options import BrokerOptions, add_broker_options
+from agent.cli.fleet.certificates import Certificate, ask_certificates
+from agent.cli.fleet_watch import FleetWatch
+from agent.cli.maintainer_files import Failed
+from agent.core.fleet_reports import Fleet, Gateway
+from agent.core.link import LinkLost
+from agent.core.moment import rfc_3339
+from agent.core.text import json_text, say
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this action."""
+    parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=say("only these; otherwise all"))
+    parser.add_argument("--json", action="store_true")
+    certificates = say("also ask each gateway that is online how long its certificate lasts")
+    parser.add_argument("--certificates", action="store_true", help=certificates)
+    most = say("how long to listen at most, where gateways do not fall silent")
+    parser.add_argument("--seconds", metavar="S", type=float, default=15.0, help=most)
+    add_broker_options(parser)
+
+
+def run(args: Namespace) -> int:
+    """Print what stands retained at the broker. Exit status 1: a named gateway is not there."""
+    if not 0 < args.seconds < 86_400:
+        raise Failed(say("{what} cannot be {value}", what="--seconds", value=args.seconds))
+    try:
+        fleet = asyncio.run(_fleet(args))
+    except LinkLost as error:
+        raise Failed(str(error)) from error
+    names = args.gateway or fleet.names()
+    found = [one for name in names if (one := fleet.get(name)) is not None]
+    certificates: Mapping[str, Certificate] | None = None
+    failures: Sequence[str] = ()
+    if args.certificates:
+        certificates, failures = _certificates(args, [one.name for one in found if one.online])
+    if args.json:
+        print(json_text([_plain(one, certificates) for one in found], indent=1))
+    else:
+        _print(found, certificates)
+    for line in (*(line for _, line in sorted(fleet.strange.items())), *failures):
+        print(line, file=sys.stderr)
+    missing = [name for name in names if fleet.get(name) is None]
+    for name in missing:
+        print(say("no gateway {name} has told its state to this broker", name=name), file=sys.stderr)
+    return 1 if missing else 0
+
+
+async def _fleet(args: Namespace) -> Fleet:
+    fleet = Fleet()
+    watch = await FleetWatch.open(BrokerOptions.of(args), fleet, "state", "config/reported")
+    try:
+        await watch.collect(lambda: True, args.seconds)
+    finally:
+        await watch.close()
+    return fleet
+
+
+def _certificates(args: Namespace, names: Sequence[str]) -> tuple[Mapping[str, Certificate], Sequence[str]]:
+    """What those that are online say of their certificates, and a line for each that does not."""
+    try:
+        return asyncio.run(ask_certificates(BrokerOptions.of(args), names))
+    except LinkLost as error:
+        raise Failed(str(error)) from error
+
+
+def _plain(one: Gateway, certificates: Mapping[str, Certificate] | None) -> dict[str, object]:
+    """A gateway for programs; what it has not told is ``null``."""
+    report = one.report
+    names = ("version", "hash", "state", "cause", "running", "refused", "drift", "trust_version")
+    told: dict[str, object] = dict.fromkeys(names)
+    if report is not None:
+        claimed = {"version": report.version, "hash": report.hash}
+        told = {
+            **claimed, "state": report.state, "cause": report.cause or None,
+            "running": {"version": report.running[0], "hash": report.running[1]},
+            "refused": {**claimed, "cause": report.cause} if report.state == "rejected" else None,
+            "drift": list(report.drift), "trust_version": report.trust_version,
+        }  # fmt: skip
+    if certificates is not None:
+        known = certificates.get(one.name)
+        told["certificate"] = {"not_after": known.not_after_ms, "days": known.days} if known else None
+    return {"gateway": one.name, "base": one.base, "online": one.online, "agent": one.agent, **told, "t": one.last_ms}
+
+
+def _print(found: Sequence[Gateway], certificates: Mapping[str, Certificate] | None) -> None:
+    asked = () if certificates is None else (say("certificate"),)
+    heads = (say("gateway"), say("online"), say("version"), say("state"), say("runs"), say("trust"), *asked,
+             say("last word"), say("drift"), say("cause"))  # fmt: skip
+    rows = [heads, *(_row(one, certificates) for one in found)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(heads) - 1)]
+    for row in rows:
+        print("  ".join([f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)] + [row[-1]]).rstrip())
+
+
+def _row(one: Gateway, certificates: Mapping[str, Certificate] | None) -> tuple[str, ...]:
+    report = one.report
+    online = say("yes") if one.online else say("no")
+    last = rfc_3339(one.last_ms) if one.last_ms else "-"
+    known = (certificates or {}).get(one.name)
+    asked = () if certificates is None else (say("{days} days", days=known.days) if known else "-",)
+    if report is None:
+        return one.name, online, "-", "-", "-", "-", *asked, last, "-", ""
+    drift = ",".join(report.drift) or "-"
+    return (one.name, online, str(report.version), report.state, str(report.running[0]), str(report.trust_version),
+            *asked, last, drift, report.cause)  # fmt: skip

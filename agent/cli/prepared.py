@@ -1,0 +1,96 @@
+"""Commands as they are sent: made and signed at one desk, or at several."""
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Any
+
+from agent.cli.maintainer_files import Failed
+from agent.core import command
+from agent.core import envelope as dsse
+from agent.core.batch_rules import is_name, is_sequence_number
+from agent.core.envelope import COMMAND_TYPE
+from agent.core.moment import rfc_3339
+from agent.core.refusal import Refused
+from agent.core.strict_json import loads
+from agent.core.text import json_text, one_line, say
+
+if TYPE_CHECKING:
+    from agent.edges.signing_key import SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A command for one gateway, ready to be sent. ``payload``: the message; ``signatures``: how many are under it."""
+
+    gateway: str
+    name: str
+    id: str
+    expires_ms: int
+    arguments: Mapping[str, Any]
+    payload: bytes
+    signatures: int = 0
+
+    def __str__(self) -> str:
+        words = [f"{one_line(key)}={one_line(json_text(value))}" for key, value in self.arguments.items()]
+        return say("{gateway}: {command}, signatures: {count}, expires {date} (10 minutes at most)",
+                   gateway=self.gateway, command=" ".join([self.name, *words]), count=self.signatures,
+                   date=rfc_3339(self.expires_ms))  # fmt: skip
+
+
+def prepared(
+    gateway: str, name: str, arguments: Mapping[str, Any], keys: "Sequence[SigningKey]", lifetime_s: float
+) -> Prepared:
+    """Make a command, signed where there are keys. Raises :class:`Failed` where it is too long."""
+    identity, expires_ms = token_hex(8), int(1000 * (time.time() + lifetime_s))
+    asked = {"id": identity, "exp": expires_ms, **arguments}
+    payload = json.dumps(asked).encode()
+    if keys:
+        inner = json.dumps({**asked, "command": name, "gateway": gateway}).encode()
+        signed = dsse.pre_authentication(COMMAND_TYPE, inner)
+        payload = dsse.written(dsse.table(COMMAND_TYPE, inner, {key.public: key.sign(signed) for key in keys}))
+    _check_length(name, payload)
+    return Prepared(gateway, name, identity, expires_ms, arguments, payload, len(keys))
+
+
+def read_prepared(raw: bytes, path: Path) -> Prepared:
+    """A signed command that was made at another desk; no signature is verified. Raises :class:`Failed`."""
+    try:
+        found = dsse.parse(raw)
+        if found.payload_type != COMMAND_TYPE:
+            raise Failed(say("{file} is not a signed command", file=path))
+        asked = loads(found.payload, command.PLAN_BYTES)
+    except Refused as error:
+        raise Failed(say("{file}: {why}", file=path, why=error)) from error
+    if not isinstance(asked, dict):
+        raise Failed(say("{file} is not a signed command", file=path))
+    gateway, name, identity, expires_ms = (asked.pop(key, None) for key in ("gateway", "command", "id", "exp"))
+    if not is_name(gateway) or name not in command.COMMANDS or not is_sequence_number(expires_ms):
+        raise Failed(say("{file} is not a signed command", file=path))
+    if not isinstance(identity, str) or not command.is_id(identity):
+        raise Failed(say("{file} is not a signed command", file=path))
+    if expires_ms <= 1000 * time.time():
+        text = say("{file}: expired {date}: a signed command lives for 10 minutes at most", file=path,
+                   date=rfc_3339(expires_ms))  # fmt: skip
+        raise Failed(text)
+    return Prepared(gateway, str(name), identity, expires_ms, asked, raw.strip(), len(found.signatures))
+
+
+def countersigned(one: Prepared, keys: "Sequence[SigningKey]", path: Path) -> Prepared:
+    """The same command with these signatures as well. Raises :class:`Failed` where it is too long."""
+    if not keys:
+        return one
+    signed = dsse.parse(one.payload).signed
+    entries = dsse.countersigned(json.loads(one.payload), {key.public: key.sign(signed) for key in keys})
+    payload = dsse.written(entries)
+    _check_length(one.name, payload)
+    return read_prepared(payload, path)
+
+
+def _check_length(name: str, payload: bytes) -> None:
+    most = command.most_bytes(name)
+    if len(payload) > most:
+        raise Failed(say("too long for a command: at most {count} bytes", count=most))

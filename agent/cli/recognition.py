@@ -1,0 +1,41 @@
+"""Which signed configurations count as the maintainers' own: by the keys at hand, or by a trust file."""
+
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.core.envelope import Envelope, Role, checks
+from agent.core.rollout import Recognise
+from agent.core.text import say
+
+
+def add_trust_option(parser: ArgumentParser) -> None:
+    """``--trust``."""
+    trust = say("recognise what was signed before by the keys of this trust file, not by those of --key alone")
+    parser.add_argument("--trust", metavar="FILE", type=Path, default=None, help=trust)
+
+
+def recogniser(keys: Sequence[bytes], trust: Path | None) -> tuple[Recognise, int]:
+    """Who recognises envelopes, and the version above which configurations are taken (0: any).
+
+    Without a trust file one signature by one of ``keys`` is enough; with one, as many as it asks of the role config.
+    Raises :class:`~agent.cli.maintainer_files.Failed` and :class:`OSError`.
+    """
+    role, floor = Role(tuple(keys), 1), 0
+    if trust is not None:
+        from agent.cli.trust.file import TrustFile
+
+        file = TrustFile.load(trust)
+        complete = [root for root in file.roots if root is not file.pending]
+        if complete:
+            role = complete[-1].roles["config"]
+            floor = max((root.floor for root in complete if root.floor is not None), default=0)
+
+    def recognise(envelope: Envelope) -> bool:
+        from agent.edges.ed25519_check import answers
+
+        asked = checks(envelope, role)
+        signers = {check.key for check, good in zip(asked, answers(asked), strict=True) if good}
+        return len(signers) >= role.threshold
+
+    return recognise, floor

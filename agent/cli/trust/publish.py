@@ -1,0 +1,92 @@
+"""``gardu trust publish FILE [GATEWAY…]``: publish the list of roots, and see which gateways follow it."""
+
+import asyncio
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from agent.cli.broker_options import BrokerOptions, add_broker_options
+from agent.cli.fleet_watch import FleetWatch
+from agent.cli.maintainer_files import Failed
+from agent.cli.trust.file import TrustFile
+from agent.core.fleet_reports import Fleet
+from agent.core.link import LinkLost
+from agent.core.text import say
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Add the options of this action."""
+    parser.add_argument("file", metavar="FILE", type=Path, help=say("the trust file, such as trust.json"))
+    parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=say("only these; otherwise all"))
+    silence = say("seconds to wait for the gateways")
+    parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=silence)
+    add_broker_options(parser)
+
+
+def run(args: Namespace) -> int:
+    """Print a line for each gateway. Exit status 1: nothing can be published, or a gateway has not reached the newest
+    root within the time."""
+    if not 0 < args.timeout <= 86_400:
+        raise Failed(say("{what} cannot be {value}", what="--timeout", value=args.timeout))
+    file = TrustFile.load(args.file)
+    if file.pending is not None:
+        raise Failed(say("{file}: root {version} lacks signatures: nothing was sent", file=args.file,
+                         version=file.last.version))  # fmt: skip
+    try:
+        return asyncio.run(_publish(BrokerOptions.of(args), file, args.gateway, args.timeout))
+    except LinkLost as error:
+        raise Failed(str(error)) from error
+
+
+async def _publish(options: BrokerOptions, file: TrustFile, names: list[str], timeout_s: float) -> int:
+    fleet = Fleet()
+    watch = await FleetWatch.open(options, fleet, "state", "config/reported")
+    try:
+        await watch.collect(lambda: all(fleet.get(name) is not None for name in names))
+        names = list(dict.fromkeys(names)) or fleet.names()
+        found = {name: at.base for name in names if (at := fleet.get(name)) is not None}
+        missing = [name for name in names if name not in found]
+        if missing or not found:
+            lines = [say("no gateway {name} has told its state to this broker", name=name) for name in missing]
+            raise Failed("\n".join([*lines, say("nothing was sent")]))
+        await watch.send({name: (f"{base}/config/trust", file.encoded()) for name, base in found.items()})
+        for name, code in watch.refused.items():
+            print(
+                say("{name}: the broker refuses the message (reason 0x{code:02x}): check its ACL", name=name, code=code)
+            )
+        left = await _follow(watch, fleet, [name for name in found if name not in watch.refused], file, timeout_s)
+        for name in left:
+            print(_lagging(fleet, name), flush=True)
+        return 1 if left or watch.refused else 0
+    finally:
+        await watch.close()
+
+
+async def _follow(
+    watch: FleetWatch, fleet: Fleet, names: list[str], file: TrustFile, timeout_s: float
+) -> list[str]:  # fmt: skip
+    """Print each gateway that has reached the newest root; give those that have not within the time."""
+    end_s = asyncio.get_running_loop().time() + timeout_s
+    waiting = list(names)
+    while waiting:
+        for name in list(waiting):
+            if _trusts(fleet, name) >= file.last.version:
+                print(say("{name}: has root {version}", name=name, version=file.last.version), flush=True)
+                waiting.remove(name)
+        # Who is offline takes the list when it is back.
+        if not any((at := fleet.get(name)) is not None and at.online for name in waiting):
+            return waiting
+        if not await watch.news(end_s):
+            return waiting
+    return []
+
+
+def _trusts(fleet: Fleet, name: str) -> int:
+    at = fleet.get(name)
+    return at.report.trust_version if at is not None and at.report is not None else 0
+
+
+def _lagging(fleet: Fleet, name: str) -> str:
+    at, version = fleet.get(name), _trusts(fleet, name)
+    if at is None or not at.online:
+        return say("{name}: offline, had root {version}; the list is kept for it", name=name, version=version)
+    return say("{name}: still has root {version}", name=name, version=version)
