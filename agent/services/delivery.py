@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from agent.core import wire
-from agent.core.account import StreamAccount
 from agent.core.batching import missing, one_message
 from agent.core.events import rows_lost
 from agent.core.link import Limits

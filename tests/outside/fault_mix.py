@@ -28,8 +28,6 @@ MOMENTS = ("running", "running", "killed", "stopped")
 COMMIT_S = 0.3
 _RATE_HZ = 20.0
 _DRAIN_S = 60.0
-_POISON = 13, 97
-"""In the modes ``poisoned`` and ``never acknowledges``: readings whose number leaves this rest."""
 
 
 class Violation(Exception):
@@ -55,6 +53,7 @@ class FaultMix:
         self._excused: list[tuple[float, float]] = []
         self._left = 0
         self._taken: set[int] = set()
+        self._poison: set[int] = set()
         self._boot = 0
         self._environ = dict(environ or {})
         self._module = module
@@ -95,12 +94,11 @@ class FaultMix:
         rows = publish.leaf.startswith("telemetry/dust-")
         if rows and self._mode == "refuses" and session.version == 5:
             return 0x97
-        if rows and self._mode in ("poisoned", "never acknowledges"):
-            rest, divisor = _POISON
-            if any(row.get("n0_3", 0) % divisor == rest for row in publish.batch.rows):
-                if self._mode == "poisoned":
-                    session.writer.close()
-                return None
+        bad = rows and any(row.get("n0_3") in self._poison for row in publish.batch.rows)
+        if bad and self._mode in ("poisoned", "never acknowledges"):
+            if self._mode == "poisoned":
+                session.writer.close()
+            return None
         if publish.leaf == "telemetry/dust-0":
             self._taken |= {row.get("n0_3", 0) for row in publish.batch.rows}
         return 0
@@ -146,15 +144,11 @@ class FaultMix:
 
     async def _passes_the_poison(self) -> None:
         """One reading that the broker cannot take holds up the next ones for a bounded time only."""
-        rest, divisor = _POISON
-        said = self._said["dust-0"]
+        said, poison = self._said["dust-0"], max(self._poison)
         with contextlib.suppress(TimeoutError):
-            count = len(said)
-            await until(lambda: any(number % divisor == rest for number in range(count, len(said))), 7.0)
-            poison = next(number for number in range(count, len(said)) if number % divisor == rest)
-            await until(lambda: {poison - 1, poison + 1, poison + 2} <= self._taken, 25.0)
+            await until(lambda: {poison - 1, poison + 1, poison + 2} <= self._taken, 40.0)
             return
-        if len(said) > count + divisor:
+        if len(said) > poison + 100:
             raise Violation(f"nothing passes what the broker cannot take: {self.agent.lines[-3:]}")
 
     async def _comes_back(self) -> None:
@@ -205,6 +199,8 @@ class FaultMix:
 
     def _break_broker(self, how: str) -> None:
         self._mode = how
+        if how in ("poisoned", "never acknowledges"):
+            self._poison.add(len(self._said["dust-0"]) + 10)
         if how == "away":
             self._broker.deny = True
         if how in ("away", "garbage"):
