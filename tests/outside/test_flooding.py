@@ -8,6 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.core import wire
+from agent.core.reading import Reading, telemetry
+from agent.edges import clock
+from agent.edges.store import Store
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model
 from tests.support.agent_process import AgentProcess, configuration, sensor
@@ -106,3 +110,24 @@ async def test_08_a_pattern_that_is_not_linear_is_refused(tmp_path: Path, patter
     async with AgentProcess(tmp_path, text) as agent:
         assert await agent.ended(10.0) == 78
         assert agent.count("linear time") == 1
+
+
+async def test_38_sensors_wait_for_room_and_what_was_taken_in_is_kept(tmp_path: Path) -> None:
+    """Forty sensors that always have more: what they are let give is stored, and none of it pushed out again."""
+    store = await Store.open(tmp_path / "store.db", 1 << 28, 0.0, "b0070000", "", clock.Clock().now)
+
+    async def feed(name: str) -> None:
+        for _ in range(10):
+            await store.room()
+            for number in range(400):
+                body = wire.packed({"n": number})
+                store.append(Reading(telemetry(name), clock.Clock().now(), store.mh, body))
+
+    try:
+        await asyncio.gather(*(feed(f"s-{at}") for at in range(40)))
+        await store.flush()
+        assert {name: store.accounts[telemetry(name)].next - 1 for name in (f"s-{at}" for at in range(40))} == {
+            f"s-{at}": 4000 for at in range(40)
+        }
+    finally:
+        await store.close(5.0)
