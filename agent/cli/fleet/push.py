@@ -10,12 +10,11 @@ from pathlib import Path
 
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet.progress import Progress
+from agent.cli.fleet.rendered import Rings, rendered
 from agent.cli.fleet_watch import FleetWatch
-from agent.cli.maintainer_files import Failed, private_keys, read
+from agent.cli.maintainer_files import Failed, private_keys
 from agent.cli.recognition import add_trust_option, recogniser
-from agent.core import fleet as rendering
 from agent.core.config_document import CONFIRM_S
-from agent.core.fleet import FleetError, Row
 from agent.core.fleet_reports import Fleet, Gateway
 from agent.core.link import LinkLost
 from agent.core.refusal import Refused
@@ -31,14 +30,11 @@ from agent.core.rollout import (
     standing,
 )
 from agent.core.text import say
-from agent.edges.catalog import Catalog
 
 _DAYS = 30.0
 _SLACK_S = 120.0
 _AGAIN_S = 3.0
 _LEAVES = ("state", "config/reported", "config/desired")
-
-Rings = Sequence[Sequence[str]]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -72,7 +68,7 @@ def run(args: Namespace) -> int:
     for name, value, most in limits:
         if not 0 < value <= most:
             raise Failed(say("{what} cannot be {value}", what=name, value=value))
-    rings, wanted = _rendered(args)
+    rings, wanted = rendered(args)
     keys = private_keys(args.key)
     recognise, floor = recogniser([key.public for key in keys], args.trust)
     if args.dry_run:
@@ -89,51 +85,6 @@ def run(args: Namespace) -> int:
     except LinkLost as error:
         raise Failed(str(error)) from error
     return 0
-
-
-def _rendered(args: Namespace) -> tuple[Rings, dict[str, Wanted]]:
-    """The rings, and what each gateway in them shall run. Raises :class:`Failed` after every problem was told."""
-    template = _text(args.template)
-    try:
-        table: Mapping[str, Row] = rendering.read_table(_text(args.table))
-    except FleetError as error:
-        raise Failed(say("{file}: {why}", file=args.table, why=error)) from error
-    try:
-        rings = rendering.rings([rendering.read_ring(_text(file)) for file in (args.ring, *args.then)], table)
-    except FleetError as error:
-        raise Failed(str(error)) from error
-    wanted: dict[str, Wanted] = {}
-    remarks: dict[str, str] = {}
-    catalog, wrong = Catalog(), 0
-    for name in (name for ring in rings for name in ring):
-        try:
-            config = rendering.render(template, table[name])
-            errors, others = rendering.check(name, config, catalog)
-            wanted[name] = Wanted(name, config, args.confirm_s, round(args.expires_days * 86_400_000))
-            if not errors:
-                wanted[name].payload(1, time.time_ns() // 1_000_000)
-        except TypeError:
-            errors, others = [say("{file}: a configuration has no dates", file=args.template)], []
-        except (FleetError, Refused) as error:
-            errors, others = [str(error)], []
-        for line in errors:
-            print(f"{name}: {line}", file=sys.stderr)
-        wrong += bool(errors)
-        for line in others:
-            remarks.setdefault(line, name)
-    # The same remark on each of five hundred is one.
-    for line, name in remarks.items():
-        print(f"{name}: {line}", file=sys.stderr)
-    if wrong:
-        raise Failed(say("{file} is wrong for {count} gateways: nothing was sent", file=args.template, count=wrong))
-    return rings, wanted
-
-
-def _text(path: Path) -> str:
-    try:
-        return read(path).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Failed(say("{file}: {why}", file=path, why=say("save it as UTF-8"))) from error
 
 
 class Push:

@@ -7,7 +7,7 @@ import pytest
 
 from agent.core.config_document import read_document
 from agent.core.envelope import CONFIG_TYPE, parse, pre_authentication, table, written
-from agent.core.fleet_reports import Fleet, Gateway, filters
+from agent.core.fleet_reports import Fleet, Gateway
 from agent.core.refusal import Refused
 from agent.core.rollout import Order, Wanted, judge, next_version, order, signed_document, standing
 
@@ -49,38 +49,6 @@ def answered(sent: Order, state: str, **changes: Any) -> Gateway:
 
 
 SENT = order(WANTED, gateway(), 4, sign, NOW_MS)
-
-
-def test_a_gateway_that_moved_is_where_it_is_now() -> None:
-    fleet = Fleet()
-    fleet.take("a/v1/health/old/pos-1/state", b'{"v":1,"online":false,"t":9}')
-    fleet.take("a/v1/health/new/pos-1/state", b'{"v":1,"online":true,"t":5}')
-    assert (fleet.get("pos-1") or gateway()).base == "a/v1/health/new/pos-1"
-    fleet.take("a/v1/health/new/pos-1/state", b"")
-    assert (fleet.get("pos-1") or gateway()).base == "a/v1/health/old/pos-1"
-    fleet.take("a/v1/health/old/pos-1/state", b"")
-    assert (fleet.get("pos-1"), fleet.names()) == (None, [])
-
-
-@pytest.mark.parametrize("payload", [b"x", b"[]", b'{"v":2}', b'{"v":1,"version":"9","running":[],"drift":{},"t":1e9}'])
-def test_what_a_stranger_writes_is_no_report_or_an_empty_one(payload: bytes) -> None:
-    fleet = Fleet()
-    fleet.take(f"{BASE}/state", b'{"v":1,"online":1,"t":true}')
-    fleet.take(f"{BASE}/config/reported", payload)
-    found = fleet.get("batua-01")
-    assert found is not None
-    assert (found.online, found.t, (found.report and found.report.version) or 0) == (False, 0, 0)
-
-
-def test_a_cause_is_one_line_whatever_was_written() -> None:
-    report = gateway(cause={"code": "sensor", "message": "a\x1b[2J\nb", "path": "sensor.a"}).report
-    assert report is not None
-    assert report.cause == "sensor: a?[2J?b (sensor.a)"
-
-
-def test_every_gateway_is_subscribed_to_whatever_the_root() -> None:
-    assert "+/+/v1/+/+/+/state" in filters("state")
-    assert len(filters("state", "config/reported")) == 8
 
 
 def test_an_order_is_for_one_gateway_signed_and_above_what_it_has() -> None:

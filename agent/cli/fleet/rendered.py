@@ -1,0 +1,62 @@
+"""The files of a push: a template and a table become what each gateway of the rings shall run."""
+
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from agent.cli.maintainer_files import Failed, read
+from agent.core import fleet as rendering
+from agent.core.fleet import FleetError, Row
+from agent.core.refusal import Refused
+from agent.core.rollout import Wanted
+from agent.core.text import say
+from agent.edges.catalog import Catalog
+
+Rings = Sequence[Sequence[str]]
+
+
+def rendered(args: Namespace) -> tuple[Rings, dict[str, Wanted]]:
+    """The rings, and what each gateway in them shall run. Raises :class:`Failed` after every problem was told."""
+    template = _text(args.template)
+    try:
+        table: Mapping[str, Row] = rendering.read_table(_text(args.table))
+    except FleetError as error:
+        raise Failed(say("{file}: {why}", file=args.table, why=error)) from error
+    try:
+        rings = rendering.rings([rendering.read_ring(_text(file)) for file in (args.ring, *args.then)], table)
+    except FleetError as error:
+        raise Failed(str(error)) from error
+    wanted: dict[str, Wanted] = {}
+    remarks: dict[str, str] = {}
+    catalog, wrong = Catalog(), 0
+    for name in (name for ring in rings for name in ring):
+        try:
+            config = rendering.render(template, table[name])
+            errors, others = rendering.check(name, config, catalog)
+            wanted[name] = Wanted(name, config, args.confirm_s, round(args.expires_days * 86_400_000))
+            if not errors:
+                wanted[name].payload(1, time.time_ns() // 1_000_000)
+        except TypeError:
+            errors, others = [say("{file}: a configuration has no dates", file=args.template)], []
+        except (FleetError, Refused) as error:
+            errors, others = [str(error)], []
+        for line in errors:
+            print(f"{name}: {line}", file=sys.stderr)
+        wrong += bool(errors)
+        for line in others:
+            remarks.setdefault(line, name)
+    # The same remark on each of five hundred is one.
+    for line, name in remarks.items():
+        print(f"{name}: {line}", file=sys.stderr)
+    if wrong:
+        raise Failed(say("{file} is wrong for {count} gateways: nothing was sent", file=args.template, count=wrong))
+    return rings, wanted
+
+
+def _text(path: Path) -> str:
+    try:
+        return read(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise Failed(say("{file}: {why}", file=path, why=say("save it as UTF-8"))) from error
