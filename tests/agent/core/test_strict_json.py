@@ -72,7 +72,7 @@ WORST = {
 
 @pytest.mark.parametrize("raw", WORST.values(), ids=WORST)
 def test_the_worst_bytes_take_little_time(raw: bytes) -> None:
-    """Work grows with the length and no faster: sixteen times a message, in processor time, whatever else is running."""
+    """Work grows with the length and no faster. Sixteen times a message, in processor time, whatever else runs."""
     begin = process_time()
     with suppress(Refused):
         loads(raw, MIB)
