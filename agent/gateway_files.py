@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from agent.core import config as configuration
 from agent.core.config import DriverLookup
 from agent.core.config_missing import read_remaining
-from agent.core.log_fields import tagged
+from agent.core.guard import unexpected
 from agent.core.refusal import INTERNAL_ERROR, Refused
 from agent.core.remote_config import merged
 from agent.core.text import say
@@ -78,8 +78,7 @@ class GatewayFiles:
         except Refused:
             raise
         except Exception as error:
-            _log.debug("a generation", exc_info=error)
-            _log.error(say("internal error; please report it: {why}", why=repr(error)), extra=tagged(INTERNAL_ERROR))
+            unexpected("a stored configuration", error)
             raise Refused(INTERNAL_ERROR, say("internal error: {why}", why=repr(error))) from error
 
     def _made(self, generation: Generation, remaining: bool) -> Made:

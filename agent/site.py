@@ -143,7 +143,6 @@ class Site:
         self._health_soon = asyncio.Event()
         self._certificate = ClientCertificate(state_dir.path / "certificates")
         self._renewal = Renewal(self._certificate, store, now.now, clock.BUILD_MS)
-        self._renewal.tell = self._tell
 
     @property
     def lasting(self) -> list["asyncio.Task[Any]"]:
@@ -183,7 +182,7 @@ class Site:
         self._health_soon.set()
 
     def tell(self, report: Mapping[str, object]) -> None:
-        """Publish what came of a configuration, now and in each session; and with it how long the certificate lasts."""
+        """Publish what came of a configuration, now and in each session."""
         self._report = report
         self._tell()
 

@@ -1,17 +1,11 @@
-"""One guard around whatever comes from outside: it can be refused, it can never end the agent."""
+"""The guard around each piece of news about configurations: it can be refused, it can never end the agent."""
 
-import logging
-import traceback
 from collections.abc import Coroutine
 from typing import Any
 
-from agent.core.log_fields import tagged
+from agent.core.guard import unexpected
 from agent.core.refusal import INTERNAL_ERROR, Refused
 from agent.core.text import say
-
-_log = logging.getLogger(__name__)
-
-_MAX_TOLD = 100
 
 
 class BrokenState(Exception):
@@ -19,11 +13,7 @@ class BrokenState(Exception):
 
 
 class Guard:
-    """Runs one piece of work after another. Each internal error is logged once, and only :class:`BrokenState` gets
-    out."""
-
-    def __init__(self) -> None:
-        self._told: set[tuple[str, str]] = set()
+    """Runs one piece of work after another. Only :class:`BrokenState` gets out."""
 
     async def run(self, what: str, work: Coroutine[Any, Any, None]) -> Refused | None:
         """Do it; give the refusal where it failed in a way that nobody foresaw. ``what``: for people."""
@@ -31,18 +21,7 @@ class Guard:
             await work
         except BrokenState:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is refused
-            return self.refused(what, error)
+        except Exception as error:  # noqa: BLE001 - the guard: whatever it is, it is refused
+            unexpected(what, error)
+            return Refused(INTERNAL_ERROR, say("internal error: {why}", why=repr(error)[:200]))
         return None
-
-    def refused(self, what: str, error: Exception) -> Refused:
-        """An internal error, as a refusal."""
-        frames = traceback.extract_tb(error.__traceback__)
-        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""
-        why = repr(error)[:200]
-        if (what, where) not in self._told and len(self._told) < _MAX_TOLD:
-            self._told.add((what, where))
-            _log.debug("%s", what, exc_info=error)
-            line = say("{what}: internal error; please report it: {why} ({where})", what=what, why=why, where=where)
-            _log.error(line, extra=tagged(INTERNAL_ERROR))
-        return Refused(INTERNAL_ERROR, say("internal error: {why}", why=why))

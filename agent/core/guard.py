@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agent.core.log_fields import tagged
+from agent.core.refusal import INTERNAL_ERROR
 from agent.core.text import say
 
-INTERNAL_ERROR = "internal_error"
 _MOST_KINDS = 200
 
 _log = logging.getLogger(__name__)
-_logged: set[tuple[str, str, str, int]] = set()
+_logged: set[tuple[str, str, int]] = set()
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def unexpected(what: str, error: Exception) -> None:
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     file, line = (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else ("", 0)
-    kind = (what, type(error).__name__, file, line)
+    kind = (type(error).__name__, file, line)
     if kind in _logged or len(_logged) >= _MOST_KINDS:
         return
     _logged.add(kind)

@@ -39,6 +39,8 @@ class PacketFilter:
         self._skipping = False
         self.oversized: list[Oversized] = []
         """Messages that were passed over; whoever reports them empties the list."""
+        self.broken = False
+        """Whether what came was not MQTT; set by whoever feeds."""
 
     def feed(self, chunk: bytes) -> bytes:
         """Take bytes of the connection; give those to pass on. Raises :class:`NotMqtt`."""

@@ -220,12 +220,8 @@ class Link:
             self._break(LinkLost(say("the broker ended the session: {reason}", reason=code)))
         else:
             kind = LinkLost if self._connected.done() else Unanswered
-            broken = isinstance(self._socket, BoundedSocket) and self._socket.broken
-            not_mqtt, closed = (
-                say("the broker sent something that is not MQTT"),
-                say("the broker closed the connection"),
-            )
-            self._break(kind(not_mqtt if broken else closed))
+            not_mqtt = say("the broker sent something that is not MQTT")
+            self._break(kind(not_mqtt if self._packets.broken else say("the broker closed the connection")))
 
     def _on_publish(self, client: Client, userdata: Any, mid: int, code: ReasonCode, properties: Any) -> None:
         self.on_ack(mid, code.value if code.is_failure else 0)

@@ -9,15 +9,13 @@ _CHUNK_BYTES = 65_536
 
 
 class BoundedSocket:
-    """Stands in for the socket that it wraps, as far as paho and the event loop use one. ``broken``: why what came is
-    not MQTT; empty while it is."""
+    """Stands in for the socket that it wraps, as far as paho and the event loop use one."""
 
     def __init__(self, wrapped: socket.socket, packets: PacketFilter) -> None:
         self._socket = wrapped
         self._packets = packets
         self._ready = b""
         self._at = 0
-        self.broken = ""
 
     def recv(self, size_bytes: int) -> bytes:
         """The next bytes; none where the other side has closed. Raises :class:`BlockingIOError` where none are there
@@ -29,8 +27,8 @@ class BoundedSocket:
             try:
                 self._ready, self._at = self._packets.feed(chunk), 0
             except NotMqtt as error:
-                self.broken = str(error)
-                raise ConnectionAbortedError(self.broken) from error
+                self._packets.broken = True
+                raise ConnectionAbortedError(str(error)) from error
             if not self._ready:
                 raise BlockingIOError
         found = self._ready[self._at : self._at + size_bytes]

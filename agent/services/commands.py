@@ -10,11 +10,11 @@ from typing import Protocol
 from agent.core import command, wire
 from agent.core.command import Command
 from agent.core.command_record import CommandRecord, Outcome
-from agent.core.guard import INTERNAL_ERROR, unexpected
+from agent.core.guard import unexpected
 from agent.core.link import Message
 from agent.core.log_fields import tagged
 from agent.core.reading import Stamp
-from agent.core.refusal import NOT_KEPT, Refused
+from agent.core.refusal import INTERNAL_ERROR, NOT_KEPT, Refused
 from agent.core.settings import Commands
 from agent.core.text import say
 from agent.core.token_bucket import TokenBucket

@@ -43,8 +43,8 @@ class Store(Protocol):
 
 
 class Renewal:
-    """``reconnect`` begins a new connection at once, ``tell`` publishes what has changed here; both are set by whoever
-    has them. ``bound_ms``: before which no true clock can stand."""
+    """``reconnect`` begins a new connection at once; it is set by whoever has it. ``bound_ms``: before which no true
+    clock can stand."""
 
     def __init__(self, certificates: Certificates, store: Store, now: Callable[[], Stamp], bound_ms: int) -> None:
         self._certificates = certificates
@@ -61,7 +61,6 @@ class Renewal:
         self.ends_ms: int | None = None
         """The end of the certificate in use, in Unix milliseconds; ``None`` where it is not known."""
         self.reconnect: Callable[[], None] = lambda: None
-        self.tell: Callable[[], None] = lambda: None
         certificates.on_used = self._looked.set
         certificates.on_outcome = self._outcome
 
@@ -128,9 +127,7 @@ class Renewal:
                     self._told = str(error)
                     _log.warning(say("the end of the certificate is not known: {why}", why=error))
         self._fingerprint = fingerprint if ends_ms is not None else ""
-        if ends_ms != self.ends_ms:
-            self.ends_ms = ends_ms
-            self.tell()
+        self.ends_ms = ends_ms
 
     def _warn(self) -> None:
         """Tell each step once for each certificate, over restarts too."""

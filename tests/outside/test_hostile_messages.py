@@ -99,3 +99,13 @@ async def test_04_a_name_that_no_host_can_have_is_not_reached_and_ends_nothing(h
 async def test_04_an_address_that_is_none_is_not_reached_and_ends_nothing(url: str) -> None:
     with pytest.raises(NotReached):
         await broker.connect(Broker(url), url, "pos-1", None, five=True)
+
+
+async def test_02_a_broker_that_speaks_no_mqtt_is_named_so_and_left(tmp_path: Path, city: ScriptedBroker) -> None:
+    async with AgentProcess(tmp_path, configuration(city.url)) as agent:
+        session = await online(city)
+        session.writer.write(b"\x32\xff\xff\xff\xff")
+        await agent.told("the broker sent something that is not MQTT")
+        await until(lambda: len(city.sessions) > 1 and "streams" in city.sessions[-1].leaves())
+        await answers_ping(city.sessions[-1], "after")
+        assert agent.count("Traceback") == 0

@@ -4,7 +4,8 @@ import logging
 
 import pytest
 
-from agent.core.guard import INTERNAL_ERROR, guarded
+from agent.core.guard import guarded
+from agent.core.refusal import INTERNAL_ERROR
 
 
 def test_an_error_is_told_once_for_each_place_and_passes_no_further(caplog: pytest.LogCaptureFixture) -> None:

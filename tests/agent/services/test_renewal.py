@@ -52,7 +52,6 @@ class Post:
         self.store = FakeStore(self.clock)
         self.is_set = True
         self.certificates = FakeCertificates(self.clock.stamp().t + 800 * DAY_MS)
-        self.told = 0
         self.tasks: list[asyncio.Task[None]] = []
         self.renewal = self.start()
 
@@ -62,15 +61,11 @@ class Post:
             task.cancel()
         self.renewal = Renewal(self.certificates, self.store, self.now, 0)
         self.renewal.use(Broker(url="mqtts://broker.example"), "pos-1")
-        self.renewal.tell = self._tell
         self.tasks.append(asyncio.create_task(self.renewal.watch()))
         return self.renewal
 
     def now(self) -> Stamp:
         return self.clock.stamp()._replace(cq=int(self.is_set))
-
-    def _tell(self) -> None:
-        self.told += 1
 
     async def look(self) -> None:
         """Have it look once more."""
@@ -113,7 +108,6 @@ async def test_steps_that_passed_unseen_are_told_as_one_and_a_new_certificate_be
     post.certificates.mark, post.certificates.ends = "second", post.clock.stamp().t + 6 * DAY_MS
     post.certificates.on_used()
     await until(lambda: post.expires == [(5, "warn"), (6, "warn")])
-    assert post.told == 2
     await post.look()
     assert post.certificates.reads == 2, "each is read once"
 
