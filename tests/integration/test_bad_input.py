@@ -10,7 +10,7 @@ from tests.support.agent_process import AgentProcess, configuration, gardu, sens
 from tests.support.mosquitto import Mosquitto, free_port, until
 from tests.support.passwords import password_file
 from tests.support.recorder import Recorder
-from tests.support.street import arrived, street
+from tests.support.street import PERSISTENT, arrived, street
 
 PASSWORD = "rahasia-sekali-47"
 NOWHERE = "mqtt://127.0.0.1:1"
@@ -87,14 +87,17 @@ async def test_an_unreachable_broker_is_told_in_indonesian_where_the_locale_is(t
 
 
 async def test_a_broker_that_comes_late_gets_all_that_was_kept(tmp_path: Path) -> None:
-    broker = Mosquitto(tmp_path)
-    async with (
-        street(tmp_path, 1) as devices,
-        AgentProcess(tmp_path, configuration(broker.url, devices.sensors)) as agent,
-    ):
-        await agent.told("not connected")
-        await until(lambda: devices.devices["dust-0"].sent > 20)
-        with broker, Recorder(broker.port) as recorder:
+    # The broker keeps the recorder's session while it is down: the agent may be the first to come back.
+    broker = Mosquitto(tmp_path, PERSISTENT.format(folder=tmp_path))
+    with broker, Recorder(broker.port) as recorder:
+        broker.stop()
+        async with (
+            street(tmp_path, 1) as devices,
+            AgentProcess(tmp_path, configuration(broker.url, devices.sensors)) as agent,
+        ):
+            await agent.told("not connected")
+            await until(lambda: devices.devices["dust-0"].sent > 20)
+            broker.start()
             await until(lambda: arrived(recorder, "dust-0") > 25 and recorder.whole("telemetry/dust-0"), 30.0)
             await agent.stop()
     counts = [row["n0_3"] for row in recorder.rows("telemetry/dust-0")]

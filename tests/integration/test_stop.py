@@ -23,7 +23,10 @@ async def test_a_stop_delivers_what_is_there_and_says_goodbye(tmp_path: Path) ->
             # With a long delay and a slow commit there is much under way when the signal comes.
             text = configuration(broker.url, devices.sensors, publish="max_delay_s = 60", commit_s=60)
             async with AgentProcess(tmp_path, text) as agent:
-                await until(lambda: devices.devices["dust-1"].sent > 20)
+                # A first reading is sent at once: now the port is open.
+                await until(lambda: arrived(recorder, "dust-1") > 0)
+                count = devices.devices["dust-1"].sent
+                await until(lambda: devices.devices["dust-1"].sent > count + 25)
                 status, took_s = await agent.stop()
             await until(lambda: recorder.last("state")["reason"] == "shutdown")
             faults = judge(recorder.messages, agent.accepted(), devices.sent())
