@@ -68,12 +68,12 @@ async def test_a_command_is_carried_out_once_though_it_comes_again_after_a_resta
         async with SimulatedDevice(device, link=tmp_path / "tty") as dust:
             text = configuration(mosquitto.url, [sensor("air-1", "sds011", dust.port)]) + allowed
             async with AgentProcess(tmp_path, text) as agent:
-                await agent.told("connected")
+                await until(lambda: recorder.sessions() == 1)
                 publish(mosquitto.port, "restart", asked("r1", sensor="air-1"))
                 await until(lambda: bool(replies("r1")))
                 await agent.kill()
                 await agent.start()
-                await until(lambda: agent.count("connected") == 2)
+                await until(lambda: recorder.sessions() == 2)
                 publish(mosquitto.port, "restart", asked("r1", sensor="air-1"))
                 await until(lambda: len(replies("r1")) == 2)
                 publish(mosquitto.port, "ping", asked("old", seconds=-5))

@@ -23,7 +23,7 @@ def replies(recorder: Recorder, identity: str) -> list[Any]:
 async def test_25_a_repeated_command_is_answered_with_the_result_of_the_first(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder:
         async with AgentProcess(tmp_path, configuration(mosquitto.url, [sensor("load", "system")])) as agent:
-            await agent.told("connected")
+            await until(lambda: recorder.sessions() == 1)
             with Caller(mosquitto.port, "subscriber") as subscriber:
                 asked = json.dumps({"id": "p1", "exp": EXPIRES}).encode()
                 for count in (1, 2):
@@ -31,7 +31,7 @@ async def test_25_a_repeated_command_is_answered_with_the_result_of_the_first(tm
                     await until(lambda count=count: len(replies(recorder, "p1")) == count)
                 await agent.stop()
                 await agent.start()
-                await until(lambda: agent.count("connected") == 2)
+                await until(lambda: recorder.sessions() == 2)
                 subscriber.publish(f"{BASE}/command/ping", asked)
                 await until(lambda: len(replies(recorder, "p1")) == 3)
             await agent.stop()
@@ -54,7 +54,7 @@ async def test_26_unsigned_commands_neither_evict_nor_answer_a_signed_one(tmp_pa
 
         text = configuration(mosquitto.url, [sensor("load", "system")]) + '[commands]\nallow = ["restart"]\n'
         async with AgentProcess(tmp_path, text) as agent:
-            await agent.told("connected")
+            await until(lambda: recorder.sessions() == 1)
             ping("s1")
             await until(lambda: len(replies(recorder, "s1")) == 1)
             caller.publish(f"{BASE}/command/restart", signed("s1"))

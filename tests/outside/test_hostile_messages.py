@@ -53,7 +53,7 @@ async def test_01_half_a_character_in_a_command_is_refused_and_ends_nothing(
     text = "{" + f'"id":"z9","exp":{EXPIRES},{arguments}' + "}"
     with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder:
         async with AgentProcess(tmp_path, configuration(mosquitto.url, [sensor("load", "system")])) as agent:
-            await agent.told("connected")
+            await until(lambda: recorder.sessions() == 1)
             with Caller(mosquitto.port, "stranger") as stranger:
                 for _ in range(5):
                     stranger.publish(f"{BASE}/command/{name}", text.encode())

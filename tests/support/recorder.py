@@ -86,6 +86,11 @@ class Recorder:
         found = [one.payload for one in self.messages if one.topic.endswith(f"/{leaf}")]
         return json.loads(found[-1]) if found else None
 
+    def sessions(self) -> int:
+        """How many sessions of the agent have said that they are online: by then each is subscribed."""
+        states = [json.loads(one.payload) for one in list(self.messages) if one.topic.endswith("/state")]
+        return len({state["gen"] for state in states if state["online"]})
+
     def rows(self, stream: str) -> list[Mapping[str, Any]]:
         """The rows of a stream by epoch (as they came) and number, each once."""
         epochs = list(self._rows.get(stream, {}).values())
