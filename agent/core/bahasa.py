@@ -190,6 +190,10 @@ BAHASA: dict[str, str] = {
     "port {port} takes no bytes": "port {port} tidak menerima data",
     "port {port} was unplugged": "port {port} tercabut",
     "running, LINK CUT": "berjalan, SAMBUNGAN PUTUS",
+    "the demo's own broker speaks MQTT 3.1.1 only": "broker demo ini hanya mendukung MQTT 3.1.1",
+    "sent {sent} arrived {arrived} lost {lost} twice {twice}": (
+        "dikirim {sent} diterima {arrived} hilang {lost} ganda {twice}"
+    ),
     "running, link up": "berjalan, tersambung",
     "the broker accepts connections but does not answer": "broker menerima sambungan tetapi tidak menjawab",
     "the broker closed the connection": "broker menutup sambungan",

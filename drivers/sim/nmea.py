@@ -7,7 +7,14 @@ from drivers.sdk.contract import Value
 
 Values = Mapping[str, Value]
 
-POSITION: Values = {"lat": -5.1477, "lon": 119.4327, "speed": 6.2, "course": 84.0, "utc": "010203.00"}
+POSITION: Values = {
+    "lat": -5.1477,
+    "lon": 119.4327,
+    "speed": 6.2,
+    "course": 84.0,
+    "utc": "010203.00",
+    "date": "241126",
+}
 
 
 def encode_rmc(values: Values) -> bytes:
@@ -22,7 +29,9 @@ def encode_rmc(values: Values) -> bytes:
         *(_angle(merged["lon"], 3, "EW") if fixed else ("", "")),
         f"{_float(merged['speed']) * 3600 / 1852:.3f}" if fixed else "",
         f"{_float(merged['course']):.2f}" if fixed else "",
-        "241126,,",
+        str(merged["date"]),
+        "",
+        "",
         "A" if fixed else "N",
     ]
     return sentence(",".join(words))

@@ -10,30 +10,74 @@ from pathlib import Path
 
 from agent.edges.database import Database
 from drivers.sim.device import SimulatedDevice
-from drivers.sim.models import model, waving
+from drivers.sim.models import Values, model, waving
+from drivers.sim.route import AROUND_KAREBOSI, drive_around
 
 _STOP_S = 6.0
+_BUS_SPEED_M_S = 7.0
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A simulated device. ``fields``: those that are shown, at most four; its gateway publishes them all.
+    ``interval_s``: to what its readings are thinned."""
+
+    sensor: str
+    driver: str
+    fields: tuple[str, ...]
+    interval_s: int = 0
+
+    def values(self, typical: Values) -> Callable[[int], Values]:
+        """What it measures, by the number of the frame."""
+        if self.driver == "nmea0183":
+            return drive_around(AROUND_KAREBOSI, _BUS_SPEED_M_S)
+        return waving(typical)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A gateway with its devices: sensor id -> driver. Each also reports its computer's own health."""
+    """A gateway with its devices. Each also reports its computer's own health."""
 
     gateway: str
     site: str
     sector: str
     title: str
-    devices: tuple[tuple[str, str], ...]
+    devices: tuple[Device, ...]
 
+    def shown(self, sensor: str) -> tuple[str, ...]:
+        """The fields of a sensor that are shown."""
+        return next((device.fields for device in self.devices if device.sensor == sensor), SYSTEM_FIELDS)
+
+
+SYSTEM_FIELDS = ("cpu_temp", "load", "mem_free", "disk_free")
 
 PLACES = (
-    Place("batua-01", "puskesmas-batua", "health", "Puskesmas Batua, clinic",
-          (("co2-1", "mhz19"), ("dust-1", "pms5003"))),
-    Place("pos-1", "checkpoint-tol", "security", "Toll checkpoint",
-          (("speed-1", "ops243"), ("scale-1", "cas_scale"), ("gps-1", "nmea0183"))),
-    Place("halte-7", "halte-karebosi", "mobility", "Karebosi bus stop",
-          (("air-1", "sds011"), ("flood-1", "a02yyuw"))),
-)  # fmt: skip
+    Place(
+        "batua-01",
+        "puskesmas-batua",
+        "health",
+        "Puskesmas Batua, clinic",
+        (Device("co2-1", "mhz19", ("co2",)), Device("dust-1", "pms5003", ("pm1", "pm2_5", "pm10"))),
+    ),
+    Place(
+        "pos-1",
+        "checkpoint-tol",
+        "security",
+        "Toll checkpoint",
+        (Device("speed-1", "ops243", ("speed", "direction")), Device("scale-1", "cas_scale", ("weight", "stable"), 1)),
+    ),
+    Place(
+        "halte-7",
+        "halte-karebosi",
+        "mobility",
+        "Karebosi bus stop",
+        (
+            Device("air-1", "sds011", ("pm2_5", "pm10")),
+            Device("flood-1", "a02yyuw", ("distance",), 1),
+            Device("bus-3", "nmea0183", ("lat", "lon", "speed", "course")),
+        ),
+    ),
+)
 
 _CONFIGURATION = """\
 [gateway]
@@ -72,7 +116,7 @@ class Agent:
         self._heard = heard
         self._process: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None] | None = None
-        self._ports = {sensor: self._folder / f"tty-{sensor}" for sensor, _ in place.devices}
+        self._ports = {device.sensor: self._folder / f"tty-{device.sensor}" for device in place.devices}
         self._plugged = contextlib.AsyncExitStack()
 
     async def start(self, broker_port: int) -> None:
@@ -81,17 +125,19 @@ class Agent:
         text = _CONFIGURATION.format(
             gateway=place.gateway, site=place.site, sector=place.sector, title=place.title, port=broker_port
         )
-        for sensor, driver in place.devices:
-            device = model(driver)
-            simulated = SimulatedDevice(device, values=waving(device.typical), link=self._ports[sensor])
+        for device in place.devices:
+            original, port = model(device.driver), self._ports[device.sensor]
+            simulated = SimulatedDevice(original, values=device.values(original.typical), link=port)
             await self._plugged.enter_async_context(simulated)
-            text += _SENSOR.format(id=sensor, driver=driver, port=self._ports[sensor])
+            text += _SENSOR.format(id=device.sensor, driver=device.driver, port=port)
+            if device.interval_s:
+                text += f"interval_s = {device.interval_s}\n"
         file = self._folder / "gardu.toml"
         file.write_text(text)
+        command = (sys.executable, "-m", "agent", "run", "--config", file, "--state", self._folder / "state")
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "run", "--config", str(file), "--state", str(self._folder / "state"),
-            stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            *command, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+        )
         self._listening = asyncio.create_task(self._listen(self._process))
 
     async def stop(self) -> int:

@@ -1,13 +1,13 @@
 """What the demo shows: a live picture on a terminal, plain lines elsewhere."""
 
-import sys
+import re
 import time
 from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from agent.cli.demo.city import Place
-from agent.cli.listen_formats import Table, value_words
+from agent.cli.demo.readable import readable_row
 from agent.core.ledger import Gap
 from agent.core.subscriber import Arrival, Subscriber
 from agent.core.text import say
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 _LOG_LINES = 7
+_CLOCK = re.compile(r"(\d\d:\d\d:\d\d) ")
 
 
 class Screen(Protocol):
@@ -31,21 +32,27 @@ class Screen(Protocol):
 class PlainScreen:
     """One line a reading, and the agents' own lines."""
 
-    def __init__(self) -> None:
-        self._table = Table(sys.stdout)
+    def __init__(self, places: Sequence[Place]) -> None:
+        self._places = {place.gateway: place for place in places}
 
     def __enter__(self) -> Screen:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._table.flush()
+        pass
 
     def arrived(self, item: Arrival | Gap, known: Subscriber) -> None:
-        self._table.take(item, known)
-        self._table.flush()
+        gateway = item.of.gateway
+        if isinstance(item, Gap):
+            self.log(gateway, _gap_line(item))
+            return
+        mark = "!" if item.kind == "event" else "<" if item.late else " "
+        when = time.strftime("%H:%M:%S", time.localtime(item.fields["t"] / 1000))
+        words = readable_row(item, known, self._places[gateway].shown(item.sensor))
+        print(f"{when} {mark} {gateway:<10} {item.sensor:<9} {words}", flush=True)
 
     def log(self, who: str, line: str) -> None:
-        print(f"{who}: {line}", flush=True)
+        print(_timed(f"  {who:<10} {'':<9} ", line), flush=True)
 
     def tick(self, phase: str, left_s: float) -> None:
         pass
@@ -59,6 +66,7 @@ class LiveScreen:
         from rich.live import Live
 
         self._places = places
+        self._shown = {place.gateway: place for place in places}
         self._latest: dict[tuple[str, str], tuple[float, str]] = {}
         self._counts: dict[str, int] = {}
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
@@ -76,17 +84,17 @@ class LiveScreen:
     def arrived(self, item: Arrival | Gap, known: Subscriber) -> None:
         gateway = item.of.gateway
         if isinstance(item, Gap):
-            self.log(gateway, say("gap: {start} to {last} of {stream}", start=item.start, last=item.stop - 1,
-                                  stream=item.of.stream))  # fmt: skip
+            self.log(gateway, _gap_line(item))
             return
         self._counts[gateway] = self._counts.get(gateway, 0) + 1
+        words = readable_row(item, known, self._shown[gateway].shown(item.sensor))
         if item.kind == "event":
-            self.log(gateway, " ".join(value_words(item, known)))
+            self.log(gateway, f"{item.sensor} {words}")
         elif not item.late:
-            self._latest[gateway, item.sensor] = (time.monotonic(), ", ".join(value_words(item, known)))
+            self._latest[gateway, item.sensor] = (time.monotonic(), words)
 
     def log(self, who: str, line: str) -> None:
-        self._lines.append(f"{time.strftime('%H:%M:%S')} {who}: {line}")
+        self._lines.append(_timed(f" {who}: ", line))
 
     def tick(self, phase: str, left_s: float) -> None:
         self._phase, self._left_s = phase, left_s
@@ -101,12 +109,24 @@ class LiveScreen:
         panels: list[Panel] = []
         for place in self._places:
             grid = Grid.grid(padding=(0, 2))
-            for sensor, driver in (*place.devices, ("system", "system")):
+            sensors = [(device.sensor, device.driver) for device in place.devices]
+            for sensor, driver in (*sensors, ("system", "system")):
                 when_s, words = self._latest.get((place.gateway, sensor), (0.0, ""))
                 age = f"{time.monotonic() - when_s:.0f} s" if when_s else "-"
                 grid.add_row(Text(sensor, style="bold"), driver, Text(age, style="dim"), words)
             count = say("{n} readings arrived", n=self._counts.get(place.gateway, 0))
-            panels.append(Panel(grid, title=f"{place.title} ({place.gateway})", subtitle=count, title_align="left",
-                                subtitle_align="right"))  # fmt: skip
+            title = f"{place.title} ({place.gateway})"
+            panels.append(Panel(grid, title=title, subtitle=count, title_align="left", subtitle_align="right"))
         footer = Text(f"{self._phase}  {self._left_s:.0f} s", style="bold")
         return Group(*panels, Panel(Text("\n".join(self._lines)), title="log", title_align="left"), footer)
+
+
+def _gap_line(gap: Gap) -> str:
+    return say("gap: {start} to {last} of {stream}", start=gap.start, last=gap.stop - 1, stream=gap.of.stream)
+
+
+def _timed(who: str, line: str) -> str:
+    """A line of the log behind its time: the agents' own lines begin with theirs."""
+    found = _CLOCK.match(line)
+    when = found[1] if found else time.strftime("%H:%M:%S")
+    return f"{when}{who}{line[found.end() :] if found else line}"

@@ -34,7 +34,7 @@ class Show:
         self._last_late_s = 0.0
         self._rows: Counter[tuple[object, ...]] = Counter()
         self._interrupted = asyncio.Event()
-        self._screen: Screen = LiveScreen(PLACES) if sys.stdout.isatty() else PlainScreen()
+        self._screen: Screen = LiveScreen(PLACES) if sys.stdout.isatty() else PlainScreen(PLACES)
 
     async def run(self) -> int:
         """Run it; give the exit status."""
@@ -50,6 +50,8 @@ class Show:
             link = await self._subscribe(embedded.port)
             lost = asyncio.create_task(link.lost())
             try:
+                # No embedded broker that is kept up to date speaks version 5 (docs/decisions).
+                self._screen.log("demo", say("the demo's own broker speaks MQTT 3.1.1 only"))
                 for agent in agents:
                     await agent.start(proxy.port)
                 await self._play(proxy)
@@ -130,5 +132,7 @@ class Show:
         if failed:
             print(say("these agents failed: {names}", names=", ".join(failed)), file=sys.stderr)
         lost = sent - self._arrived
-        print(f"sent {sent} arrived {self._arrived} lost {lost} twice {twice}", flush=True)
+        line = say("sent {sent} arrived {arrived} lost {lost} twice {twice}",
+                   sent=sent, arrived=self._arrived, lost=lost, twice=twice)  # fmt: skip
+        print(line, flush=True)
         return 1 if lost or twice or failed else 0

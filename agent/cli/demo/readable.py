@@ -1,0 +1,50 @@
+"""Values as people read them: rounded, with the signs that they know for units."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from agent.core.subscriber import Arrival, Subscriber
+from agent.core.text import one_line, say
+
+_SIGNS = {"Cel": "°C", "ug/m3": "µg/m³", "lat": "°", "lon": "°", "deg": "°", "count": ""}
+"""Of units whose SenML name nobody says. Others stay as they are."""
+_BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+_MAX_CHARS = 40
+_EVENT_KEYS = frozenset({"t", "q", "ev", "sev"})
+
+
+def readable_value(value: object, unit: str) -> str:
+    """A value with its unit."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return say("yes") if value else say("no")
+    if not isinstance(value, int | float):
+        return one_line(str(value), _MAX_CHARS)
+    if unit == "B":
+        for name, size in _BYTES:
+            if abs(value) >= size:
+                return f"{value / size:.1f} {name}"
+    digits = 5 if unit in ("lat", "lon") else 2
+    sign = _SIGNS.get(unit, unit)
+    number = f"{round(value, digits):g}" if digits == 2 and abs(value) < 1e5 else f"{value:.{digits}f}"
+    return f"{number}{'' if sign == '°' else ' '}{sign}".rstrip()
+
+
+def readable_row(arrival: Arrival, known: Subscriber, fields: Iterable[str]) -> str:
+    """The fields of a measurement that are shown, or an event with what it says."""
+    row: Mapping[str, object] = arrival.fields
+    if arrival.kind == "event":
+        said = [f"{name} {one_line(str(value), _MAX_CHARS)}" for name, value in row.items() if name not in _EVENT_KEYS]
+        return ", ".join([one_line(str(row.get("ev")), _MAX_CHARS), *said])
+    words = []
+    for name in fields:
+        if name in row:
+            unit = known.unit(arrival.of.gateway, arrival.sensor, name)
+            words.append(f"{_label(name)} {readable_value(row[name], unit)}")
+    return ", ".join(words)
+
+
+def _label(name: str) -> str:
+    """``pm2_5`` is PM 2.5, ``disk_free`` is disk free."""
+    return re.sub(r"(?<=[0-9])_(?=[0-9])", ".", name).replace("_", " ")
