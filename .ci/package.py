@@ -85,13 +85,20 @@ def commit_time() -> int:
     return int(given or _output(["git", "log", "-1", "--format=%ct"]))
 
 
-def agent_wheel(work: Path, epoch: int) -> Wheel:
-    """The agent's own wheel, made from a copy of the files that git has or would have."""
+def agent_wheel(work: Path, epoch: int, version: str | None) -> Wheel:
+    """The agent's own wheel, made from a copy of the files that git has or would have. ``version``: what the agent
+    then reports as its own."""
     source, out = work / "source", work / "wheel"
     listed = _output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
             _copy(ROOT / name, source / name)
+    if version is not None:
+        module = source / "agent" / "__init__.py"
+        text, count = re.subn(r'(?m)^__version__ = ".*"$', f'__version__ = "{version}"', module.read_text())
+        if count != 1:
+            sys.exit(f"package: {module.name} does not say the version")
+        module.write_text(text)
     subprocess.run(
         [sys.executable, "-m", "pip", "-qq", "wheel", "--no-deps", "--no-build-isolation", "-w", str(out), str(source)],
         check=True, env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)},
@@ -314,21 +321,32 @@ def _output(command: Sequence[str]) -> str:
         sys.exit(f"package: {' '.join(command)} failed ({error}): the package is made in a clone, with git")
 
 
+def debian_version(version: str) -> str:
+    """A version of Python's packages as Debian sorts it: 1.2.0rc1 comes before 1.2.0."""
+    return re.sub(r"(a|b|rc|\.dev)([0-9]+)", r"~\1\2", version)
+
+
+def _release(text: str) -> str:
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+){1,3}((a|b|rc)[0-9]+)?(\.dev[0-9]+)?", text):
+        raise argparse.ArgumentTypeError(f"{text} is no version such as 1.2.0 or 1.2.0rc1")
+    return text
+
+
 def main() -> int:
     """Make everything; print one line for each file."""
     parser = argparse.ArgumentParser(prog=".ci/package", allow_abbrev=False)
     parser.add_argument("architectures", nargs="*", choices=[*MACHINES, []], metavar="|".join(MACHINES))
     parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="DIR")
-    parser.add_argument("--version", help="of the Debian package; otherwise the agent's own")
+    parser.add_argument("--version", type=_release, help="that the agent reports, as in 1.2.0 or 1.2.0rc1")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     epoch = commit_time()
     made: list[Path] = []
     os.umask(0o022)
     with tempfile.TemporaryDirectory() as place:
-        own = agent_wheel(Path(place), epoch)
+        own = agent_wheel(Path(place), epoch, args.version)
         made.append(Path(shutil.copy(own.file, args.out)))
-        version = args.version or own.version
+        version = debian_version(own.version)
         for architecture in args.architectures or MACHINES:
             wheels = [own, *locked_wheels(architecture)]
             tree = Path(place) / architecture

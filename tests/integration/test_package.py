@@ -73,6 +73,15 @@ def test_the_sums_are_those_of_the_files(made: Path) -> None:
     assert listed.stdout.count(": OK") == len(list(made.iterdir())) - 1
 
 
+def test_the_given_version_is_the_one_that_the_agent_reports(tmp_path: Path) -> None:
+    out = package(tmp_path, None, "--version", "9.1.0rc1")
+    deb = out / "gardu_9.1.0~rc1_amd64.deb"
+    assert fields(deb)["Version"] == "9.1.0~rc1"
+    root = tmp_path / "root"
+    subprocess.run(["dpkg-deb", "--raw-extract", str(deb), str(root)], check=True)
+    assert in_the_package(root, "gardu --version").stdout == "gardu 9.1.0rc1\n"
+
+
 def test_it_is_small(made: Path) -> None:
     assert (made / DEB).stat().st_size <= _MAX_DEB_BYTES
     # What is compiled on installation is less again than what is in the package.
