@@ -10,17 +10,17 @@ from typing import Protocol, TypeVar
 from tenacity import RetryCallState, wait_random_exponential
 
 from agent.core import events
-from agent.core.chain import Chain
 from agent.core.failure import DriverFault, Overdue, SensorFailure, Silent, Stuck
 from agent.core.health import NO_FRAME, Health
 from agent.core.log_fields import tagged
+from agent.core.pipeline import Pipeline, PipelineSettings
 from agent.core.privacy import Mode, Privacy
 from agent.core.reading import Reading, Stamp, event, telemetry
 from agent.core.sensor_budget import SensorBudget
 from agent.core.settings import Sensor
 from agent.core.text import say
 from agent.core.wire import packed
-from agent.services.persist import persist
+from agent.services.retry import retry_forever
 from drivers.sdk.contract import Driver, Item, Measurement, Rejected
 
 _log = logging.getLogger(__name__)
@@ -86,7 +86,8 @@ class SensorTask:
         self._edges = edges
         self._now_s = asyncio.get_running_loop().time
         privacy = Privacy(driver.fields, around.privacy_mode, around.privacy_key, settings.personal)
-        self._chain = Chain(driver.fields, settings.calibrate, self._thinned_to_s(), driver.presence, privacy)
+        steps = PipelineSettings(settings.calibrate, self._thinned_to_s(), driver.presence, privacy)
+        self._chain = Pipeline(driver.fields, steps)
         self._period_s = self._poll_s() or driver.period_s
         self._stream = telemetry(settings.id)
         self._events = event(settings.id)
@@ -127,7 +128,7 @@ class SensorTask:
         """Keep the sensor going. Returns only when its driver must not be started again."""
         try:
             while not self._given_up():
-                await persist(self._attempt, SensorFailure, self._wait, self._tell, asyncio.sleep)
+                await retry_forever(self._attempt, SensorFailure, self._wait, self._tell, asyncio.sleep)
             _log.error(say("{sensor}: driver {driver} hangs again and again; it is switched off",
                            sensor=self._settings.id, driver=self._driver.name),
                        extra=tagged("driver_hangs", self._settings.id))  # fmt: skip
@@ -192,13 +193,13 @@ class SensorTask:
             if isinstance(item, Rejected):
                 self.health.reject(item.reason)
                 continue
-            measurements = self._chain.on(item, now_s)
+            measurements = self._chain.feed(item, now_s)
             self._frames += 1
             self._is_well(now_s)
             for measurement in measurements:
                 self._publish(measurement, stamp)
             if self._asked.is_set():
-                self._tell_asker(self._chain.plain(item))
+                self._tell_asker(self._chain.single(item))
 
     def _is_well(self, now_s: float) -> None:
         """The sensor works: say so, if it had been lost."""
