@@ -6,7 +6,7 @@ from typing import Generic, Protocol, TypeVar
 
 from agent.core.failure import Overdue, PortLost
 from agent.core.text import say
-from agent.services.sensor import Worker
+from agent.services.sensing.context import Worker
 
 P = TypeVar("P", bound="Port")
 T = TypeVar("T")
