@@ -23,10 +23,11 @@ if TYPE_CHECKING:
 
 def sensor_runner(settings: Sensor, driver: Driver, context: SensorContext, ports: "Ports") -> SensorRunner:
     """The runner of a sensor with this driver. Raises :class:`TypeError` for a kind of driver that nothing runs."""
-    return SensorRunner(settings, driver, context, _source(settings, driver, context, ports))
+    return SensorRunner(settings, driver, context, source_for(settings, driver, context, ports))
 
 
-def _source(settings: Sensor, driver: Driver, context: SensorContext, ports: "Ports") -> Source:
+def source_for(settings: Sensor, driver: Driver, context: SensorContext, ports: "Ports") -> Source:
+    """The source that fits the driver. Raises :class:`TypeError` as :func:`sensor_runner` does."""
     if isinstance(driver, SerialDriver):
         return serial.SerialSource(settings, driver, ports)
     if isinstance(driver, PollDriver):

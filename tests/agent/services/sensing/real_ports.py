@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from agent.core.settings import Bus, Sensor
 from agent.edges.catalog import Catalog
+from agent.edges.modbus_tcp import ModbusTcpLink
 from agent.edges.serial_link import SerialLink
 from agent.edges.w1_files import W1Files
 from agent.edges.worker import Worker
@@ -94,6 +95,12 @@ class RealPorts:
     def shared_port(self, name: str, line: LineSettings) -> SharedPort:
         async def open_link() -> SerialLink:
             return SerialLink.open(name, line)
+
+        return self._shared.setdefault(name, SharedPort(open_link))
+
+    def shared_tcp(self, name: str) -> SharedPort:
+        async def open_link() -> ModbusTcpLink:
+            return await ModbusTcpLink.open(name)
 
         return self._shared.setdefault(name, SharedPort(open_link))
 
