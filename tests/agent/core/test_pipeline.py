@@ -1,5 +1,7 @@
 """A sensor's pipeline: quality, calibration, downsampling."""
 
+import pytest
+
 from agent.core.pipeline import Pipeline, PipelineSettings
 from agent.core.settings import Calibrate
 from drivers.sdk.contract import Field, Measurement
@@ -73,3 +75,22 @@ def test_calibration_comes_after_the_range_and_is_rounded() -> None:
     )
     assert one(pipeline.feed(measured(temp=84.0, open=True), 0.0)).values == {"temp": 168.1, "open": True}
     assert one(pipeline.feed(measured(temp=86.0), 1.0)) == Measurement({"temp": None}, {"temp": "bad:range"})
+
+
+@pytest.mark.parametrize(("period_s", "passed"), [(3.0, [0, 9, 21, 30]), (4.0, [0, 8, 20, 28])])
+def test_the_measurement_nearest_to_the_due_time_goes_on(period_s: float, passed: list[int]) -> None:
+    pipeline = Pipeline(FIELDS, PipelineSettings(downsample_s=10.0))
+    times = [n * period_s for n in range(100) if n * period_s <= 30]
+    assert [t for t in times if pipeline.feed(measured(temp=1.0), t)] == passed
+
+
+def test_where_a_whole_interval_was_missed_a_new_grid_begins() -> None:
+    pipeline = Pipeline(FIELDS, PipelineSettings(downsample_s=10.0))
+    assert [t for t in (0.0, 20.0, 21.0) if pipeline.feed(measured(temp=1.0), t)] == [0.0, 20.0]
+
+
+def test_one_that_is_asked_for_is_calibrated_and_not_held_back() -> None:
+    pipeline = Pipeline(FIELDS, PipelineSettings({"temp": Calibrate(offset=1.0)}, downsample_s=10.0))
+    pipeline.feed(measured(temp=1.0), 0.0)
+    assert pipeline.single(measured(temp=2.0)) == measured(temp=3.0)
+    assert Pipeline(FIELDS).single(measured(temp=2.0, other=1)) == measured(temp=2.0)

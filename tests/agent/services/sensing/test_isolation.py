@@ -68,6 +68,13 @@ async def test_a_call_has_its_own_time() -> None:
         await _passing(bench, bench.isolation.call(hang, 7.0), 7.0)
 
 
+async def test_what_is_posted_runs_in_the_thread() -> None:
+    bench, done = Bench(inline=False), []
+    await bench.isolation.decode(lambda: 5)
+    bench.isolation.post(lambda: done.append(1))
+    assert (done, len(bench.workers[0].posted)) == ([1], 1)
+
+
 async def test_closing_ends_the_thread() -> None:
     bench = Bench(inline=False)
     await bench.isolation.decode(lambda: 5)

@@ -67,13 +67,16 @@ async def test_a_driver_that_fails_for_long_is_tried_once_a_minute(bench: Bench)
 
 
 @pytest.mark.parametrize(("worked_s", "wait_s"), [(10.0, 0.25), (9.9, 1.0)])
-async def test_only_work_that_lasted_resets_the_wait(bench: Bench, worked_s: float, wait_s: float) -> None:
+async def test_only_work_that_lasted_resets_the_wait(
+    bench: Bench, caplog: pytest.LogCaptureFixture, worked_s: float, wait_s: float
+) -> None:
     """With 10 s of work the next failure counts as the first, and the try after it comes at once."""
     gone = failing(PortLost("gone"))
-    source = ScriptedSource(gone, gone, failing(PortLost("gone"), after_s=worked_s), gone)
+    source = ScriptedSource(gone, gone, failing(PortLost("worn out"), after_s=worked_s), gone)
     await bench.start(source)
     await bench.time.advance(0.75 + worked_s)
     assert bench.time.slept == [0.25, 0.5, worked_s, wait_s]
+    assert caplog.text.count("a: worn out") == 1
 
 
 async def test_a_driver_that_raises_is_lost_in_one_line_with_its_place(

@@ -35,13 +35,15 @@ async def test_what_is_over_the_budget_is_dropped_counted_and_reported_once_a_mi
     assert (event["ev"], event["stream"], event["n"], event["why"]) == ("rows_lost", "telemetry/a", 5, "overflow")
 
 
-async def test_a_flood_that_goes_on_is_reported_while_it_does() -> None:
+async def test_a_flood_that_goes_on_is_reported_while_nothing_of_it_is_stored() -> None:
     fakes = FakeContext()
-    writer = flooded(fakes, 601)
-    await fakes.time.advance(60.0)
-    for _ in range(61):
-        writer.write(ONE, fakes.time.stamp())
-    assert [event["n"] for event in fakes.store.announced] == [1]
+    writer = ReadingWriter(Sensor(id="a", driver="words", max_rows_per_s=0.01), fakes.context)
+    for seconds in (0.0, 59.0, 1.0):
+        await fakes.time.advance(seconds)
+        for _ in range(7):
+            writer.write(ONE, fakes.time.stamp())
+    assert len(fakes.rows()) == 6
+    assert [event["n"] for event in fakes.store.announced] == [1 + 7 + 1]
 
 
 async def test_what_was_dropped_is_reported_at_the_end() -> None:
