@@ -162,8 +162,11 @@ class Words:
     def __init__(self) -> None:
         self._rest = b""
         self.finished = 0
+        self.times_s: list[float] = []
+        """How long after the opening each chunk came."""
 
     def feed(self, chunk: bytes, at_s: float) -> list[Item]:
+        self.times_s.append(at_s)
         *words, self._rest = (self._rest + chunk).split(b" ")
         items: list[Item] = []
         for word in words:

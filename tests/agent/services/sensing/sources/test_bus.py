@@ -1,6 +1,7 @@
 """Devices on an I2C or 1-Wire bus: asked on time, set up again after a failure, lost alone."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -164,3 +165,19 @@ async def test_a_one_wire_device_is_read_by_its_name(bench: Bench, caplog: pytes
     await bench.time.advance(10.0)
     assert bench.fakes.values() == [21.5] * 3
     assert "b: 1-Wire 28-000000000000 does not answer" in caplog.text
+
+
+async def test_a_decoder_hears_how_long_ago_the_device_was_set_up(bench: Bench) -> None:
+    decoder = Words()
+    bench.ports.port.devices = {0x44: lambda: b"20 "}
+    await bench.start(replace(CLIMATE, decoder=lambda options: decoder), interval_s=10.0)
+    await bench.time.advance(20.0)
+    assert decoder.times_s == [0.0, 10.0, 20.0]
+    assert decoder.finished == 3
+
+
+async def test_an_answer_is_stamped_when_it_came(bench: Bench) -> None:
+    bench.ports.port.devices = {0x44: lambda: b"20 "}
+    came = bench.time.stamp()
+    await bench.start(CLIMATE)
+    assert bench.fakes.store.appended[0].stamp == came

@@ -192,3 +192,19 @@ async def test_an_unplugged_line_is_lost_and_opened_again(bench: Bench) -> None:
     bench.ports.link.reply = answering(1)
     await bench.time.advance(5.0)
     assert bench.fakes.events()[-1] == ("sensor_recovered", None)
+
+
+async def test_a_decoder_hears_how_long_ago_asking_began(bench: Bench) -> None:
+    times_s: list[float] = []
+
+    class Timed(AnswerDecoder):
+        def feed(self, chunk: bytes, at_s: float) -> Any:
+            times_s.append(at_s)
+            return super().feed(chunk, at_s)
+
+    block = Block(READS[0], ("x",), number("x"))
+    bench.ports.link.reply = answering(1)
+    timed = meter(reads=READS[:1], decoder=lambda options: Timed([block]))
+    await bench.start(timed, port="/dev/a", interval_s=10.0)
+    await bench.time.advance(20.0)
+    assert times_s == [0.0, 10.0, 20.0]

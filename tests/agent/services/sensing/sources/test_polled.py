@@ -92,3 +92,10 @@ async def test_a_call_that_never_returns_is_a_fault_of_its_sensor_alone(
     assert bench.tasks[0].done()
     assert bench.fakes.events() == [("sensor_lost", "driver")]
     assert "driver thermometer did not return within 2 s" in caplog.text
+
+
+async def test_a_decoder_hears_how_long_ago_the_reader_was_opened(bench: Bench) -> None:
+    decoder = Words()
+    await bench.start(thermometer(Thermometer(b"20 "), decoder=lambda options: decoder), interval_s=10.0)
+    await bench.time.advance(20.0)
+    assert decoder.times_s == [0.0, 10.0, 20.0]

@@ -227,3 +227,11 @@ async def test_a_stop_closes_the_port(bench: Bench) -> None:
     link = await start(bench)
     await bench.stop()
     assert link.closed
+
+
+async def test_a_decoder_hears_how_long_ago_the_port_was_opened(bench: Bench) -> None:
+    decoder = Words()
+    link = await start(bench, words(decoder=lambda options: decoder))
+    await bench.time.advance(1.5)
+    await say(bench, link, b"1 ")
+    assert decoder.times_s == [1.5]
