@@ -181,3 +181,14 @@ async def test_an_answer_is_stamped_when_it_came(bench: Bench) -> None:
     came = bench.time.stamp()
     await bench.start(CLIMATE)
     assert bench.fakes.store.appended[0].stamp == came
+
+
+async def test_it_is_not_asked_while_the_store_has_no_room(bench: Bench) -> None:
+    bench.fakes.store.has_room.clear()
+    bench.ports.port.devices = {0x44: lambda: b"20 "}
+    await bench.start(CLIMATE, interval_s=10.0)
+    await bench.time.advance(30.0)
+    assert bench.fakes.values() == []
+    bench.fakes.store.has_room.set()
+    await bench.time.settle()
+    assert len(bench.fakes.rows()) == 1

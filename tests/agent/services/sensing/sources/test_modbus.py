@@ -208,3 +208,14 @@ async def test_a_decoder_hears_how_long_ago_asking_began(bench: Bench) -> None:
     await bench.start(timed, port="/dev/a", interval_s=10.0)
     await bench.time.advance(20.0)
     assert times_s == [0.0, 10.0, 20.0]
+
+
+async def test_it_is_not_asked_while_the_store_has_no_room(bench: Bench) -> None:
+    bench.fakes.store.has_room.clear()
+    bench.ports.link.reply = answering(1)
+    await bench.start(meter(), port="/dev/a", interval_s=10.0)
+    await bench.time.advance(30.0)
+    assert bench.ports.link.written == []
+    bench.fakes.store.has_room.set()
+    await bench.time.settle()
+    assert len(bench.fakes.rows()) == 1

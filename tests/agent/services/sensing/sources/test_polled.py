@@ -84,6 +84,15 @@ async def test_one_whose_answers_say_nothing_is_lost(bench: Bench) -> None:
     assert bench.fakes.events() == [("sensor_lost", "checksum")]
 
 
+async def test_one_whose_answers_hold_nothing_is_lost_by_its_name(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    await bench.start(thermometer(Thermometer(b". ")), interval_s=10.0)
+    await bench.time.advance(30.0)
+    assert bench.fakes.events() == [("sensor_lost", "no_frame")]
+    assert "bytes come from thermometer" in caplog.text
+
+
 async def test_a_call_that_never_returns_is_a_fault_of_its_sensor_alone(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -99,3 +108,13 @@ async def test_a_decoder_hears_how_long_ago_the_reader_was_opened(bench: Bench) 
     await bench.start(thermometer(Thermometer(b"20 "), decoder=lambda options: decoder), interval_s=10.0)
     await bench.time.advance(20.0)
     assert decoder.times_s == [0.0, 10.0, 20.0]
+
+
+async def test_it_is_not_asked_while_the_store_has_no_room(bench: Bench) -> None:
+    bench.fakes.store.has_room.clear()
+    await bench.start(thermometer(Thermometer(b"20 ")), interval_s=10.0)
+    await bench.time.advance(30.0)
+    assert bench.fakes.workers[0].calls == 1
+    bench.fakes.store.has_room.set()
+    await bench.time.settle()
+    assert len(bench.fakes.rows()) == 1
