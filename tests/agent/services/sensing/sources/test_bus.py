@@ -192,3 +192,10 @@ async def test_it_is_not_asked_while_the_store_has_no_room(bench: Bench) -> None
     bench.fakes.store.has_room.set()
     await bench.time.settle()
     assert len(bench.fakes.rows()) == 1
+
+
+async def test_answers_without_a_measurement_are_told_from_silence(bench: Bench) -> None:
+    bench.ports.port.devices = {0x44: lambda: b". "}
+    await bench.start(CLIMATE)
+    await bench.time.advance(3.0)
+    assert bench.fakes.events() == [("sensor_lost", "no_frame")]

@@ -219,3 +219,14 @@ async def test_it_is_not_asked_while_the_store_has_no_room(bench: Bench) -> None
     bench.fakes.store.has_room.set()
     await bench.time.settle()
     assert len(bench.fakes.rows()) == 1
+
+
+async def test_what_was_answered_before_a_silent_block_is_kept(bench: Bench) -> None:
+    reads = (*READS, ModbusRead(4, 32, 1))
+    blocks = [Block(read, (name,), number(name)) for read, name in zip(reads, "xyz", strict=True)]
+    bench.ports.link.reply = lambda asked: answering(1)(asked) if asked == ASK[1][0] else b""
+    driver = meter(reads=reads, decoder=lambda options: AnswerDecoder(blocks))
+    await bench.start(driver, port="/dev/a", interval_s=10.0)
+    await bench.time.advance(0.6)
+    assert bench.fakes.rows() == [{"x": 10, "y": None, "q": {"y": "bad:timeout"}}]
+    assert len(bench.ports.link.written) == 2, "a silent unit is not asked for the next block"
