@@ -15,21 +15,26 @@ from agent.core.link import Message, Will
 from agent.core.privacy import KEY_BYTES
 from agent.core.reading import AGENT
 from agent.core.refusal import Refused
-from agent.core.settings import Broker, Config, Sensor
+from agent.core.settings import Broker, Config
+from agent.core.status import Status
+from agent.core.status_views import AGENT_FIELDS
 from agent.core.text import say
 from agent.edges import broker, clock
 from agent.edges.client_certificate import ClientCertificate
 from agent.edges.credentials import local_file
 from agent.edges.state_dir import PRIVACY_KEY, StateDir
 from agent.edges.store import Store
+from agent.edges.worker import Worker
 from agent.services import agent_health
 from agent.services.command_actions import CommandActions
 from agent.services.commands import CommandDesk
 from agent.services.presence import Description, Presence
 from agent.services.renewal import Renewal
-from agent.services.sensor import SensorTask, Surroundings
-from agent.services.sensors import sensor_task
+from agent.services.sensing.context import LoopTime, SensorContext
+from agent.services.sensing.factory import sensor_runner
+from agent.services.sensing.runner import SensorRunner
 from agent.services.uplink import Uplink
+from agent.status import snapshot
 from agent.wiring import Wiring
 from drivers.sdk.contract import Driver
 
@@ -60,7 +65,7 @@ class Setup:
 class RunningSensor:
     """A sensor and the task that runs it, which can be started anew."""
 
-    def __init__(self, make: Callable[[], SensorTask]) -> None:
+    def __init__(self, make: Callable[[], SensorRunner]) -> None:
         self._make = make
         self.sensor, self.task = self._started()
 
@@ -69,21 +74,17 @@ class RunningSensor:
         self.task.cancel()
         self.sensor, self.task = self._started()
 
-    def _started(self) -> tuple[SensorTask, "asyncio.Task[None]"]:
+    def _started(self) -> tuple[SensorRunner, "asyncio.Task[None]"]:
         sensor = self._make()
         return sensor, asyncio.create_task(sensor.run(), name=f"sensor {sensor.health.sensor}")
 
-    def switch(self, on: bool) -> None:
+    async def switch(self, on: bool) -> None:
         """Set an output. Raises :class:`LookupError`."""
-        self.sensor.switch(on)
+        await self.sensor.switch(on)
 
     async def measure(self) -> Mapping[str, object]:
         """The next measurement."""
         return await self.sensor.measure()
-
-    def diagnose(self) -> Mapping[str, object]:
-        """How the sensor is."""
-        return self.sensor.diagnose()
 
 
 class Mailroom:
@@ -136,6 +137,8 @@ class Site:
         self._lasting: list[asyncio.Task[Any]] = []
         self.sensors: dict[str, RunningSensor] = {}
         self.uplink: Uplink | None = None
+        self.safe_mode = False
+        """Whether sensors are left out because the agent crashed again and again."""
         self.on_configuration: Callable[[Message], None] = lambda message: None
         self.opened: Callable[[bytes], Awaitable[bytes]] = _never_opened
         self.planned: Callable[[bytes], Awaitable[object]] = _never_opened
@@ -161,7 +164,7 @@ class Site:
         await self._stop_sensors([name for name in self.sensors if name not in kept])
         config = setup.config
         described = Description(
-            description.sensors(config, setup.drivers, agent_health.FIELDS, AGENT),
+            description.sensors(config, setup.drivers, AGENT_FIELDS, AGENT),
             {"model": _model(), "os": platform.platform(terse=True), "agent": __version__},
             description.site(config),
         )
@@ -170,12 +173,21 @@ class Site:
             self._wiring = Wiring(self._clock.now, config)
         self._wiring.use(config)
         self._store.times.grace_ms = round(config.clock.grace_s * 1000)
-        around = Surroundings(self._store, config.privacy.identifiers, self._privacy_key(config))
+        identifiers, key = config.privacy.identifiers, self._privacy_key(config)
+        context = SensorContext(self._store, self._clock.now, Worker, LoopTime(), identifiers, key)
         started = [one for one in config.sensor if one.id not in kept]
         for one in started:
-            self.sensors[one.id] = RunningSensor(partial(self._sensor, setup, one, around, self._wiring))
+            self.sensors[one.id] = RunningSensor(
+                partial(sensor_runner, one, setup.drivers[one.id], context, self._wiring)
+            )
         self._start_uplink(setup, described)
         return [one.id for one in started]
+
+    def status(self) -> Status:
+        """How everything is now."""
+        sensors = {name: running.sensor for name, running in self.sensors.items()}
+        certificate, now, safe = self._renewal.status(), self._clock.now(), self.safe_mode
+        return snapshot(sensors, self.uplink, self._store, self._report, certificate, now, safe_mode=safe)
 
     def report_health(self) -> None:
         """Send a reading of the agent's own at once: there may be no other one for a long time."""
@@ -205,7 +217,7 @@ class Site:
         config = setup.config
         gateway = config.gateway
         topics = wire.Topics.of(gateway.root, gateway.sector, gateway.site, gateway.id)
-        actions = CommandActions(self._store, self._clock.now, __version__, self.planned, self._renewal)
+        actions = CommandActions(self._store, self.status, self.planned, self._renewal)
         desk = CommandDesk(self._store, config.commands, topics, self._clock.now, self.opened, actions, self.wake)
         presence = Presence(topics, described, __version__, self._bid, self._clock.now)
         self._mail = Mailroom(desk, topics, self.on_configuration)
@@ -246,14 +258,8 @@ class Site:
         if tasks:
             await asyncio.wait(tasks, timeout=_SENSORS_STOP_S)
 
-    def _sensor(self, setup: Setup, settings: Sensor, around: Surroundings, wiring: Wiring) -> SensorTask:
-        return sensor_task(settings, setup.drivers[settings.id], around, wiring)
-
     async def _health(self) -> None:
-        await agent_health.report(
-            self._store, lambda: [one.sensor.health for one in self.sensors.values()], self._clock.now,
-            self._renewal.left_s, self._health_soon,
-        )  # fmt: skip
+        await agent_health.report(self._store, self.status, self._clock.now, self._health_soon)
 
     def _privacy_key(self, config: Config) -> bytes:
         """The key of the pseudonyms: the configured one, or one that is made at the first start."""

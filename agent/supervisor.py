@@ -11,6 +11,7 @@ from agent import __version__
 from agent.core import events, starts
 from agent.core.log_fields import tagged
 from agent.core.starts import Starts
+from agent.core.status_views import status_line
 from agent.core.text import say
 from agent.edges import clock
 from agent.edges.fault_file import FaultFile
@@ -95,6 +96,7 @@ class Supervisor:
             await site.change(_without_sensors(setup) if before.safe else setup)
             store.announce(events.started(__version__, "start"))
             if before.safe:
+                site.safe_mode = True
                 line = say("the agent ended badly again and again: it runs without sensors, for an hour")
                 _log.critical(line, extra=tagged("safe_mode"))
                 store.announce(events.safe_mode())
@@ -109,7 +111,7 @@ class Supervisor:
                 asyncio.create_task(clock_watch.run(), name="clock"),
             ]
             if notifier.heard:
-                watchdog = _watchdog(notifier, site, store, before.safe)
+                watchdog = _watchdog(notifier, site, store)
                 lasting.append(asyncio.create_task(watchdog.run(), name="watchdog"))
             await self._until_stopped(site, [store.task, *lasting])
             notifier.stopping()
@@ -181,20 +183,10 @@ def _without_sensors(setup: Setup) -> Setup:
     return replace(setup, config=replace(setup.config, sensor=()), drivers={})
 
 
-def _watchdog(notifier: Notifier, site: Site, store: Store, safe: bool) -> Watchdog:
+def _watchdog(notifier: Notifier, site: Site, store: Store) -> Watchdog:
     def uplink_moved_s() -> float:
         assert site.uplink is not None
         site.uplink.wake()
         return site.uplink.moved_s
 
-    def status() -> str:
-        healths = [one.sensor.health for one in site.sensors.values()]
-        online = site.uplink is not None and site.uplink.online
-        link = say("connected") if online else say("not connected")
-        if safe and not healths:
-            return say("safe mode: no sensors, {link}", link=link)
-        well = sum(not one.lost for one in healths)
-        return say("{well} of {count} sensors are well, {link}, {backlog} readings to send",
-                   well=well, count=len(healths), link=link, backlog=store.unsettled())  # fmt: skip
-
-    return Watchdog(notifier, store.probe, uplink_moved_s, status)
+    return Watchdog(notifier, store.probe, uplink_moved_s, lambda: status_line(site.status()))

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from agent.edges.gpio_link import GpioLink
     from agent.edges.i2c_port import I2cPort
     from agent.edges.w1_files import W1Files
-    from agent.services.blocking_bus import BlockingBus
-    from agent.services.gpio_sensor import LineRequest
-    from agent.services.shared_port import SharedPort
+    from agent.services.sensing.blocking_bus import BlockingBus
+    from agent.services.sensing.shared_port import SharedPort
+    from agent.services.sensing.sources.gpio import LineRequest
 
 
 class Wiring:
@@ -43,7 +43,7 @@ class Wiring:
     def shared_port(self, name: str, line: LineSettings) -> "SharedPort":
         """A serial port for several sensors; the first one's settings count."""
 
-        from agent.services.shared_port import SharedPort
+        from agent.services.sensing.shared_port import SharedPort
 
         async def open_link() -> SerialLink:
             return SerialLink.open(name, line)
@@ -54,7 +54,7 @@ class Wiring:
         """A connection to a Modbus TCP server, ``host:port``."""
 
         from agent.edges.modbus_tcp import ModbusTcpLink
-        from agent.services.shared_port import SharedPort
+        from agent.services.sensing.shared_port import SharedPort
 
         async def open_link() -> ModbusTcpLink:
             return await ModbusTcpLink.open(name)
@@ -64,7 +64,7 @@ class Wiring:
     def i2c_bus(self, number: int) -> "BlockingBus[I2cPort]":
         """An I2C bus."""
         from agent.edges.i2c_port import I2cPort
-        from agent.services.blocking_bus import BlockingBus
+        from agent.services.sensing.blocking_bus import BlockingBus
 
         if number not in self._i2c:
             self._i2c[number] = BlockingBus(f"I2C {number}", lambda: I2cPort(number), Worker)
@@ -73,7 +73,7 @@ class Wiring:
     def w1_bus(self) -> "BlockingBus[W1Files]":
         """The 1-Wire buses: the kernel has one lock for all of them."""
         from agent.edges.w1_files import W1Files
-        from agent.services.blocking_bus import BlockingBus
+        from agent.services.sensing.blocking_bus import BlockingBus
 
         if self._w1 is None:
             self._w1 = BlockingBus("1-Wire", W1Files, Worker)

@@ -1,4 +1,4 @@
-"""A siren, a lamp or a relay on a GPIO line, switched by alarms and commands.
+"""A siren, a lamp or a relay on a GPIO line, switched by commands.
 
 Source: Linux kernel documentation, userspace-api/gpio/chardev (output lines).
 """
@@ -43,8 +43,8 @@ DRIVER = GpioDriver(
     inline=True,
     output=True,
     page=Page(
-        about="Follows an alarm (output = its id, in [[alarm]]) or the command output; its state is sent whenever it\n"
-        "is set. It is off while the agent does not run.",
+        about="Is switched by the command output; its state is sent whenever it is set. It is off while the agent\n"
+        "does not run.",
         wiring="Through a transistor or a relay board with an optocoupler: a line gives 3.3 V and a few milliamperes.",
         pitfalls=(
             "Most relay boards switch on with a low signal: active_low = true.",

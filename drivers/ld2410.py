@@ -71,7 +71,7 @@ DRIVER = SerialDriver(
     line=LineSettings(256_000),
     page=Page(
         about="Says whether somebody is there (none, moving, stationary, both), and how far away. It sends ten\n"
-        'reports a second: set interval_s, or aggregate = "on_change".',
+        "reports a second, which are thinned to interval_s.",
         wiring="5 V (200 mA) and GND; its serial lines are 3.3 V: TX to RXD of the gateway, RX to TXD.",
         pitfalls=(
             "256,000 baud is no usual rate: use a USB adapter or ttyAMA0, not the mini UART (ttyS0).",

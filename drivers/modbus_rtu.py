@@ -35,7 +35,8 @@ DRIVER = ModbusDriver(
             'Two registers make a 32-bit number: if it is absurd, try word_order = "low".',
             "Each device on a bus needs a unit of its own and the same line settings; many are sold as unit 1.",
         ),
-        example='[[sensor]]\nid = "meter-1"\ndriver = "modbus_rtu"\nbus = "rs485-0"\nunit = 5\n'
+        example='[[bus]]\nid = "rs485-0"\nport = "/dev/serial/by-id/usb-FTDI_USB-RS485-if00-port0"\nbaud = 9600\n\n'
+        '[[sensor]]\nid = "meter-1"\ndriver = "modbus_rtu"\nbus = "rs485-0"\nunit = 5\n'
         "\n[[sensor.reads]]\nfunction = 3\naddress = 0\ncount = 4\n\n"
         '[sensor.fields]\nvoltage = { register = 0, type = "u16", scale = 0.1, unit = "V" }\n'
         'energy = { register = 2, type = "u32", word_order = "low", unit = "Wh", kind = "counter" }\n',

@@ -170,10 +170,9 @@ DRIVER = SerialDriver(
             '7 data bits and even parity are usual: Chinese indicators may have 8N1 (parity = "N"); both are read.',
             'Set checksum = "on" where the indicator sends one: then a torn frame can never pass.',
             "Some makers put the unit elsewhere (Liden: pounds by bit 0 of the third word): compare with the display.",
-            'It sends many frames a second: set aggregate = "on_change" with a deadband, or interval_s.',
+            "It sends many frames a second: they are thinned to interval_s, and without it every one is stored.",
         ),
         example='[[sensor]]\nid = "weighbridge"\ndriver = "toledo"\n'
-        'port = "/dev/serial/by-id/usb-FTDI_FT232R-if00-port0"\naggregate = "on_change"\n'
-        "deadband = { weight = 10.0 }\n",
+        'port = "/dev/serial/by-id/usb-FTDI_FT232R-if00-port0"\ninterval_s = 1\n',
     ),
 )

@@ -14,7 +14,7 @@ from agent.core.ledger import GRACE_S
 from agent.core.link import LinkLost, Message
 from agent.core.subscriber import Subscriber
 from agent.core.text import one_line, say
-from agent.services.persist import persist
+from agent.services.retry import retry_forever
 
 _TICK_S = 1.0
 
@@ -76,7 +76,7 @@ class Listener:
         """Listen, for ever."""
         wait = wait_random_exponential(multiplier=0.5, max=10)
         while True:
-            await persist(self._hold, LinkLost, wait, self._tell, asyncio.sleep)
+            await retry_forever(self._hold, LinkLost, wait, self._tell, asyncio.sleep)
 
     def finish(self) -> int:
         """Tell what is left to tell, and the account; give the exit status. Raises :class:`BrokenPipeError`."""

@@ -1,4 +1,4 @@
-"""Whether a sensor is well: lost once, back once, however often it fails in between. Pure."""
+"""Whether a sensor works: lost once, recovered once, however often it fails in between. Pure."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,18 @@ NO_FRAME = "no_frame"
 
 @dataclass(slots=True)
 class Health:
-    """The state of one sensor. ``lost``: it gives nothing usable."""
+    """The state of one sensor, and its counters since it was started at ``now_s``.
+
+    ``lost``: it gives nothing usable. ``frames``: good measurements. ``rejected``: frames refused. ``restarts``: how
+    often its source was opened again after a failure.
+    """
 
     sensor: str
     now_s: float
     lost: bool = False
+    frames: int = 0
     rejected: int = 0
+    restarts: int = 0
     _good_s: float = 0.0
     _bad_reason: str = ""
     _heard: bool = False
@@ -24,7 +30,7 @@ class Health:
         self._good_s = self.now_s
 
     def good(self, now_s: float) -> events.Row | None:
-        """A measurement came. Gives the event to publish, if the sensor had been lost."""
+        """The sensor works. Gives the event to publish, if it had been lost."""
         away_s = now_s - self._good_s
         self._good_s = now_s
         self._bad_reason = ""

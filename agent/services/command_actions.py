@@ -1,14 +1,15 @@
 """What each command does, and what it gives as its result."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from agent.core import command
 from agent.core.account import StreamAccount
 from agent.core.command import Command
 from agent.core.ranges import Ranges
-from agent.core.reading import Stamp
+from agent.core.status import Status
+from agent.core.status_views import diagnostics
 
 _SAME_S = 60.0
 _READ_S = 10.0
@@ -39,8 +40,7 @@ class Sensor(Protocol):
 
     async def measure(self) -> Mapping[str, Any]: ...
     def restart(self) -> None: ...
-    def switch(self, on: bool) -> None: ...
-    def diagnose(self) -> Mapping[str, Any]: ...
+    async def switch(self, on: bool) -> None: ...
 
 
 class Renewal(Protocol):
@@ -48,24 +48,25 @@ class Renewal(Protocol):
 
     async def request(self) -> Mapping[str, str]: ...
     async def install(self, pem: str) -> int: ...
-    def diagnose(self) -> Mapping[str, object]: ...
 
 
 class CommandActions:
     """``actions``: command name -> what carries it out. It gives the result, or raises :class:`Refused`,
     :class:`ValueError`, :class:`LookupError` or :class:`TimeoutError`, whose text is the reply's ``detail``.
 
-    ``planned`` says what a configuration in an envelope would change. ``uplink`` and ``sensors`` are set once they are
-    there.
+    ``status`` takes a snapshot of the agent; ``planned`` says what a configuration in an envelope would change.
+    ``uplink`` and ``sensors`` are set once they are there.
     """
 
     def __init__(
-        self, store: Store, now: Callable[[], Stamp], agent: str, planned: Callable[[bytes], Awaitable[object]],
+        self,
+        store: Store,
+        status: Callable[[], Status],
+        planned: Callable[[bytes], Awaitable[object]],
         renewal: Renewal,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store = store
-        self._now = now
-        self._agent = agent
+        self._status = status
         self._planned = planned
         self._renewal = renewal
         self._resent: dict[tuple[str, int, int], tuple[float, Mapping[str, int]]] = {}
@@ -90,7 +91,8 @@ class CommandActions:
         return self.sensors[name]
 
     async def _ping(self, one: Command) -> object:
-        return {"t": self._now().t, "agent": self._agent}
+        status = self._status()
+        return {"t": status.clock.t_ms, "agent": status.process.release}
 
     async def _read(self, one: Command) -> object:
         async with asyncio.timeout(_READ_S):
@@ -101,7 +103,7 @@ class CommandActions:
         return None
 
     async def _output(self, one: Command) -> object:
-        self._sensor(one).switch(command.level(one, "value"))
+        await self._sensor(one).switch(command.level(one, "value"))
         return None
 
     async def _plan(self, one: Command) -> object:
@@ -143,12 +145,4 @@ class CommandActions:
         return result
 
     async def _diagnostics(self, one: Command) -> object:
-        streams: Sequence[tuple[str, StreamAccount]] = sorted(self._store.accounts.items())
-        return {
-            "agent": self._agent,
-            "clock": self._now().cq,
-            "certificate": self._renewal.diagnose(),
-            "unsettled": self._store.unsettled(),
-            "streams": {name: {"next": account.next, "lo": account.lo(account.ep)} for name, account in streams},
-            "sensors": {name: dict(one.diagnose()) for name, one in self.sensors.items()},
-        }
+        return diagnostics(self._status())

@@ -11,6 +11,7 @@ from agent.core.moment import Moment
 from agent.core.reading import Stamp
 from agent.core.refusal import Refused
 from agent.core.settings import Broker
+from agent.core.status import CertificateStatus
 from agent.core.text import say
 
 _log = logging.getLogger(__name__)
@@ -87,15 +88,11 @@ class Renewal:
             raise Refused("not_taken", why)
         return ends_ms
 
-    def left_s(self) -> int | None:
-        """Seconds until the end, below 0 after it; ``None`` where it, or the time, is not known."""
+    def status(self) -> CertificateStatus:
+        """How the certificate in use is."""
         now = self._now()
-        return None if self.ends_ms is None or now.cq == 0 else (self.ends_ms - now.t) // 1000
-
-    def diagnose(self) -> Mapping[str, object]:
-        """How it is."""
-        left_s = self.left_s()
-        return {"not_after": self.ends_ms, "days": None if left_s is None else left_s // 86_400}
+        left_s = None if self.ends_ms is None or now.cq == 0 else (self.ends_ms - now.t) // 1000
+        return CertificateStatus(self.ends_ms, left_s)
 
     async def watch(self) -> None:
         """Look at the certificate in use, and tell when its end comes near; for ever."""

@@ -16,8 +16,8 @@ from agent.core.settings import Config
 from agent.core.text import say
 from agent.services import session
 from agent.services.live_lane import LiveLane
-from agent.services.persist import persist
 from agent.services.presence import Presence
+from agent.services.retry import retry_forever
 from agent.services.session import Session, Unacknowledged
 
 _log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Uplink:
         """Connect and deliver until :meth:`stop`; returns when the goodbye was said or its time was over."""
         # One try also where the stop comes first: the city is told that the gateway is off.
         while self._deadline_s is None or not self._tried:
-            await persist(self._hold, LinkLost, self._wait, self._tell, self._sleep)
+            await retry_forever(self._hold, LinkLost, self._wait, self._tell, self._sleep)
 
     @property
     def moved_s(self) -> float:

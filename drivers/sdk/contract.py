@@ -144,7 +144,7 @@ class Presence:
     """A device that repeats what lies before it: published are only the events ``seen`` and ``gone``.
 
     ``key``: the fields that say what it is; a measurement without the first of them says that nothing is
-    there. ``gone_s``: seconds without it after which it is gone. :mod:`drivers.sdk.presence` follows it.
+    there. ``gone_s``: seconds without it after which it is gone. The agent follows what comes and leaves.
     """
 
     key: tuple[str, ...]

@@ -21,6 +21,7 @@ _NOT_THERE = (1, 2, 3)
 _AROUND_BYTES = 5
 """Unit, function, byte count and CRC."""
 _BIT_FUNCTIONS = (1, 2)
+_MAX_RECEIVED_BYTES = 16_384
 _LOST_ANSWER_BYTES = 7
 """So many skipped bytes may have been a whole answer that was broken beyond recognition."""
 
@@ -48,6 +49,46 @@ def refusal(unit: int, read: ModbusRead, code: int) -> bytes:
 def content_bytes(read: ModbusRead) -> int:
     """How many bytes the answer to a read carries."""
     return (read.count + 7) // 8 if read.function in _BIT_FUNCTIONS else 2 * read.count
+
+
+class AnswerFinder:
+    """Notices in what comes after a question when its answer is whole, whatever noise is around it.
+
+    ``received``: all that came. ``found``: an answer that passes its check is among it.
+    """
+
+    def __init__(self, read: ModbusRead) -> None:
+        self.found = False
+        self.received = b""
+        self._function = read.function
+        self._size = content_bytes(read) + _AROUND_BYTES
+        self._start = bytes((read.function, content_bytes(read) & 0xFF))
+        self._at = 0
+
+    @property
+    def over(self) -> bool:
+        """Whether there is nothing to wait for: the answer is whole, or there is more noise than any line brings."""
+        return self.found or len(self.received) > _MAX_RECEIVED_BYTES
+
+    def feed(self, chunk: bytes) -> None:
+        """Bytes came."""
+        self.received += chunk
+        undecided = len(self.received) - 1
+        for at in range(self._at, len(self.received) - 1):
+            size = self._candidate(at)
+            if size and at + size > len(self.received):
+                undecided = min(undecided, at)
+            elif size and _proven(self.received[at : at + size]):
+                self.found = True
+                return
+        self._at = max(self._at, undecided)
+
+    def _candidate(self, at: int) -> int:
+        """The size of the answer that may begin here; 0: none can."""
+        if self.received[at + 1] == self._function | _EXCEPTION:
+            return _EXCEPTION_BYTES
+        head = self.received[at + 1 : at + 3]
+        return self._size if head == self._start[: len(head)] else 0
 
 
 @dataclass(frozen=True, slots=True)

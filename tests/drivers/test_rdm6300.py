@@ -1,6 +1,6 @@
+from agent.core.presence import PresenceTracker
 from drivers.rdm6300 import DRIVER
 from drivers.sdk.contract import Item, Measurement, Rejected
-from drivers.sdk.presence import PresenceTracker
 from drivers.sim.models import model
 
 TAG = bytes.fromhex("02 36 37 30 30 33 42 35 31 43 36 43 42 03")
@@ -25,7 +25,7 @@ def test_digits_in_small_letters_are_not_this_reader_s() -> None:
 def test_a_tag_is_seen_once_and_gone_300_ms_after_it_was_read_last() -> None:
     assert DRIVER.presence is not None
     tracker = PresenceTracker(DRIVER.presence)
-    events = [event for number in range(10) for event in tracker.on(READ, number * 0.065)]
+    events = [event for number in range(10) for event in tracker.feed(READ, number * 0.065)]
     assert events == [Measurement(READ.values, event="seen")]
 
     assert tracker.tick(9 * 0.065 + 0.299) == []

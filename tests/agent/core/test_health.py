@@ -1,6 +1,6 @@
 """A sensor is lost once and back once."""
 
-from agent.core.health import Health
+from agent.core.health import NO_FRAME, Health
 
 
 def test_it_is_told_once_that_a_sensor_is_lost_and_once_that_it_is_back() -> None:
@@ -19,3 +19,23 @@ def test_silence_among_refused_frames_is_told_by_their_reason() -> None:
     health.good(1.0)
     assert health.silent()["why"] == "timeout", "what was refused before the last good frame is past"
     assert health.rejected == 1
+
+
+def test_a_sensor_that_was_just_started_is_not_lost_and_has_counted_nothing() -> None:
+    health = Health("air-1", 100.0)
+    assert (health.lost, health.frames, health.rejected, health.restarts) == (False, 0, 0, 0)
+    assert health.quiet_since_s() == 100.0
+    health.fail("port")
+    recovered = health.good(107.5)
+    assert recovered is not None
+    assert recovered["away_s"] == 7.5
+    assert health.quiet_since_s() == 107.5
+
+
+def test_bytes_without_a_frame_are_told_from_silence_until_something_good_comes() -> None:
+    health = Health("air-1", 0.0)
+    assert health.doubt() == "timeout"
+    health.heard()
+    assert health.doubt() == NO_FRAME
+    health.good(1.0)
+    assert health.doubt() == "timeout"

@@ -5,7 +5,7 @@ import hmac
 
 import pytest
 
-from agent.core.chain import Chain
+from agent.core.pipeline import Pipeline, PipelineSettings
 from agent.core.privacy import Privacy, pseudonym, published
 from drivers.sdk.contract import Field, Measurement, Presence
 
@@ -64,12 +64,13 @@ def test_meta_tells_the_fields_as_they_are_published() -> None:
 
 
 def test_a_card_is_told_when_it_comes_and_when_it_goes_and_both_times_as_a_hash() -> None:
-    chain = Chain(FIELDS, presence=Presence(("tag",), gone_s=0.3), privacy=Privacy(FIELDS, "hmac", KEY, False))
-    events = [chain.on(Measurement({"tag": CARD}), 0.065 * n) for n in range(5)]
+    steps = PipelineSettings(presence=Presence(("tag",), gone_s=0.3), privacy=Privacy(FIELDS, "hmac", KEY, False))
+    pipeline = Pipeline(FIELDS, steps)
+    events = [pipeline.feed(Measurement({"tag": CARD}), 0.065 * n) for n in range(5)]
     assert [len(one) for one in events] == [1, 0, 0, 0, 0]
-    assert chain.due_s == pytest.approx(0.26 + 0.3)
-    assert chain.tick(0.5) == []
-    (gone,) = chain.tick(0.6)
+    assert pipeline.due_s == pytest.approx(0.26 + 0.3)
+    assert pipeline.tick(0.5) == []
+    (gone,) = pipeline.tick(0.6)
     assert [events[0][0].event, gone.event] == ["seen", "gone"]
     assert events[0][0].values["tag"] == gone.values["tag"] == pseudonym(KEY, CARD)
-    assert chain.due_s is None
+    assert pipeline.due_s is None

@@ -18,8 +18,9 @@ from agent.edges.clock import Clock
 from agent.edges.gpio_link import GpioLink, LineSettings
 from agent.edges.store import Store
 from agent.edges.worker import Worker
-from agent.services.gpio_sensor import GpioSensor, LineRequest
-from agent.services.sensor import Surroundings
+from agent.services.sensing.context import LoopTime, SensorContext
+from agent.services.sensing.factory import sensor_runner
+from agent.services.sensing.sources.gpio import LineRequest
 from tests.support.gpio_chips import Chip, Chips, only_the_shim
 
 CONTACT, OTHER = 3, 4
@@ -53,7 +54,8 @@ class Bench:
         self.store = store
         self.wiring = Wiring(chips.devices)
         driver = Catalog(chips.devices / "no-profiles").get(settings.driver)
-        self.sensor = GpioSensor(settings, driver, Surroundings(store), self.wiring)
+        context = SensorContext(store, self.wiring.now, self.wiring.worker, LoopTime())
+        self.sensor = sensor_runner(settings, driver, context, self.wiring)
 
     async def rows(self, stream: str) -> list[Row]:
         await self.store.flush()
@@ -225,7 +227,7 @@ async def test_an_output_is_switched_and_off_again_when_the_sensor_ends(path: Pa
     async with running(path, chips, settings("gpio_out", active_low=True)) as bench:
         await bench.listening()
         for on in (True, False, True):
-            bench.sensor.switch(on)
+            await bench.sensor.switch(on)
             assert chip.level(CONTACT) == (not on)
         await eventually(lambda: bench.bodies("telemetry/one"), [{"state": one} for one in (False, True, False, True)])
     assert chip.level(CONTACT) == 1, "off: the line is active low"

@@ -17,9 +17,9 @@ from agent.core.settings import Sensor
 from agent.edges.catalog import Catalog
 from agent.edges.i2c_port import I2cPort
 from agent.edges.worker import Worker
-from agent.services.blocking_bus import BlockingBus
-from agent.services.bus_sensor import I2cSensor
-from agent.services.sensor import Surroundings
+from agent.services.sensing.blocking_bus import BlockingBus
+from agent.services.sensing.context import LoopTime, SensorContext
+from agent.services.sensing.factory import sensor_runner
 from drivers.mlx90614 import pec
 from drivers.sim.encoders import BME280_CALIBRATION, bme280_values
 from tests.agent.services.fakes import FakeClock, FakeStore
@@ -106,8 +106,8 @@ async def running(*sensors: Sensor) -> AsyncIterator[FakeStore]:
     """Sensors at work on one bus."""
     store, wiring = FakeStore(FakeClock()), Wiring()
     catalog = Catalog(Path("/nowhere"))
-    around = Surroundings(store)
-    tasks = [asyncio.create_task(I2cSensor(one, catalog.get(one.driver), around, wiring).run()) for one in sensors]
+    context = SensorContext(store, wiring.now, wiring.worker, LoopTime())
+    tasks = [asyncio.create_task(sensor_runner(one, catalog.get(one.driver), context, wiring).run()) for one in sensors]
     try:
         yield store
     finally:

@@ -1,0 +1,15 @@
+"""How long a sensor that failed waits before it is started again. Pure."""
+
+from collections.abc import Callable
+
+_MAX_DOUBLINGS = 16
+
+
+def backoff_s(ceiling_s: tuple[float, float], failures: int, uniform: Callable[[float, float], float]) -> float:
+    """Seconds to wait after this many failures in a row (1: the first).
+
+    Drawn by ``uniform`` between 0 and a ceiling, so that sensors that failed together do not come back together.
+    ``ceiling_s``: the one after the first failure, which doubles with each further one, and the highest one.
+    """
+    first_s, max_s = ceiling_s
+    return uniform(0.0, min(max_s, first_s * 2.0 ** min(failures - 1, _MAX_DOUBLINGS)))
