@@ -101,7 +101,9 @@ class GatewayFiles:
                 raise refusal(parsed)
             problem = next(one for one in parsed.problems if one.level == "error")
             raise Refused("schema", problem.message, problem.path)
-        return Made(generation, Setup(parsed.config, parsed.drivers, tables), document, whole.drift, missing)
+        return Made(
+            generation, Setup(parsed.config, parsed.drivers, tables, parsed.installed), document, whole.drift, missing
+        )
 
     def tables(self, generation: Generation) -> "Files":
         """Both files of a generation, read."""

@@ -1,7 +1,6 @@
 """What runs at this gateway under one configuration, and how it is changed: what stays the same is not disturbed."""
 
 import asyncio
-import json
 import platform
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any
 
 from agent import __version__
 from agent.core import description, wire
+from agent.core.config_diff import diff
 from agent.core.link import Message, Will
 from agent.core.privacy import KEY_BYTES
 from agent.core.reading import AGENT
@@ -39,22 +39,13 @@ _CHANGE_GOODBYE_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """A configuration with its sensors' drivers, by sensor id. ``tables``: what it was read from."""
+    """A configuration with its sensors' drivers, by sensor id. ``tables``: what it was read from; ``installed``: the
+    drivers as the catalog had them, by name."""
 
     config: Config
     drivers: Mapping[str, Driver]
     tables: Mapping[str, object] = field(default_factory=dict)
-
-    def signature(self, name: str) -> str:
-        """Everything that decides how a sensor runs, as text: the same text, the same sensor."""
-        sensors = self.tables.get("sensor", [])
-        own = (
-            [one for one in sensors if isinstance(one, dict) and one.get("id") == name]
-            if isinstance(sensors, list)
-            else []
-        )
-        shared = [self.tables.get("bus"), self.tables.get("privacy")]
-        return json.dumps([own, shared, repr(self.drivers[name].fields)], default=str, sort_keys=True)
+    installed: Mapping[str, Driver] = field(default_factory=dict)
 
 
 class RunningSensor:
@@ -150,14 +141,15 @@ class Site:
         return self._lasting
 
     async def change(self, setup: Setup) -> list[str]:
-        """Run this configuration: sensors that are the same go on, the others and the uplink are made anew. Gives the
-        names of the sensors that were started."""
-        before, self._setup = self._setup, setup
-        await self._stop_uplink(_CHANGE_GOODBYE_S)
-        kept = {
-            name for name in self.sensors
-            if before is not None and name in setup.drivers and setup.signature(name) == before.signature(name)
-        }  # fmt: skip
+        """Run this configuration: what :func:`~agent.core.config_diff.diff` does not name goes on. Gives the names of
+        the sensors that were started."""
+        changes = diff(self._setup, setup)
+        self._setup = setup
+        reconnect = changes.reconnect or not self._lasting
+        if reconnect:
+            await self._stop_uplink(_CHANGE_GOODBYE_S)
+        # What runs is asked, and not only what changed: a change before this one may have failed halfway.
+        kept = {name for name in self.sensors if name not in changes.started | changes.removed}
         await self._stop_sensors([name for name in self.sensors if name not in kept])
         config = setup.config
         described = Description(
@@ -174,7 +166,8 @@ class Site:
         started = [one for one in config.sensor if one.id not in kept]
         for one in started:
             self.sensors[one.id] = RunningSensor(partial(self._sensor, setup, one, around, self._wiring))
-        self._start_uplink(setup, described)
+        if reconnect:
+            self._start_uplink(setup, described)
         return [one.id for one in started]
 
     def report_health(self) -> None:

@@ -178,7 +178,8 @@ class Supervisor:
 
 def _without_sensors(setup: Setup) -> Setup:
     """Safe mode: the gateway is at the broker, so that somebody can mend it."""
-    return replace(setup, config=replace(setup.config, sensor=()), drivers={})
+    tables = {name: table for name, table in setup.tables.items() if name != "sensor"}
+    return replace(setup, config=replace(setup.config, sensor=()), drivers={}, tables=tables)
 
 
 def _watchdog(notifier: Notifier, site: Site, store: Store, safe: bool) -> Watchdog:

@@ -3,9 +3,10 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from agent.core.config_diff import diff
 from agent.core.probation import Contact, Probation, Verdict
 from agent.gateway_files import Made
-from agent.site import Setup, Site
+from agent.site import Site
 
 _CONFIRM_S = 300.0
 
@@ -42,18 +43,8 @@ def trial(
 ) -> Trial:
     """Watch the sensors that differ from those of the good one. ``lost``: those that were failing before, which is not
     the candidate's fault; ``spent_s``: how long it was tried before this start."""
-    before = None if good is None else good.setup
-    changed = frozenset(
-        name for name in made.setup.drivers
-        if before is None or name not in before.drivers or before.signature(name) != made.setup.signature(name)
-    )  # fmt: skip
+    changes = diff(None if good is None else good.setup, made.setup)
     required = {one.id for one in made.setup.config.sensor if one.required}
     confirm_s = made.document.confirm_s if made.document else _CONFIRM_S
-    changed_way = before is not None and _way(before) != _way(made.setup)
-    probation = Probation(confirm_s, (changed & required) - lost, changed_way, spent_s)
+    probation = Probation(confirm_s, (changes.started & required) - lost, changes.way, spent_s)
     return Trial(probation, asyncio.get_running_loop().time(), echo)
-
-
-def _way(setup: Setup) -> object:
-    """What decides whether a broker takes the gateway at all."""
-    return setup.config.broker, setup.config.gateway.id

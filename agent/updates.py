@@ -107,7 +107,7 @@ class Updates:
         from agent.core.config_plan import plan
 
         files = self._files.tables(self.running.generation)
-        return await self.trusted.answered(plan(raw, self._standing(), files, self._catalog, self.setup.tables))
+        return await self.trusted.answered(plan(raw, self._standing(), files, self._catalog, self.setup))
 
     async def first(self) -> Setup:
         """The configuration to start with. Raises :class:`NoConfiguration`."""

@@ -352,12 +352,13 @@ def test_a_plan_names_each_difference_and_what_begins_anew(team: Desk) -> None:
         '+ sensor.air-2.driver = "pms5003"',
         '+ sensor.air-2.port = "/dev/ttyUSB1"',
         "sensors that restart: air-1, air-2",
+        "the connection to the broker restarts",
     ]
     assert err == ""
     out, _ = team("config", "plan", "gardu.toml", "new.toml", "--local", "local.toml", "--json")
     plan = json.loads(out)
     assert plan["drift"] == ["sensor.air-2.label"]
-    assert plan["rebuilt"] == ["air-1", "air-2"]
+    assert (plan["restarted"], plan["removed"], plan["reconnect"]) == (["air-1", "air-2"], ["host"], True)
     assert plan["changes"][0] == {"path": "sensor.air-1.interval_s", "old": 10, "new": 60}
 
 
