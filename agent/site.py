@@ -22,6 +22,7 @@ from agent.edges.client_certificate import ClientCertificate
 from agent.edges.credentials import local_file
 from agent.edges.state_dir import PRIVACY_KEY, StateDir
 from agent.edges.store import Store
+from agent.port_registry import PortRegistry
 from agent.services import agent_health
 from agent.services.command_actions import CommandActions
 from agent.services.commands import CommandDesk
@@ -30,7 +31,6 @@ from agent.services.renewal import Renewal
 from agent.services.sensor import SensorTask, Surroundings
 from agent.services.sensors import sensor_task
 from agent.services.uplink import Uplink
-from agent.wiring import Wiring
 from drivers.sdk.contract import Driver
 
 _SENSORS_STOP_S = 0.5
@@ -121,7 +121,7 @@ class Site:
         self._clock = now
         self._bid = bid
         self._setup: Setup | None = None
-        self._wiring: Wiring | None = None
+        self._ports = PortRegistry(now.now)
         self._link: asyncio.Task[None] | None = None
         self._mail: Mailroom | None = None
         self._lasting: list[asyncio.Task[Any]] = []
@@ -158,14 +158,12 @@ class Site:
             description.site(config),
         )
         await self._store.describe(described.mh, described.sensors)
-        if self._wiring is None:
-            self._wiring = Wiring(self._clock.now, config)
-        self._wiring.use(config)
+        self._ports.use(config, setup.drivers, kept)
         self._store.times.grace_ms = round(config.clock.grace_s * 1000)
         around = Surroundings(self._store, config.privacy.identifiers, self._privacy_key(config))
         started = [one for one in config.sensor if one.id not in kept]
         for one in started:
-            self.sensors[one.id] = RunningSensor(partial(self._sensor, setup, one, around, self._wiring))
+            self.sensors[one.id] = RunningSensor(partial(self._sensor, setup, one, around))
         if reconnect:
             self._start_uplink(setup, described)
         return [one.id for one in started]
@@ -189,10 +187,9 @@ class Site:
         await self._stop_sensors(list(self.sensors))
 
     async def close(self, goodbye_s: float) -> None:
-        """Say goodbye to the broker and let go of the wires."""
+        """Say goodbye to the broker and let go of the ports."""
         await self._stop_uplink(goodbye_s)
-        if self._wiring is not None:
-            self._wiring.close()
+        self._ports.close()
 
     def _start_uplink(self, setup: Setup, described: Description) -> None:
         config = setup.config
@@ -239,8 +236,8 @@ class Site:
         if tasks:
             await asyncio.wait(tasks, timeout=_SENSORS_STOP_S)
 
-    def _sensor(self, setup: Setup, settings: Sensor, around: Surroundings, wiring: Wiring) -> SensorTask:
-        return sensor_task(settings, setup.drivers[settings.id], around, wiring)
+    def _sensor(self, setup: Setup, settings: Sensor, around: Surroundings) -> SensorTask:
+        return sensor_task(settings, setup.drivers[settings.id], around, self._ports)
 
     async def _health(self) -> None:
         await agent_health.report(

@@ -8,13 +8,12 @@ import pytest
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from agent.core.settings import Broker as BrokerSettings
-from agent.core.settings import Bus, Config, Gateway, Sensor
+from agent.core.settings import Bus, Sensor
 from agent.edges.catalog import Catalog
+from agent.port_registry import PortRegistry
 from agent.services import sensor
 from agent.services.sensor import Surroundings
 from agent.services.sensors import sensor_task
-from agent.wiring import Wiring
 from drivers.sdk.contract import Driver
 from drivers.sim.modbus import SimulatedModbus, SimulatedUnit
 from tests.agent.services.fakes import FakeClock, FakeStore
@@ -22,21 +21,21 @@ from tests.support.mosquitto import free_port, until
 
 
 class Bench:
-    """Sensors over the real wiring."""
+    """Sensors over the real ports."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.store = FakeStore(self.clock)
-        self.wiring = Wiring(self.clock.stamp, Config(Gateway("g", "s", "health"), BrokerSettings("mqtt://a")))
+        self.ports = PortRegistry(self.clock.stamp)
         self._tasks: list[asyncio.Task[None]] = []
 
     def on_bus(self, port: str, **line: Any) -> None:
-        self.wiring.buses["rs485-0"] = Bus("rs485-0", port, **line)
+        self.ports.buses = {"rs485-0": Bus("rs485-0", port, **line)}
 
     def start(self, name: str, driver: str | Driver, **settings: Any) -> None:
         used = Catalog().get(driver) if isinstance(driver, str) else driver
         one = Sensor(id=name, driver=used.name, **{"interval_s": 0.05, **settings})
-        task = sensor_task(one, used, Surroundings(self.store), self.wiring)
+        task = sensor_task(one, used, Surroundings(self.store), self.ports)
         self._tasks.append(asyncio.create_task(task.run()))
 
     def rows(self, name: str) -> list[dict[str, Any]]:
@@ -46,7 +45,7 @@ class Bench:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self.wiring.close()
+        self.ports.close()
 
 
 @pytest.fixture(autouse=True)
