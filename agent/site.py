@@ -3,7 +3,6 @@
 import asyncio
 import platform
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from agent import __version__
 from agent.core import description, wire
 from agent.core.config_diff import diff
+from agent.core.config_resolve import ResolvedConfig
 from agent.core.link import Message, Will
 from agent.core.privacy import KEY_BYTES
 from agent.core.reading import AGENT
@@ -31,21 +31,9 @@ from agent.services.renewal import Renewal
 from agent.services.sensor import SensorTask, Surroundings
 from agent.services.sensors import sensor_task
 from agent.services.uplink import Uplink
-from drivers.sdk.contract import Driver
 
 _SENSORS_STOP_S = 0.5
 _CHANGE_GOODBYE_S = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """A configuration with its sensors' drivers, by sensor id. ``tables``: what it was read from; ``installed``: the
-    drivers as the catalog had them, by name."""
-
-    config: Config
-    drivers: Mapping[str, Driver]
-    tables: Mapping[str, object] = field(default_factory=dict)
-    installed: Mapping[str, Driver] = field(default_factory=dict)
 
 
 class RunningSensor:
@@ -120,7 +108,7 @@ class Site:
         self._state_dir = state_dir
         self._clock = now
         self._bid = bid
-        self._setup: Setup | None = None
+        self._running: ResolvedConfig | None = None
         self._ports = PortRegistry(now.now)
         self._link: asyncio.Task[None] | None = None
         self._mail: Mailroom | None = None
@@ -140,32 +128,32 @@ class Site:
         """Tasks that end only by a fault, or by a change."""
         return self._lasting
 
-    async def change(self, setup: Setup) -> list[str]:
+    async def change(self, resolved: ResolvedConfig) -> list[str]:
         """Run this configuration: what :func:`~agent.core.config_diff.diff` does not name goes on. Gives the names of
         the sensors that were started."""
-        changes = diff(self._setup, setup)
-        self._setup = setup
+        changes = diff(self._running, resolved)
+        self._running = resolved
         reconnect = changes.reconnect or not self._lasting
         if reconnect:
             await self._stop_uplink(_CHANGE_GOODBYE_S)
         # What runs is asked, and not only what changed: a change before this one may have failed halfway.
         kept = {name for name in self.sensors if name not in changes.started | changes.removed}
         await self._stop_sensors([name for name in self.sensors if name not in kept])
-        config = setup.config
+        config = resolved.settings
         described = Description(
-            description.sensors(config, setup.drivers, agent_health.FIELDS, AGENT),
+            description.sensors(config, resolved.drivers, agent_health.FIELDS, AGENT),
             {"model": _model(), "os": platform.platform(terse=True), "agent": __version__},
             description.site(config),
         )
         await self._store.describe(described.mh, described.sensors)
-        self._ports.use(config, setup.drivers, kept)
+        self._ports.use(config, resolved.drivers, kept)
         self._store.times.grace_ms = round(config.clock.grace_s * 1000)
         around = Surroundings(self._store, config.privacy.identifiers, self._privacy_key(config))
         started = [one for one in config.sensor if one.id not in kept]
         for one in started:
-            self.sensors[one.id] = RunningSensor(partial(self._sensor, setup, one, around))
+            self.sensors[one.id] = RunningSensor(partial(self._sensor, resolved, one, around))
         if reconnect:
-            self._start_uplink(setup, described)
+            self._start_uplink(resolved, described)
         return [one.id for one in started]
 
     def report_health(self) -> None:
@@ -191,8 +179,8 @@ class Site:
         await self._stop_uplink(goodbye_s)
         self._ports.close()
 
-    def _start_uplink(self, setup: Setup, described: Description) -> None:
-        config = setup.config
+    def _start_uplink(self, resolved: ResolvedConfig, described: Description) -> None:
+        config = resolved.settings
         gateway = config.gateway
         topics = wire.Topics.of(gateway.root, gateway.sector, gateway.site, gateway.id)
         actions = CommandActions(self._store, self._clock.now, __version__, self.planned, self._renewal)
@@ -236,8 +224,8 @@ class Site:
         if tasks:
             await asyncio.wait(tasks, timeout=_SENSORS_STOP_S)
 
-    def _sensor(self, setup: Setup, settings: Sensor, around: Surroundings) -> SensorTask:
-        return sensor_task(settings, setup.drivers[settings.id], around, self._ports)
+    def _sensor(self, resolved: ResolvedConfig, settings: Sensor, around: Surroundings) -> SensorTask:
+        return sensor_task(settings, resolved.drivers[settings.id], around, self._ports)
 
     async def _health(self) -> None:
         await agent_health.report(

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from agent.edges.store import Store
 from agent.edges.update_dir import Folder, UpdateDir
 from agent.services.clock_watch import ClockWatch
 from agent.services.watchdog import Watchdog
-from agent.site import Setup, Site
+from agent.site import Site
 from agent.updates import Catalog, NoConfiguration, Updates
 
 _log = logging.getLogger(__name__)
@@ -81,8 +80,8 @@ class Supervisor:
             return
         notifier = Notifier()
         updates = Updates(UpdateDir(Folder(self._state_dir.path / "config")), self._file, self._catalog, now)
-        setup = await updates.first()
-        config = setup.config
+        resolved = await updates.first()
+        config = resolved.settings
         clock_watch = ClockWatch(now, bid)
         store = await Store.open(
             self._state_dir.path / config.store.path, config.store.max_bytes, config.store.commit_s, bid,
@@ -92,7 +91,7 @@ class Supervisor:
         try:
             site = Site(store, self._state_dir, now, bid)
             site.on_configuration, site.opened, site.planned = updates.take, updates.trusted.opened, updates.planned
-            await site.change(_without_sensors(setup) if before.safe else setup)
+            await site.change(resolved.without_sensors() if before.safe else resolved)
             store.announce(events.started(__version__, "start"))
             if before.safe:
                 line = say("the agent ended badly again and again: it runs without sensors, for an hour")
@@ -141,7 +140,7 @@ class Supervisor:
             await asyncio.sleep(starts.SAFE_S - starts.QUICK_S)
             if not site.sensors:
                 _log.warning(say("the sensors are tried again"))
-                await site.change(updates.setup)
+                await site.change(updates.running)
         await asyncio.Event().wait()
 
     async def _until_stopped(self, site: Site, own: "list[asyncio.Task[Any]]") -> None:
@@ -174,12 +173,6 @@ class Supervisor:
         await asyncio.gather(flush, return_exceptions=True)
         await site.close(_GOODBYE_S)
         return deadline_s
-
-
-def _without_sensors(setup: Setup) -> Setup:
-    """Safe mode: the gateway is at the broker, so that somebody can mend it."""
-    tables = {name: table for name, table in setup.tables.items() if name != "sensor"}
-    return replace(setup, config=replace(setup.config, sensor=()), drivers={}, tables=tables)
 
 
 def _watchdog(notifier: Notifier, site: Site, store: Store, safe: bool) -> Watchdog:

@@ -8,13 +8,13 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from agent.core import events
+from agent.core.config_resolve import ResolvedConfig
 from agent.core.log_budget import LogBudget
 from agent.core.log_fields import tagged
 from agent.core.refusal import Refused
 from agent.core.text import say
 from agent.core.update_state import Cause
 from agent.edges.update_dir import UpdateDir
-from agent.gateway_files import Made
 
 _log = logging.getLogger(__name__)
 
@@ -81,7 +81,7 @@ class UpdateReport:
             cause = self.degraded
             store.announce(events.config_rejected(cause.code, cause.message, cause.path))
 
-    def message(self, running: Made) -> dict[str, Any]:
+    def message(self, running: ResolvedConfig) -> dict[str, Any]:
         """``config/reported``, where ``running`` runs."""
         state, document, refused = self._kept.state, running.document, self._refused
         cause = self.degraded or state.cause if refused is None else _cause(refused)

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from functools import partial
 
 from agent.core import events
+from agent.core.config import DriverLookup
+from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.core.log_fields import tagged
 from agent.core.refusal import Refused
 from agent.core.text import say
 from agent.core.update_state import Cause
 from agent.edges.update_dir import UpdateDir
-from agent.gateway_files import GatewayFiles, Made
 from agent.site import Site
 from agent.update_guard import BrokenState
 from agent.update_report import Events, UpdateReport
@@ -22,38 +23,38 @@ _log = logging.getLogger(__name__)
 
 
 class UpdateRunning:
-    """``made``: what runs; ``trial``: whether that is not kept yet. :meth:`begin` comes first."""
+    """``resolved``: what runs; ``trial``: whether that is not kept yet. :meth:`begin` comes first."""
 
     def __init__(
-        self, kept: UpdateDir, steps: UpdateSteps, files: GatewayFiles, start: UpdateStart, report: UpdateReport
+        self, kept: UpdateDir, steps: UpdateSteps, catalog: DriverLookup, start: UpdateStart, report: UpdateReport
     ) -> None:
         self._kept = kept
         self._steps = steps
-        self._files = files
+        self._catalog = catalog
         self._start = start
         self._report = report
-        self._made: Made | None = None
+        self._resolved: ResolvedConfig | None = None
         self.trial: Trial | None = None
 
     @property
-    def made(self) -> Made:
+    def resolved(self) -> ResolvedConfig:
         """What runs."""
-        assert self._made is not None
-        return self._made
+        assert self._resolved is not None
+        return self._resolved
 
     @property
     def is_kept(self) -> bool:
         """Whether this is what the state says should run, and not what came in its place."""
-        return self.made.generation.name in (self._kept.state.good, self._kept.state.candidate)
+        return self.resolved.generation.name in (self._kept.state.good, self._kept.state.candidate)
 
-    async def begin(self) -> Made:
+    async def begin(self) -> ResolvedConfig:
         """Choose what to start with. Raises :class:`~agent.update_start.NoConfiguration`."""
         was_on_trial = self._kept.state.under_way
         candidate = await self._start.candidate()
         if candidate is None:
-            self._made = await self._start.first(was_on_trial)
-            return self._made
-        self._made = candidate
+            self._resolved = await self._start.first(was_on_trial)
+            return self._resolved
+        self._resolved = candidate
         self.trial = trial(candidate, self._start.last_good(), spent_s=self._kept.state.spent_s)
         self._report.degrade(candidate.degraded)
         await self._steps.note(self._kept.applying)
@@ -71,16 +72,18 @@ class UpdateRunning:
         if self.trial is not None and self._kept.state.under_way:
             await self._steps.note(partial(self._kept.set_down, self.trial.passed_s))
 
-    async def change(self, made: Made, site: Site, store: Events) -> None:
+    async def change(self, resolved: ResolvedConfig, site: Site, store: Events) -> None:
         """Try a staged configuration in place of what runs."""
         self._report.accepted()
         lost = frozenset(name for name, one in site.sensors.items() if one.sensor.health.lost)
         echo = site.uplink is not None and site.uplink.echoed
-        self.trial = trial(made, self._start.last_good(), lost, echo=echo)
-        self._report.degrade(made.degraded)
+        before = self.resolved
+        good = before if before.generation.name == self._kept.state.good else self._start.last_good()
+        self.trial = trial(resolved, good, lost, echo=echo)
+        self._report.degrade(resolved.degraded)
         await self._steps.note(self._kept.applying)
         try:
-            await self._run(made, site)
+            await self._run(resolved, site)
         except Exception as error:  # noqa: BLE001 - the configuration brought it, whatever it is
             _log.debug("the change failed", exc_info=error)
             await self.roll_back(Cause("apply", say("it cannot be applied: {why}", why=repr(error))), site, store)
@@ -124,31 +127,31 @@ class UpdateRunning:
     async def complete(self, site: Site) -> None:
         """Run all of what was accepted, or more of it than before, where that is possible now. It is not tried again:
         it was accepted, and has perhaps worked."""
-        before = self.made
-        made = self._start.last_good()
+        before = self.resolved
+        resolved = self._start.last_good()
         if self.trial is not None:
-            made = self._files.made(before.generation, remaining=True)
-        if made is None:
+            resolved = resolve(before.generation, self._catalog, remaining=True)
+        if resolved is None:
             return
-        if (made.generation.name, made.missing) != (before.generation.name, before.missing):
+        if (resolved.generation.name, resolved.missing) != (before.generation.name, before.missing):
             try:
-                await self._run(made, site)
+                await self._run(resolved, site)
             except Exception:
                 await self._restore(before, site)
                 raise
-        self._report.degrade(self._start.shortfall(made))
+        self._report.degrade(self._start.shortfall(resolved))
         self.tell(site)
 
     def tell(self, site: Site) -> None:
         """Publish ``config/reported``."""
-        site.tell(self._report.message(self.made))
+        site.tell(self._report.message(self.resolved))
 
-    async def _run(self, made: Made, site: Site) -> None:
-        self._made = made
-        await site.change(made.setup)
+    async def _run(self, resolved: ResolvedConfig, site: Site) -> None:
+        self._resolved = resolved
+        await site.change(resolved)
 
-    async def _restore(self, made: Made, site: Site) -> None:
+    async def _restore(self, resolved: ResolvedConfig, site: Site) -> None:
         try:
-            await self._run(made, site)
+            await self._run(resolved, site)
         except Exception as error:
             raise BrokenState(repr(error)) from error

@@ -3,12 +3,14 @@
 import logging
 from functools import partial
 
+from agent.core.config import DriverLookup
+from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.core.log_fields import tagged
 from agent.core.refusal import Refused
 from agent.core.text import say
 from agent.core.update_state import Cause
+from agent.edges.local_files import LocalFiles
 from agent.edges.update_dir import UpdateDir
-from agent.gateway_files import GatewayFiles, Made
 from agent.update_report import UpdateReport
 from agent.update_steps import UpdateSteps
 
@@ -23,14 +25,17 @@ class UpdateStart:
     """What was accepted once is never given up because a start cannot load it: the gateway runs as much of it as it
     can, or what worked before it, and it comes back when the rest does."""
 
-    def __init__(self, kept: UpdateDir, steps: UpdateSteps, files: GatewayFiles, report: UpdateReport) -> None:
+    def __init__(
+        self, kept: UpdateDir, steps: UpdateSteps, files: LocalFiles, catalog: DriverLookup, report: UpdateReport
+    ) -> None:
         self._kept = kept
         self._steps = steps
         self._files = files
+        self._catalog = catalog
         self._report = report
         self._unusable: Cause | None = None
 
-    async def candidate(self) -> Made | None:
+    async def candidate(self) -> ResolvedConfig | None:
         """What was on trial when the agent ended, if it may be tried again."""
         if not self._kept.state.under_way:
             return None
@@ -40,56 +45,56 @@ class UpdateStart:
                 raise Refused("torn", say("its file is broken"))
             if self._kept.state.worn_out:
                 raise Refused("attempts", say("the gateway started three times with it"))
-            return self._files.made(generation, remaining=True)
+            return resolve(generation, self._catalog, remaining=True)
         except Refused as error:
             cause = Cause(error.code, error.message, error.path)
             _log.error(say("the new configuration is taken back: {why}", why=cause.message), extra=tagged(cause.code))
             await self._steps.note(partial(self._kept.roll_back, cause))
             return None
 
-    async def first(self, was_on_trial: bool) -> Made:
+    async def first(self, was_on_trial: bool) -> ResolvedConfig:
         """What to run where nothing is on trial. Raises :class:`NoConfiguration`."""
         good = self.last_good()
         if good is None:
-            made = await self._from_files()
+            resolved = await self._from_files()
         elif was_on_trial:  # an edit that was part of the trial is taken back with it
-            made = good
+            resolved = good
         else:
-            made = await self._edited(good)
-        self._report.degrade(self.shortfall(made))
-        return made
+            resolved = await self._edited(good)
+        self._report.degrade(self.shortfall(resolved))
+        return resolved
 
-    def last_good(self) -> Made | None:
+    def last_good(self) -> ResolvedConfig | None:
         """What the state says is good, or the one before it, as far as it can be built."""
         self._unusable = None
         state = self._kept.state
         for generation in self._kept.goods():
             try:
-                made = self._files.made(generation, remaining=True)
+                resolved = resolve(generation, self._catalog, remaining=True)
             except Refused as error:  # a newer release may want it otherwise
                 line = say("the last good configuration cannot be used: {why}", why=error)
                 _log.error(line, extra=tagged(error.code))
                 self._unusable = self._unusable or Cause("degraded", str(error)[:500], error.path)
                 continue
             # One whose payload was withdrawn, with an edit of the technician's on top, is not good.
-            if made.document is None or made.document.hash not in state.bad:
-                return made
+            if resolved.document is None or resolved.document.hash not in state.bad:
+                return resolved
         return None
 
-    def shortfall(self, made: Made) -> Cause | None:
+    def shortfall(self, resolved: ResolvedConfig) -> Cause | None:
         """Why this is not all that was accepted, after :meth:`last_good`; ``None`` where it is."""
-        if made.generation.name not in (self._kept.state.good, self._kept.state.candidate) and self._unusable:
+        if resolved.generation.name not in (self._kept.state.good, self._kept.state.candidate) and self._unusable:
             return self._unusable
-        return made.degraded
+        return resolved.degraded
 
-    async def stand_in(self) -> Made | None:
+    async def stand_in(self) -> ResolvedConfig | None:
         """The gateway's own files, where there is no good configuration to go back to. Raises :class:`Refused`."""
-        made = self._files.made(self._files.generation(None), remaining=True)
+        resolved = resolve(self._files.generation(None), self._catalog, remaining=True)
         if self._unusable is None:
-            await self._steps.note(partial(self._kept.stand_in, made.generation))
-        return made
+            await self._steps.note(partial(self._kept.stand_in, resolved.generation))
+        return resolved
 
-    async def _edited(self, good: Made) -> Made:
+    async def _edited(self, good: ResolvedConfig) -> ResolvedConfig:
         """The good one, or with the files as they are now."""
         state = self._kept.state
         if good.generation.name != state.good:
@@ -106,19 +111,19 @@ class UpdateStart:
                 line = say("{file} was rolled back; edit it, or reload to retry", file=self._files.main)
                 _log.error(line, extra=tagged("known_bad"))
                 return good
-            made = self._files.made(current, remaining=bool(good.missing))
+            resolved = resolve(current, self._catalog, remaining=bool(good.missing))
         except Refused as error:
             self._report.refuse(error)
             return good
         # Edited while stopped: a technician is on site, so adopt it without a trial. A reload is tried out.
-        await self._steps.note(partial(self._kept.adopt, made.generation))
-        return made
+        await self._steps.note(partial(self._kept.adopt, resolved.generation))
+        return resolved
 
-    async def _from_files(self) -> Made:
+    async def _from_files(self) -> ResolvedConfig:
         try:
-            made = self._files.made(self._files.generation(None), remaining=self._unusable is not None)
+            resolved = resolve(self._files.generation(None), self._catalog, remaining=self._unusable is not None)
         except Refused as error:
             raise NoConfiguration(f"{error.path}: {error.message}".removeprefix(": ")) from error
         if self._unusable is None:  # or what was accepted could not come back
-            await self._steps.note(partial(self._kept.adopt, made.generation))
-        return made
+            await self._steps.note(partial(self._kept.adopt, resolved.generation))
+        return resolved

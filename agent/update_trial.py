@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import dataclass, field
 
 from agent.core.config_diff import diff
+from agent.core.config_resolve import ResolvedConfig
 from agent.core.probation import Contact, Probation, Verdict
-from agent.gateway_files import Made
 from agent.site import Site
 
 _CONFIRM_S = 300.0
@@ -39,12 +39,17 @@ class Trial:
 
 
 def trial(
-    made: Made, good: Made | None, lost: frozenset[str] = frozenset(), spent_s: float = 0.0, *, echo: bool = False
+    resolved: ResolvedConfig,
+    good: ResolvedConfig | None,
+    lost: frozenset[str] = frozenset(),
+    spent_s: float = 0.0,
+    *,
+    echo: bool = False,
 ) -> Trial:
     """Watch the sensors that differ from those of the good one. ``lost``: those that were failing before, which is not
     the candidate's fault; ``spent_s``: how long it was tried before this start."""
-    changes = diff(None if good is None else good.setup, made.setup)
-    required = {one.id for one in made.setup.config.sensor if one.required}
-    confirm_s = made.document.confirm_s if made.document else _CONFIRM_S
+    changes = diff(good, resolved)
+    required = {one.id for one in resolved.settings.sensor if one.required}
+    confirm_s = resolved.document.confirm_s if resolved.document else _CONFIRM_S
     probation = Probation(confirm_s, (changes.started & required) - lost, changes.way, spent_s)
     return Trial(probation, asyncio.get_running_loop().time(), echo)

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Protocol
 from agent import __version__
 from agent.core import events, version_mark
 from agent.core.config import DriverLookup
+from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.core.link import Message
 from agent.core.log_fields import tagged
 from agent.core.reading import Stamp
 from agent.core.refusal import Refused
 from agent.core.text import say
-from agent.core.update_state import Cause, Generation
+from agent.core.update_state import Cause
 from agent.edges import clock
+from agent.edges.local_files import LocalFiles
 from agent.edges.update_dir import UpdateDir
-from agent.gateway_files import GatewayFiles, Made
-from agent.site import Setup, Site
+from agent.site import Site
 from agent.trusted import Trusted
 from agent.update_guard import Guard
 from agent.update_inbox import UpdateInbox
@@ -33,7 +34,7 @@ __all__ = ["Catalog", "NoConfiguration", "Updates"]
 
 # What reads and verifies signed documents is loaded when one comes: most gateways run for months without.
 if TYPE_CHECKING:
-    from agent.core.desired import Accepted, Standing
+    from agent.core.desired import Accepted, GatewayContext
     from agent.core.moment import Moment
 
 _log = logging.getLogger(__name__)
@@ -71,27 +72,22 @@ class Updates:
         self._dir = kept
         self._steps = UpdateSteps(kept)
         self.trusted = Trusted(kept, self._steps)
-        self._files = GatewayFiles(file, catalog)
+        self._files = LocalFiles(file)
         self._catalog = catalog
         self._clock = now
         self._guard = Guard()
         self._inbox = UpdateInbox()
         self._report = UpdateReport(kept, lambda: now.now().t)
-        start = UpdateStart(kept, self._steps, self._files, self._report)
-        self._running = UpdateRunning(kept, self._steps, self._files, start, self._report)
+        start = UpdateStart(kept, self._steps, self._files, catalog, self._report)
+        self._running = UpdateRunning(kept, self._steps, catalog, start, self._report)
         self._edited = False
         self._drivers: object = None
         self._remembered = ""
 
     @property
-    def running(self) -> Made:
+    def running(self) -> ResolvedConfig:
         """What runs."""
-        return self._running.made
-
-    @property
-    def setup(self) -> Setup:
-        """The same, as the site needs it."""
-        return self.running.setup
+        return self._running.resolved
 
     def take(self, message: Message) -> None:
         """A message about configurations came; the newest of each kind counts."""
@@ -106,15 +102,14 @@ class Updates:
         """What a configuration from the city would change here; nothing is kept of it. Raises :class:`Refused`."""
         from agent.core.config_plan import plan
 
-        files = self._files.tables(self.running.generation)
-        return await self.trusted.answered(plan(raw, self._standing(), files, self._catalog, self.setup))
+        return await self.trusted.answered(plan(raw, self._context(), self._catalog, self.running))
 
-    async def first(self) -> Setup:
+    async def first(self) -> ResolvedConfig:
         """The configuration to start with. Raises :class:`NoConfiguration`."""
         if self._dir.unwritten:
             await self._steps.note(self._dir.settle)
         await self._guard.run("trust.json", self._read_trust_file())
-        return (await self._running.begin()).setup
+        return await self._running.begin()
 
     async def run(self, site: Site, store: Events) -> None:
         """Watch what is on trial, and take whatever comes; for ever."""
@@ -236,21 +231,22 @@ class Updates:
             return
         if good is not None and trial is None and generation.name == good.name:
             return  # it is not edited, and cannot be loaded
-        made = self._files.made(generation, remaining=bool(self.running.missing))
+        resolved = resolve(generation, self._catalog, remaining=bool(self.running.missing))
         # A payload that is still on trial stays so: if this fails, it is as bad as the edit.
-        trying = "" if made.document is None or (good and good.payload == payload) else made.document.hash
-        await self._steps.keep(partial(self._dir.stage, made.generation, trying))
-        await self._running.change(made, site, store)
+        trying = "" if resolved.document is None or (good and good.payload == payload) else resolved.document.hash
+        await self._steps.keep(partial(self._dir.stage, resolved.generation, trying))
+        await self._running.change(resolved, site, store)
 
     async def _take_desired(self, raw: bytes, site: Site, store: Events) -> None:
         from agent.core import desired
 
         self._inbox.begin("desired")
-        standing, files = self._standing(), self._files.tables(self.running.generation)
         try:
-            accepted = await self.trusted.answered(desired.examine(raw, standing, files, self._catalog))
+            accepted = await self.trusted.answered(
+                desired.examine(raw, self._context(), self.running.generation, self._catalog)
+            )
             if isinstance(accepted, desired.Accepted):
-                made = await self._stage(accepted)
+                await self._stage(accepted)
         except Refused as error:
             self._refuse_desired(raw, error, site, store)
             return
@@ -258,22 +254,21 @@ class Updates:
             self._inbox.seen(raw)
             return
         self._inbox.looked_at = ""
-        await self._running.change(made, site, store)
+        await self._running.change(accepted.resolved, site, store)
 
     def _refuse_desired(self, raw: bytes, error: Refused, site: Site, store: Events) -> None:
         self._inbox.put_by("desired", raw, error, self._clock.now())
         self._report.refuse(error, store)
         self._running.tell(site)
 
-    async def _stage(self, accepted: "Accepted") -> Made:
+    async def _stage(self, accepted: "Accepted") -> None:
         """Write down that it is to be tried. Raises :class:`Refused` where the disk does not take it."""
-        document, running = accepted.document, self.running.generation
-        made = self._files.made(Generation(running.base, running.overlay, accepted.payload.decode()))
+        document = accepted.document
         mark = self._dir.state.mark.raised(document.version, document.hash, document.issued_ms)
         await self._steps.keep(partial(
-            self._dir.stage, made.generation, document.hash, accepted.message, mark, unproven=accepted.unproven
+            self._dir.stage, accepted.resolved.generation, document.hash, accepted.message, mark,
+            unproven=accepted.unproven,
         ))  # fmt: skip
-        return made
 
     async def _prove(self, site: Site, store: Events) -> None:
         """Once the clock is set: look whether what was accepted before had expired."""
@@ -298,13 +293,13 @@ class Updates:
         now = self._clock.now()
         return Moment(now.t, now.cq > 0, max(clock.BUILD_MS, self._clock.proven_ms, self._dir.state.mark.issued_ms))
 
-    def _standing(self) -> "Standing":
-        from agent.core.desired import Standing
+    def _context(self) -> "GatewayContext":
+        from agent.core.desired import GatewayContext
 
         state, document = self._dir.state, self.running.document
         # What was accepted last is no news, unless its file was lost since.
         accepted = state.processed if self._running.is_kept else ""
-        return Standing(
-            self.setup.config.gateway.id, __version__, self._dir.trust, state.mark, self._moment(),
+        return GatewayContext(
+            self.running.settings.gateway.id, __version__, self._dir.trust, state.mark, self._moment(),
             frozenset({accepted, self._inbox.looked_at}), document.hash if document else "", frozenset(state.bad),
         )  # fmt: skip

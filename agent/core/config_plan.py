@@ -4,25 +4,25 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from agent.core.config import DriverLookup
-from agent.core.config_diff import Configuration, Unresolved, diff, differences
-from agent.core.desired import Accepted, Files, Standing, examine, read_document
-from agent.core.envelope import Checked, parse
-from agent.core.remote_config import merged
+from agent.core.config_diff import Configuration, diff, differences
+from agent.core.config_resolve import ResolvedConfig
+from agent.core.desired import Accepted, GatewayContext, examine
+from agent.core.envelope import Checked
 
 
 def plan(
-    raw: bytes, standing: Standing, files: Files, catalog: DriverLookup, running: Configuration
+    raw: bytes, context: GatewayContext, catalog: DriverLookup, running: ResolvedConfig
 ) -> Checked[Mapping[str, object]]:
     """Check a message as if it came as ``config/desired``, and compare it with what runs: ``version``, ``hash``,
     :func:`summary` and ``drift``. Raises :class:`Refused`, as it would be refused.
     """
     # Looked at before or not: here the question is new.
-    decision = yield from examine(raw, replace(standing, processed=frozenset()), files, catalog)
-    document = read_document(parse(raw).payload)
-    after = merged(files.base, document.config, files.overlay)
-    # What is accepted already, or runs, was built: with the drivers that are in use.
-    installed = decision.parsed.installed if isinstance(decision, Accepted) else running.installed
-    changes = summary(running, Unresolved(after.tables, installed))
+    context = replace(context, processed=frozenset())
+    outcome = yield from examine(raw, context, running.generation, catalog)
+    after = outcome.resolved if isinstance(outcome, Accepted) else running
+    document = after.document
+    assert document is not None  # what changes nothing is the document that runs
+    changes = summary(running, after)
     return {"version": document.version, "hash": document.hash, **changes, "drift": list(after.drift)}
 
 

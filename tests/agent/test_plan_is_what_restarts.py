@@ -10,13 +10,14 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.core.config import read
 from agent.core.config_plan import summary
+from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.edges import clock
 from agent.edges.state_dir import StateDir
-from agent.site import Setup, Site
+from agent.site import Site
 from drivers.sdk.contract import Driver
 from tests.agent.core.config_fakes import DUST, FakeCatalog
+from tests.agent.core.signing_fakes import local_files
 from tests.agent.services.fakes import FakeClock, FakeStore
 
 URL = "mqtt://127.0.0.1:1"
@@ -99,14 +100,12 @@ def configurations(draw: st.DrawFn) -> tuple[int, Mapping[str, Any]]:
     return draw(st.sampled_from([0, 0, 0, 1])), tables
 
 
-def resolved(configuration: tuple[int, Mapping[str, Any]]) -> Setup:
+def resolved(configuration: tuple[int, Mapping[str, Any]]) -> ResolvedConfig:
     edition, tables = configuration
-    parsed = read(tables, Installed(edition))
-    assert parsed.config is not None, parsed.problems
-    return Setup(parsed.config, parsed.drivers, tables, parsed.installed)
+    return resolve(local_files(base=tables), Installed(edition))
 
 
-async def restarted(old: Setup, new: Setup, folder: Path) -> dict[str, Any]:
+async def restarted(old: ResolvedConfig, new: ResolvedConfig, folder: Path) -> dict[str, Any]:
     """What a running gateway does, in the words of a plan."""
     state_dir = StateDir(folder)
     site = Site(GatewayStore(FakeClock()), state_dir, clock.Clock(), "b0070000")  # type: ignore[arg-type]

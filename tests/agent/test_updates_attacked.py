@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from agent.core.config_document import fingerprint
+from agent.core.config_resolve import ResolvedConfig
 from agent.core.envelope import COMMAND_TYPE, CONFIG_TYPE, TRUST_TYPE, Check
 from agent.core.events import Row
 from agent.core.link import Message
 from agent.core.moment import rfc_3339
 from agent.core.reading import Stamp
 from agent.edges.update_dir import UpdateDir
-from agent.site import Setup
 from agent.updates import Updates
 from tests.agent.core.config_fakes import FakeCatalog
 from tests.agent.core.signing_fakes import CONFIG, DAY_MS, GATEWAY, NOW_MS, Verifier, chain, document, envelope, root
@@ -103,12 +103,12 @@ class Site:
         self.sensors: dict[str, Sensor] = {}
         self.reports: list[dict[str, Any]] = []
 
-    async def change(self, setup: Setup) -> None:
-        self.ran.append(setup.config.publish.max_rows)
+    async def change(self, resolved: ResolvedConfig) -> None:
+        self.ran.append(resolved.settings.publish.max_rows)
         if not self.applicable:
             self.applicable = True
             raise RuntimeError("not applicable")
-        self.sensors = {one.id: Sensor() for one in setup.config.sensor}
+        self.sensors = {one.id: Sensor() for one in resolved.settings.sensor}
 
     def report_health(self) -> None:
         """A reading of its own is of no interest here."""
@@ -283,7 +283,7 @@ class Attack(RuleBasedStateMachine):
         running = self.updates.running
         if running.document is not None:
             version, number = self.signed[running.document.hash]
-            assert (running.document.version, running.setup.config.publish.max_rows) == (version, number)
+            assert (running.document.version, running.settings.publish.max_rows) == (version, number)
             assert version <= self.updates._dir.state.mark.version or self.updates._dir.state.mark.root
 
     @invariant()

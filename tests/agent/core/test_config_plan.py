@@ -1,30 +1,29 @@
 """What a configuration would change is told, and checked as one that is to be applied."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agent.core.config import read
 from agent.core.config_diff import Unresolved
 from agent.core.config_plan import plan, summary
-from agent.core.desired import Files, fingerprint
+from agent.core.config_resolve import resolve
+from agent.core.desired import Accepted, fingerprint
 from agent.core.refusal import Refused
-from agent.core.remote_config import merged
 from agent.core.version_mark import Mark
 from tests.agent.core.config_fakes import FakeCatalog
-from tests.agent.core.signing_fakes import BASE, CONFIG, NOW_MS, Verifier, document, message, standing
+from tests.agent.core.signing_fakes import CONFIG, NOW_MS, Verifier, document, local_files, message, outcome, standing
 
 
 def planned(
     raw: bytes, remote: Mapping[str, Any] | None = None, overlay: Mapping[str, Any] | None = None, **changes: Any
 ) -> Mapping[str, object]:
     """What a gateway answers that runs this remote part."""
-    files = Files(BASE, overlay or {})
-    tables = merged(files.base, remote, files.overlay).tables
-    return Verifier().run(
-        plan(raw, standing(**changes), files, FakeCatalog(), Unresolved(tables, read(tables, FakeCatalog()).installed))
-    )
+    payload = None if remote is None else json.dumps(document(version=17, config=remote))
+    generation = replace(local_files(overlay), payload=payload)
+    return Verifier().run(plan(raw, standing(**changes), FakeCatalog(), resolve(generation, FakeCatalog())))
 
 
 def dust(name: str, **keys: Any) -> dict[str, Any]:
@@ -54,9 +53,10 @@ def test_sensors_and_everything_else_that_would_change_are_named() -> None:
 
 def test_what_runs_already_changes_nothing() -> None:
     raw = message()
-    first = planned(raw)
-    mark = Mark(18, str(first["hash"]), NOW_MS)
-    told = planned(raw, CONFIG, mark=mark, running=first["hash"])
+    running = outcome(raw)
+    assert isinstance(running, Accepted)
+    at = standing(mark=Mark(18, running.document.hash, NOW_MS), running=running.document.hash)
+    told = Verifier().run(plan(raw, at, FakeCatalog(), running.resolved))
     assert {name: told[name] for name in ("version", "added", "removed", "changed", "reconnect", "paths")} == {
         "version": 18,
         "added": [],
@@ -65,7 +65,7 @@ def test_what_runs_already_changes_nothing() -> None:
         "reconnect": False,
         "paths": [],
     }
-    assert told["hash"] == first["hash"]
+    assert told["hash"] == running.document.hash
 
 
 def test_a_message_that_was_refused_before_is_looked_at_again() -> None:
