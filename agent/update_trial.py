@@ -1,14 +1,10 @@
 """A configuration on trial: what is watched, and what is known of it so far."""
 
-import asyncio
 from dataclasses import dataclass, field
 
 from agent.core.config_diff import diff
 from agent.core.config_resolve import ResolvedConfig
-from agent.core.probation import Contact, Probation, Verdict
-from agent.site import Site
-
-_CONFIRM_S = 300.0
+from agent.core.probation import Contact, Observation, Probation, Verdict
 
 
 @dataclass(slots=True)
@@ -21,35 +17,23 @@ class Trial:
     echo: bool = False
     contact: Contact = field(default_factory=Contact)
 
-    @property
-    def passed_s(self) -> float:
-        """How long it has run."""
-        return asyncio.get_running_loop().time() - self.began_s
-
-    def judge(self, site: Site) -> Verdict:
-        """Look at the sensors and the broker."""
-        uplink = site.uplink
-        if uplink is not None:
-            self.contact.look(
-                asyncio.get_running_loop().time(), online=uplink.online, sessions=uplink.sessions,
-                acknowledged=uplink.telemetry_acknowledged and (uplink.echoed or not self.echo),
-            )  # fmt: skip
-        proven = [name for name, one in site.sensors.items() if one.sensor.proven]
-        return self.probation.judge(self.passed_s, proven, self.contact)
+    def judge(self, seen: Observation, now_s: float) -> Verdict:
+        """Decide by how sensors and broker are at ``now_s``."""
+        acknowledged = seen.acknowledged and (seen.echoed or not self.echo)
+        self.contact.look(now_s, online=seen.online, sessions=seen.sessions, acknowledged=acknowledged)
+        return self.probation.judge(now_s - self.began_s, seen.proven, self.contact)
 
 
 def trial(
-    resolved: ResolvedConfig,
-    good: ResolvedConfig | None,
-    lost: frozenset[str] = frozenset(),
-    spent_s: float = 0.0,
-    *,
-    echo: bool = False,
-) -> Trial:
-    """Watch the sensors that differ from those of the good one. ``lost``: those that were failing before, which is not
-    the candidate's fault; ``spent_s``: how long it was tried before this start."""
+    resolved: ResolvedConfig, good: ResolvedConfig | None, now_s: float, confirm_s: float, spent_s: float = 0.0,
+    before: Observation | None = None,
+) -> Trial:  # fmt: skip
+    """Watch what restarts in comparison with the good one. ``confirm_s``: where no document says so; ``spent_s``: how
+    long it was tried before this start; ``before``: how the gateway was, whose failing sensors are not the candidate's
+    fault."""
+    before = before or Observation()
     changes = diff(good, resolved)
-    required = {one.id for one in resolved.settings.sensor if one.required}
-    confirm_s = resolved.document.confirm_s if resolved.document else _CONFIRM_S
-    probation = Probation(confirm_s, (changes.started & required) - lost, changes.way, spent_s)
-    return Trial(probation, asyncio.get_running_loop().time(), echo)
+    required = {sensor.id for sensor in resolved.settings.sensor if sensor.required}
+    confirm_s = resolved.document.confirm_s if resolved.document else confirm_s
+    probation = Probation(confirm_s, (changes.started & required) - before.lost, changes.way, spent_s)
+    return Trial(probation, now_s, before.echoed)

@@ -11,7 +11,8 @@ class LocalFiles:
     """``main``: ``gardu.toml``. Each method reads the files as they are now, and raises :class:`Refused`."""
 
     def __init__(self, main: Path) -> None:
-        self.main = main
+        self._main = main
+        self.name = str(main)
         self._trust = main.with_name("trust.json")
         self._overlay = main.with_name("local.toml")
 
@@ -27,8 +28,8 @@ class LocalFiles:
     def generation(self, payload: str | None) -> Generation:
         """Both configuration files, with this payload."""
         try:
-            base = self.main.read_text("utf-8")
+            base = self._main.read_text("utf-8")
             overlay = self._overlay.read_text("utf-8") if self._overlay.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
-            raise Refused("schema", say("{file} cannot be read: {why}", file=self.main, why=error), "") from error
+            raise Refused("schema", say("{file} cannot be read: {why}", file=self._main, why=error), "") from error
         return Generation(base, overlay, payload)

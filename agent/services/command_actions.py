@@ -55,13 +55,12 @@ class CommandActions:
     """``actions``: command name -> what carries it out. It gives the result, or raises :class:`Refused`,
     :class:`ValueError`, :class:`LookupError` or :class:`TimeoutError`, whose text is the reply's ``detail``.
 
-    ``planned`` says what a configuration in an envelope would change. ``uplink`` and ``sensors`` are set once they are
-    there.
+    ``planned`` says what a configuration in an envelope would change. ``sensors``: those that run now, by id.
     """
 
     def __init__(
         self, store: Store, now: Callable[[], Stamp], agent: str, planned: Callable[[bytes], Awaitable[object]],
-        renewal: Renewal,
+        renewal: Renewal, uplink: Uplink, sensors: Mapping[str, Sensor],
     ) -> None:  # fmt: skip
         self._store = store
         self._now = now
@@ -70,8 +69,8 @@ class CommandActions:
         self._renewal = renewal
         self._resent: dict[tuple[str, int, int], tuple[float, Mapping[str, int]]] = {}
         self._flush = False
-        self.uplink: Uplink | None = None
-        self.sensors: Mapping[str, Sensor] = {}
+        self._uplink = uplink
+        self.sensors = sensors
         self.actions: Mapping[str, Callable[[Command], Awaitable[object]]] = {
             "ping": self._ping, "read": self._read, "flush": self._flush_now, "resend": self._resend,
             "diagnostics": self._diagnostics, "restart": self._restart, "output": self._output, "plan": self._plan,
@@ -136,8 +135,7 @@ class CommandActions:
             return same[1]
         there = Ranges(account.gone.gaps(start, stop))
         for pair in there:
-            assert self.uplink is not None
-            self.uplink.send_again(stream, *pair)
+            self._uplink.send_again(stream, *pair)
         result = {"sent": there.count(), "gone": max(0, stop - start) - there.count()}
         self._resent[stream, start, stop] = (loop_s, result)
         return result

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.core import config, config_document, config_resolve, remote_config
 from agent.core.config_resolve import ResolvedConfig
-from tests.agent.update_gateway import Gateway
+from tests.agent.update_gateway import Gateway, outcome
 
 
 class Calls:
@@ -32,14 +32,13 @@ class Calls:
 
 async def test_a_configuration_is_parsed_and_merged_once_and_that_very_object_runs(tmp_path: Path) -> None:
     gateway = Gateway(tmp_path)
-    (tmp_path / "trust.json").write_bytes(gateway.maintainer.trust())
-    gateway.write("air-a")
     async with gateway.running():
+        payload = gateway.payload(1, "air-a", "air-b", interval_s=7)
         once = (config.read, config_document.read_document, remote_config.merged, config_resolve.resolve)
         with Calls(*once) as calls:
-            gateway.send(gateway.payload(1, "air-a", "air-b", interval_s=7))
-            await gateway.report(1, "confirmed")
+            report = await gateway.send(payload)
+        assert outcome(report) == (1, "confirmed", "")
         assert calls.count == {function.__qualname__: 1 for function in once}
-        ran: ResolvedConfig = gateway.site.setups[-1]
-        assert ran is gateway.updates.running
+        ran: ResolvedConfig = gateway.runtime.changes[-1]
+        assert ran is gateway.updater.running
         assert (ran.document is not None, ran.generation.payload is not None) == (True, True)

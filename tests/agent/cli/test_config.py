@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
-from agent.core.desired import Accepted, Files, examine
+from agent.core.desired import Accepted, examine
 from agent.core.moment import Moment
 from agent.core.text import choose_language
 from agent.core.trust import first
@@ -18,7 +18,7 @@ from agent.core.version_mark import Mark
 from agent.edges.catalog import Catalog
 from agent.edges.clock import BUILD_MS
 from agent.edges.signatures import answered
-from tests.agent.core.signing_fakes import standing
+from tests.agent.core.signing_fakes import local_files, standing
 
 CONFIG = """
 [broker]
@@ -106,7 +106,7 @@ def _gateway_takes(team: Desk, name: str) -> Accepted:
     """What a gateway with the team's trust file makes of an envelope."""
     trust = asyncio.run(answered(first(team.read("trust.json")))).root
     at = standing(trust=trust, mark=Mark(3), moment=Moment(0, False, BUILD_MS))
-    files = Files({"gateway": {"id": "batua-01", "site": "batua", "sector": "health"}}, {})
+    files = local_files(base={"gateway": {"id": "batua-01", "site": "batua", "sector": "health"}})
     result = asyncio.run(answered(examine(team.read(name), at, files, Catalog())))
     assert isinstance(result, Accepted)
     return result

@@ -1,10 +1,8 @@
 """Whatever two configurations are: the sensors that the plan names are those that a running gateway restarts."""
 
 import asyncio
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -12,13 +10,10 @@ from hypothesis import strategies as st
 
 from agent.core.config_plan import summary
 from agent.core.config_resolve import ResolvedConfig, resolve
-from agent.edges import clock
-from agent.edges.state_dir import StateDir
-from agent.site import Site
 from drivers.sdk.contract import Driver
-from tests.agent.core.config_fakes import DUST, FakeCatalog
+from tests.agent.core.config_fakes import DUST, HOST, FakeCatalog
 from tests.agent.core.signing_fakes import local_files
-from tests.agent.services.fakes import FakeClock, FakeStore
+from tests.agent.runtime_fakes import RuntimeBench
 
 URL = "mqtt://127.0.0.1:1"
 """Where nobody listens."""
@@ -27,14 +22,17 @@ FIELDS = {"air": "pm10", "mains": "voltage"}
 """What can be watched."""
 
 
-class GatewayStore(FakeStore):
-    """What a whole gateway needs of its store."""
+class Nothing:
+    """A reader that gives nothing."""
 
-    async def describe(self, mh: str, sensors: bytes) -> None:
-        self.mh = mh
+    def read(self) -> bytes:
+        return b""
 
-    def unsettled(self) -> int:
-        return 0
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+QUIET = replace(HOST, reader=lambda options: Nothing())
 
 
 class Installed(FakeCatalog):
@@ -46,6 +44,8 @@ class Installed(FakeCatalog):
         self._edition = edition
 
     def get(self, name: str) -> Driver:
+        if name == "host":
+            return QUIET
         return self.EDITIONS[self._edition] if name == "dust" else super().get(name)
 
 
@@ -105,26 +105,24 @@ def resolved(configuration: tuple[int, Mapping[str, Any]]) -> ResolvedConfig:
     return resolve(local_files(base=tables), Installed(edition))
 
 
-async def restarted(old: ResolvedConfig, new: ResolvedConfig, folder: Path) -> dict[str, Any]:
+async def restarted(old: ResolvedConfig, new: ResolvedConfig) -> dict[str, Any]:
     """What a running gateway does, in the words of a plan."""
-    state_dir = StateDir(folder)
-    site = Site(GatewayStore(FakeClock()), state_dir, clock.Clock(), "b0070000")  # type: ignore[arg-type]
+    bench = RuntimeBench()
+    runtime = bench.runtime
     try:
-        await site.change(old)
-        before, uplink = dict(site.sensors), site.uplink
-        started = await site.change(new)
-        after = site.sensors
+        await runtime.change(old)
+        before, uplink = dict(runtime.sensors), runtime.uplink
+        started = await runtime.change(new)
+        after = runtime.sensors
         assert set(started) == {name for name in after if after[name] is not before.get(name)}
         return {
             "added": sorted(after.keys() - before.keys()),
             "removed": sorted(before.keys() - after.keys()),
             "changed": sorted(name for name in after if name in before and after[name] is not before[name]),
-            "reconnect": site.uplink is not uplink,
+            "reconnect": runtime.uplink is not uplink,
         }
     finally:
-        await site.stop_sensors()
-        await site.close(0.1)
-        state_dir.close()
+        await bench.close()
 
 
 @settings(max_examples=60, deadline=None)
@@ -135,5 +133,4 @@ def test_d1_the_plan_names_exactly_what_a_running_gateway_restarts(
     before, after = resolved(old), resolved(new)
     plan = summary(before, after)
     del plan["paths"]
-    with tempfile.TemporaryDirectory() as folder:
-        assert asyncio.run(restarted(before, after, Path(folder))) == plan
+    assert asyncio.run(restarted(before, after)) == plan

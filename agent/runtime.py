@@ -3,27 +3,26 @@
 import asyncio
 import platform
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from agent import __version__
 from agent.core import description, wire
+from agent.core.boot_times import BootTimes
 from agent.core.config_diff import diff
 from agent.core.config_resolve import ResolvedConfig
 from agent.core.link import Message, Will
 from agent.core.privacy import KEY_BYTES
-from agent.core.reading import AGENT
-from agent.core.refusal import Refused
-from agent.core.settings import Broker, Config, Sensor
-from agent.core.text import say
-from agent.edges import broker, clock
-from agent.edges.client_certificate import ClientCertificate
+from agent.core.probation import Observation
+from agent.core.reading import AGENT, Stamp
+from agent.core.settings import Config, Sensor
+from agent.edges.clock import BUILD_MS
 from agent.edges.credentials import local_file
-from agent.edges.state_dir import PRIVACY_KEY, StateDir
-from agent.edges.store import Store
+from agent.edges.state_dir import PRIVACY_KEY, board_model
 from agent.port_registry import PortRegistry
-from agent.services import agent_health
+from agent.routing import MessageRouter
+from agent.services import agent_health, command_actions, commands, renewal, sensor, uplink
 from agent.services.command_actions import CommandActions
 from agent.services.commands import CommandDesk
 from agent.services.presence import Description, Presence
@@ -65,63 +64,71 @@ class RunningSensor:
         return self.sensor.diagnose()
 
 
-class Mailroom:
-    """Hands what the broker sends to who it is for. An :class:`~agent.services.session.Inbox`."""
+class Store(
+    sensor.Store, uplink.Store, commands.Store, command_actions.Store, agent_health.Store, renewal.Store, Protocol
+):
+    """What everything that runs needs of the store of readings."""
 
-    def __init__(self, desk: CommandDesk, topics: wire.Topics, configured: Callable[[Message], None]) -> None:
-        self._desk = desk
-        self._topics = topics
-        self._configured = configured
-        self.reported: bytes = b""
-        self._told: bytes = b""
+    times: BootTimes
 
-    def topics(self) -> list[str]:
-        """What is to be subscribed to. Called at the start of each session: what was reported is told again."""
-        self._told = b""
-        return [*self._desk.topics(), self._topics.desired, self._topics.trust]
-
-    def take(self, message: Message) -> None:
-        """A message came."""
-        if message.topic in (self._topics.desired, self._topics.trust):
-            self._configured(message)
-        else:
-            self._desk.take(message)
-
-    def answer(self) -> tuple[str, bytes, bool] | None:
-        """The next message to be sent."""
-        if self.reported != self._told:
-            self._told = self.reported
-            return self._topics.reported, self.reported, True
-        return self._desk.answer()
-
-    def flushed(self) -> bool:
-        """Whether everything is to be sent at once."""
-        return self._desk.flushed()
+    async def describe(self, mh: str, sensors: bytes) -> None: ...
 
 
-class Site:
-    """The running sensors, the uplink and the command desk. ``on_configuration``: where messages about configurations
-    go."""
+class Clock(Protocol):
+    """What tells the time."""
 
-    def __init__(self, store: Store, state_dir: StateDir, now: clock.Clock, bid: str) -> None:
+    def now(self) -> Stamp: ...
+
+
+class State(Protocol):
+    """What is kept beside the store."""
+
+    def secret(self, name: str, size_bytes: int) -> bytes: ...
+    def next_generation(self) -> int: ...
+
+
+class Connections(Protocol):
+    """How the broker is reached. Raises :class:`~agent.core.link.LinkLost`."""
+
+    async def connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> uplink.Link: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Requests:
+    """Where what the broker sends goes: messages about configurations; signed commands to be opened; configurations to
+    be planned over what runs. The last two raise :class:`~agent.core.refusal.Refused`."""
+
+    configured: Callable[[Message], None]
+    opened: Callable[[bytes], Awaitable[bytes]]
+    planned: Callable[[bytes, ResolvedConfig], Awaitable[object]]
+
+
+class Runtime:
+    """The running sensors, the uplink and the command desk, changed without disturbing what stays the same.
+
+    ``boot_id``: of this boot.
+    """
+
+    def __init__(
+        self, store: Store, state: State, clock: Clock, boot_id: str, certificates: renewal.Certificates,
+        connections: Connections, requests: Requests,
+    ) -> None:  # fmt: skip
         self._store = store
-        self._state_dir = state_dir
-        self._clock = now
-        self._bid = bid
+        self._state = state
+        self._clock = clock
+        self._boot_id = boot_id
+        self._connections = connections
+        self._requests = requests
         self._running: ResolvedConfig | None = None
-        self._ports = PortRegistry(now.now)
+        self._ports = PortRegistry(clock.now)
         self._link: asyncio.Task[None] | None = None
-        self._mail: Mailroom | None = None
+        self._router: MessageRouter | None = None
         self._lasting: list[asyncio.Task[Any]] = []
         self.sensors: dict[str, RunningSensor] = {}
         self.uplink: Uplink | None = None
-        self.on_configuration: Callable[[Message], None] = lambda message: None
-        self.opened: Callable[[bytes], Awaitable[bytes]] = _never_opened
-        self.planned: Callable[[bytes], Awaitable[object]] = _never_opened
         self._report: Mapping[str, object] = {}
         self._health_soon = asyncio.Event()
-        self._certificate = ClientCertificate(state_dir.path / "certificates")
-        self._renewal = Renewal(self._certificate, store, now.now, clock.BUILD_MS)
+        self._renewal = Renewal(certificates, store, clock.now, BUILD_MS, self._reconnect)
 
     @property
     def lasting(self) -> list["asyncio.Task[Any]"]:
@@ -142,7 +149,7 @@ class Site:
         config = resolved.settings
         described = Description(
             description.sensors(config, resolved.drivers, agent_health.FIELDS, AGENT),
-            {"model": _model(), "os": platform.platform(terse=True), "agent": __version__},
+            {"model": board_model(), "os": platform.platform(terse=True), "agent": __version__},
             description.site(config),
         )
         await self._store.describe(described.mh, described.sensors)
@@ -160,14 +167,27 @@ class Site:
         """Send a reading of the agent's own at once: there may be no other one for a long time."""
         self._health_soon.set()
 
-    def tell(self, report: Mapping[str, object]) -> None:
+    def report(self, message: Mapping[str, object]) -> None:
         """Publish what came of a configuration, now and in each session."""
-        self._report = report
-        self._tell()
+        self._report = message
+        self._pass_report()
 
-    def _tell(self) -> None:
-        if self._report and self._mail is not None and self.uplink is not None:
-            self._mail.reported = wire.reported(self._report)
+    def observe(self) -> Observation:
+        """How sensors and broker are now."""
+        tasks = {name: running.sensor for name, running in self.sensors.items()}
+        link = self.uplink
+        return Observation(
+            proven=frozenset(name for name, task in tasks.items() if task.proven),
+            lost=frozenset(name for name, task in tasks.items() if task.health.lost),
+            online=link is not None and link.online,
+            sessions=0 if link is None else link.sessions,
+            acknowledged=link is not None and link.telemetry_acknowledged,
+            echoed=link is not None and link.echoed,
+        )
+
+    def _pass_report(self) -> None:
+        if self._report and self._router is not None and self.uplink is not None:
+            self._router.reported = wire.reported(self._report)
             self.uplink.wake()
 
     async def stop_sensors(self) -> None:
@@ -183,19 +203,20 @@ class Site:
         config = resolved.settings
         gateway = config.gateway
         topics = wire.Topics.of(gateway.root, gateway.sector, gateway.site, gateway.id)
-        actions = CommandActions(self._store, self._clock.now, __version__, self.planned, self._renewal)
-        desk = CommandDesk(self._store, config.commands, topics, self._clock.now, self.opened, actions, self.wake)
-        presence = Presence(topics, described, __version__, self._bid, self._clock.now)
-        self._mail = Mailroom(desk, topics, self.on_configuration)
-        connect = partial(self._connect, config)
-        uplink = Uplink(
-            config, self._store, connect, presence, self._state_dir.next_generation, clock.mono_ms, self._mail
+        actions = CommandActions(
+            self._store, self._clock.now, __version__, self._plan, self._renewal, self, self.sensors
         )
-        actions.uplink, actions.sensors, self.uplink = uplink, self.sensors, uplink
-        self._renewal.reconnect = uplink.reconnect
+        desk = CommandDesk(
+            self._store, config.commands, topics, self._clock.now, self._requests.opened, actions, self.wake
+        )
+        presence = Presence(topics, described, __version__, self._boot_id, self._clock.now)
+        self._router = MessageRouter(desk, topics, self._requests.configured)
+        connect = partial(self._connections.connect, config)
+        link = Uplink(config, self._store, connect, presence, self._state.next_generation, self._mono_ms, self._router)
+        self.uplink = link
         self._renewal.use(config.broker, gateway.id)
-        self._tell()
-        self._link = asyncio.create_task(uplink.run(), name="uplink")
+        self._pass_report()
+        self._link = asyncio.create_task(link.run(), name="uplink")
         self._lasting = [
             self._link,
             asyncio.create_task(self._health(), name="agent health"),
@@ -207,6 +228,24 @@ class Site:
         """There may be something to send that waited."""
         if self.uplink is not None:
             self.uplink.wake()
+
+    def send_again(self, stream: str, start: int, stop: int) -> None:
+        """Send rows once more (:meth:`~agent.services.uplink.Uplink.send_again`)."""
+        if self.uplink is not None:
+            self.uplink.send_again(stream, start, stop)
+
+    def _reconnect(self) -> None:
+        if self.uplink is not None:
+            self.uplink.reconnect()
+
+    async def _plan(self, raw: bytes) -> object:
+        """What a configuration would change here; nothing is kept of it. Raises :class:`Refused`."""
+        if self._running is None:
+            raise LookupError("nothing runs yet")
+        return await self._requests.planned(raw, self._running)
+
+    def _mono_ms(self) -> int:
+        return self._clock.now().mono_ms
 
     async def _stop_uplink(self, goodbye_s: float) -> None:
         ending, self._lasting = self._lasting, []  # they end on purpose now
@@ -237,22 +276,4 @@ class Site:
         """The key of the pseudonyms: the configured one, or one that is made at the first start."""
         if config.privacy.key_file:
             return local_file(config.privacy.key_file).read_bytes().strip()
-        return self._state_dir.secret(PRIVACY_KEY, KEY_BYTES)
-
-    async def _connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> broker.Link:
-        async def attempt(settings: Broker) -> broker.Link:
-            return await broker.connect(settings, url, config.gateway.id, will, five, guess)
-
-        return await self._certificate.connect(config.broker, url, attempt)
-
-
-async def _never_opened(raw: bytes) -> bytes:
-    raise Refused("no_trust", say("this gateway trusts nobody yet: install trust.json"))
-
-
-def _model() -> str:
-    """The computer's model, where the firmware tells."""
-    try:
-        return Path("/sys/firmware/devicetree/base/model").read_text().rstrip("\0\n")
-    except OSError:
-        return platform.machine()
+        return self._state.secret(PRIVACY_KEY, KEY_BYTES)
