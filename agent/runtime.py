@@ -110,9 +110,15 @@ class Runtime:
     """
 
     def __init__(
-        self, store: Store, state: State, clock: Clock, boot_id: str, certificates: renewal.Certificates,
-        connections: Connections, requests: Requests,
-    ) -> None:  # fmt: skip
+        self,
+        store: Store,
+        state: State,
+        clock: Clock,
+        boot_id: str,
+        certificates: renewal.Certificates,
+        connections: Connections,
+        requests: Requests,
+    ) -> None:
         self._store = store
         self._state = state
         self._clock = clock
@@ -268,9 +274,12 @@ class Runtime:
 
     async def _health(self) -> None:
         await agent_health.report(
-            self._store, lambda: [one.sensor.health for one in self.sensors.values()], self._clock.now,
-            self._renewal.left_s, self._health_soon,
-        )  # fmt: skip
+            self._store,
+            lambda: [one.sensor.health for one in self.sensors.values()],
+            self._clock.now,
+            self._renewal.left_s,
+            self._health_soon,
+        )
 
     def _privacy_key(self, config: Config) -> bytes:
         """The key of the pseudonyms: the configured one, or one that is made at the first start."""

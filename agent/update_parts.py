@@ -40,9 +40,14 @@ class UpdateParts:
 
     @classmethod
     def of(
-        cls, store: UpdateStore, files: LocalFiles, catalog: Catalog, clock: Clock, timings: UpdateTimings,
+        cls,
+        store: UpdateStore,
+        files: LocalFiles,
+        catalog: Catalog,
+        clock: Clock,
+        timings: UpdateTimings,
         verify: "Verify | None" = None,
-    ) -> "UpdateParts":  # fmt: skip
+    ) -> "UpdateParts":
         """All parts over this store and these files. ``verify``: what verifies signatures, if not the usual one."""
         inbox, trust, report = UpdateInbox(timings), TrustStore(store, clock, verify), UpdateReport(store, clock)
         examiner = Examiner(store, trust, inbox, catalog, clock)

@@ -23,9 +23,16 @@ class UpdateRunning:
     """``resolved``: what runs; ``trial``: where that is not kept yet. Both begin as ``chosen`` has them, which runs."""
 
     def __init__(
-        self, store: UpdateStore, start: UpdateStart, catalog: Catalog, clock: Clock, report: UpdateReport,
-        runtime: Runtime, journal: Journal, chosen: Chosen,
-    ) -> None:  # fmt: skip
+        self,
+        store: UpdateStore,
+        start: UpdateStart,
+        catalog: Catalog,
+        clock: Clock,
+        report: UpdateReport,
+        runtime: Runtime,
+        journal: Journal,
+        chosen: Chosen,
+    ) -> None:
         self._store = store
         self._start = start
         self._catalog = catalog

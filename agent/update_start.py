@@ -35,9 +35,14 @@ class UpdateStart:
     can, or what worked before it, and it comes back when the rest does."""
 
     def __init__(
-        self, store: UpdateStore, files: LocalFiles, catalog: Catalog, clock: Clock, timings: UpdateTimings,
+        self,
+        store: UpdateStore,
+        files: LocalFiles,
+        catalog: Catalog,
+        clock: Clock,
+        timings: UpdateTimings,
         report: UpdateReport,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._store = store
         self._files = files
         self._catalog = catalog
@@ -58,9 +63,12 @@ class UpdateStart:
         return Chosen(candidate, tried)
 
     def trial(
-        self, resolved: ResolvedConfig, good: ResolvedConfig | None, spent_s: float = 0.0,
+        self,
+        resolved: ResolvedConfig,
+        good: ResolvedConfig | None,
+        spent_s: float = 0.0,
         before: Observation | None = None,
-    ) -> Trial:  # fmt: skip
+    ) -> Trial:
         """A trial that begins now (:func:`~agent.update_trial.trial`)."""
         return trial(resolved, good, seconds(self._clock), self._timings.confirm_s, spent_s, before)
 

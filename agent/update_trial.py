@@ -25,9 +25,13 @@ class Trial:
 
 
 def trial(
-    resolved: ResolvedConfig, good: ResolvedConfig | None, now_s: float, confirm_s: float, spent_s: float = 0.0,
+    resolved: ResolvedConfig,
+    good: ResolvedConfig | None,
+    now_s: float,
+    confirm_s: float,
+    spent_s: float = 0.0,
     before: Observation | None = None,
-) -> Trial:  # fmt: skip
+) -> Trial:
     """Watch what restarts in comparison with the good one. ``confirm_s``: where no document says so; ``spent_s``: how
     long it was tried before this start; ``before``: how the gateway was, whose failing sensors are not the candidate's
     fault."""

@@ -99,8 +99,10 @@ class Updater:
         self._report.begin(self._journal)
         if self._store.prove(version_mark.decoded(self._journal.recall(_MARK))) or self._store.lost:
             version = self._store.state.mark.version
-            line = say("the record of accepted configurations was lost; none older than version {version} is accepted",
-                       version=version)  # fmt: skip
+            line = say(
+                "the record of accepted configurations was lost; none older than version {version} is accepted",
+                version=version,
+            )
             _log.error(line, extra=tagged("update_state_lost"))
             self._journal.announce(events.update_state_lost(version))
             await self._store.settle()

@@ -22,10 +22,19 @@ if TYPE_CHECKING:
 
 _IMPOSSIBLE = frozenset(
     {
-        "address", "duplicate_id", "family", "no_output", "no_port", "not_shared", "port_and_bus", "port_shared",
-        "unknown_bus", "unknown_field", "unknown_sensor",
+        "address",
+        "duplicate_id",
+        "family",
+        "no_output",
+        "no_port",
+        "not_shared",
+        "port_and_bus",
+        "port_shared",
+        "unknown_bus",
+        "unknown_field",
+        "unknown_sensor",
     }
-)  # fmt: skip
+)
 """Codes of problems with which a file is well written and yet no device can be as it says."""
 
 

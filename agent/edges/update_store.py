@@ -83,9 +83,14 @@ class UpdateStore:
         return self._dir.prove(mark)
 
     async def stage(
-        self, generation: Generation, trying: str = "", message: str = "", mark: Mark | None = None, *,
+        self,
+        generation: Generation,
+        trying: str = "",
+        message: str = "",
+        mark: Mark | None = None,
+        *,
         unproven: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Make it the candidate. Raises :class:`Refused`."""
         await self._keep(partial(self._dir.stage, generation, trying, message, mark, unproven=unproven))
 
