@@ -1,9 +1,8 @@
-"""One agent: opens the store, chooses the configuration, runs the site, takes everything down in the right order."""
+"""One agent: opens the store, chooses the configuration, runs it, takes everything down in the right order."""
 
 import asyncio
 import contextlib
 import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,24 @@ from agent.core.log_fields import tagged
 from agent.core.starts import Starts
 from agent.core.status_views import status_line
 from agent.core.text import say
+from agent.core.update_timings import UpdateTimings
 from agent.edges import clock
+from agent.edges.broker_connections import BrokerConnections
+from agent.edges.client_certificate import ClientCertificate
 from agent.edges.fault_file import FaultFile
+from agent.edges.local_files import LocalFiles
+from agent.edges.mirrored import Folder
 from agent.edges.notify import Notifier
 from agent.edges.state_dir import StateDir, board_serial
 from agent.edges.store import Store
-from agent.edges.update_dir import Folder, UpdateDir
+from agent.edges.update_store import UpdateStore
+from agent.runtime import Requests, Runtime
 from agent.services.clock_watch import ClockWatch
 from agent.services.watchdog import Watchdog
-from agent.site import Setup, Site
-from agent.updates import Catalog, NoConfiguration, Updates
+from agent.update_parts import UpdateParts
+from agent.update_ports import Catalog
+from agent.update_start import NoConfiguration
+from agent.updater import Updater
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +38,8 @@ _STOP_S = 4.5
 _FLUSH_S = 1.0
 _GOODBYE_S = 2.5
 _STARTS = "starts"
+TIMINGS = UpdateTimings()
+"""Those of updates."""
 
 
 class Fault(Exception):
@@ -45,7 +54,7 @@ class Supervisor:
         self._state_dir = state_dir
         self._catalog = catalog
         self._stopping = asyncio.Event()
-        self._updates: Updates | None = None
+        self._parts: UpdateParts | None = None
 
     def stop(self) -> None:
         """End :meth:`run` in good order."""
@@ -53,12 +62,12 @@ class Supervisor:
 
     def reread(self) -> None:
         """The gateway's own files were perhaps changed."""
-        if self._updates is not None:
-            self._updates.edited()
+        if self._parts is not None:
+            self._parts.inbox.reread()
 
     async def run(self) -> None:
         """Run until :meth:`stop`. Raises :class:`~agent.edges.store_errors.StoreNewer`,
-        :class:`~agent.updates.NoConfiguration`, and :class:`Fault`."""
+        :class:`~agent.update_start.NoConfiguration`, and :class:`Fault`."""
         now, bid = clock.Clock(), clock.boot_id()
         fault = FaultFile(self._state_dir.path)
         before = starts.decoded(self._state_dir.read(_STARTS), bid)
@@ -81,9 +90,11 @@ class Supervisor:
             self._count(Starts(bid))  # by somebody, who perhaps mends it
             return
         notifier = Notifier()
-        updates = Updates(UpdateDir(Folder(self._state_dir.path / "config")), self._file, self._catalog, now)
-        setup = await updates.first()
-        config = setup.config
+        folder = Folder(self._state_dir.path / "config")
+        kept = UpdateStore(folder, lambda: now.now().mono_ms / 1000, TIMINGS.settle_s)
+        parts = self._parts = UpdateParts.of(kept, LocalFiles(self._file), self._catalog, now, TIMINGS)
+        chosen = await parts.choose()
+        config = chosen.resolved.settings
         clock_watch = ClockWatch(now, bid)
         store = await Store.open(
             self._state_dir.path / config.store.path, config.store.max_bytes, config.store.commit_s, bid,
@@ -91,32 +102,34 @@ class Supervisor:
         )  # fmt: skip
         deadline_s = asyncio.get_running_loop().time()
         try:
-            site = Site(store, self._state_dir, now, bid)
-            site.on_configuration, site.opened, site.planned = updates.take, updates.trusted.opened, updates.planned
-            await site.change(_without_sensors(setup) if before.safe else setup)
+            certificate = ClientCertificate(self._state_dir.path / "certificates")
+            requests = Requests(parts.inbox.take, parts.trust.opened, parts.examiner.plan)
+            connections = BrokerConnections(certificate)
+            runtime = Runtime(store, self._state_dir, now, bid, certificate, connections, requests)
+            await runtime.change(chosen.resolved.without_sensors() if before.safe else chosen.resolved)
             store.announce(events.started(__version__, "start"))
             if before.safe:
-                site.safe_mode = True
+                runtime.safe_mode = True
                 line = say("the agent ended badly again and again: it runs without sensors, for an hour")
                 _log.critical(line, extra=tagged("safe_mode"))
                 store.announce(events.safe_mode())
             if self._state_dir.failed:
                 store.announce(events.state_dir_failed(self._state_dir.failed))
-            self._updates = updates
-            clock_watch.on_set = site.wake
+            updater = Updater(parts, runtime, store, chosen)
+            clock_watch.on_set = runtime.wake
             notifier.ready()
             lasting = [
-                asyncio.create_task(updates.run(site, store), name="updates"),
-                asyncio.create_task(self._grow_old(bid, before.safe, site, updates), name="starts"),
+                asyncio.create_task(updater.run(), name="updates"),
+                asyncio.create_task(self._grow_old(bid, before.safe, runtime, updater), name="starts"),
                 asyncio.create_task(clock_watch.run(), name="clock"),
             ]
             if notifier.heard:
-                watchdog = _watchdog(notifier, site, store)
+                watchdog = _watchdog(notifier, runtime, store)
                 lasting.append(asyncio.create_task(watchdog.run(), name="watchdog"))
-            await self._until_stopped(site, [store.task, *lasting])
+            await self._until_stopped(runtime, [store.task, *lasting])
             notifier.stopping()
             clock_watch.keep()
-            deadline_s = await self._take_down(site, store, updates, lasting)
+            deadline_s = await self._take_down(runtime, store, updater, lasting)
             self._count(Starts(bid))
         finally:
             left_s = max(0.3, deadline_s - asyncio.get_running_loop().time())
@@ -135,58 +148,53 @@ class Supervisor:
         with contextlib.suppress(OSError):  # a disk that takes nothing is told of by the store
             self._state_dir.write(_STARTS, count.encoded())
 
-    async def _grow_old(self, bid: str, safe: bool, site: Site, updates: Updates) -> None:
+    async def _grow_old(self, bid: str, safe: bool, runtime: Runtime, updater: Updater) -> None:
         """Count this start as a good one once it has lasted; try the sensors again that safe mode left out."""
         await asyncio.sleep(starts.QUICK_S)
         self._count(Starts(bid))
         if safe:
             await asyncio.sleep(starts.SAFE_S - starts.QUICK_S)
-            if not site.sensors:
+            if not runtime.sensors:
                 _log.warning(say("the sensors are tried again"))
-                await site.change(updates.setup)
+                await runtime.change(updater.running)
         await asyncio.Event().wait()
 
-    async def _until_stopped(self, site: Site, own: "list[asyncio.Task[Any]]") -> None:
+    async def _until_stopped(self, runtime: Runtime, own: "list[asyncio.Task[Any]]") -> None:
         stopping = asyncio.create_task(self._stopping.wait())
         while not stopping.done():
-            lasting: list[asyncio.Task[Any]] = [*own, *site.lasting]
+            lasting: list[asyncio.Task[Any]] = [*own, *runtime.lasting]
             await asyncio.wait((stopping, *lasting), return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
             for task in lasting:
                 # What a change has replaced has ended as well, and on purpose.
-                if task.done() and (task in site.lasting or task in own) and not stopping.done():
+                if task.done() and (task in runtime.lasting or task in own) and not stopping.done():
                     stopping.cancel()
                     why = "cancelled" if task.cancelled() else repr(task.exception())
                     raise Fault(f"{task.get_name()}: {why}")
 
     async def _take_down(
-        self, site: Site, store: Store, updates: Updates, lasting: "list[asyncio.Task[None]]"
+        self, runtime: Runtime, store: Store, updater: Updater, lasting: "list[asyncio.Task[None]]"
     ) -> float:
         """Sensors first, so that nothing new comes; then the store, then the goodbye to the broker."""
         deadline_s = asyncio.get_running_loop().time() + _STOP_S
         for task in lasting:
             task.cancel()
         await asyncio.gather(*lasting, return_exceptions=True)
-        await updates.close()
-        await site.stop_sensors()
+        await updater.close()
+        await runtime.stop_sensors()
         store.announce(events.stopped("shutdown"))
         store.hurry()
         flush = asyncio.create_task(store.flush())
         await asyncio.wait((flush,), timeout=_FLUSH_S)
         flush.cancel()
         await asyncio.gather(flush, return_exceptions=True)
-        await site.close(_GOODBYE_S)
+        await runtime.close(_GOODBYE_S)
         return deadline_s
 
 
-def _without_sensors(setup: Setup) -> Setup:
-    """Safe mode: the gateway is at the broker, so that somebody can mend it."""
-    return replace(setup, config=replace(setup.config, sensor=()), drivers={})
-
-
-def _watchdog(notifier: Notifier, site: Site, store: Store) -> Watchdog:
+def _watchdog(notifier: Notifier, runtime: Runtime, store: Store) -> Watchdog:
     def uplink_moved_s() -> float:
-        assert site.uplink is not None
-        site.uplink.wake()
-        return site.uplink.moved_s
+        assert runtime.uplink is not None
+        runtime.uplink.wake()
+        return runtime.uplink.moved_s
 
-    return Watchdog(notifier, store.probe, uplink_moved_s, lambda: status_line(site.status()))
+    return Watchdog(notifier, store.probe, uplink_moved_s, lambda: status_line(runtime.status()))

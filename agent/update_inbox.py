@@ -6,20 +6,21 @@ import hashlib
 from agent.core.link import Message
 from agent.core.reading import Stamp
 from agent.core.refusal import Refused
+from agent.core.update_timings import UpdateTimings
 
 _NEVER = float("inf")
-_AGAIN_S = 300.0
-"""After which a message is looked at again that this gateway could not look at."""
-_CLOCK_S = 10.0
 _STEP_MS = 2000
 _LATER_MS = 3_600_000
 """By itself time makes good only dates in the future, which lie days ahead."""
 
 
 class UpdateInbox:
-    """``wake`` is set when something comes. ``looked_at``: SHA-256 (hex) of the message that would change nothing."""
+    """``wake`` is set when something comes; ``edited``: the gateway's own files were perhaps changed. ``looked_at``:
+    SHA-256 (hex) of the message that would change nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, timings: UpdateTimings) -> None:
+        self._timings = timings
+        self.edited = False
         self.wake = asyncio.Event()
         self.looked_at = ""
         self._news: dict[str, bytes] = {}
@@ -30,6 +31,11 @@ class UpdateInbox:
     def take(self, message: Message) -> None:
         """A message came."""
         self._news[message.topic.rpartition("/")[2]] = message.payload
+        self.wake.set()
+
+    def reread(self) -> None:
+        """The gateway's own files were perhaps changed."""
+        self.edited = True
         self.wake.set()
 
     def pop(self, kind: str) -> bytes:
@@ -48,7 +54,7 @@ class UpdateInbox:
     def put_by(self, kind: str, raw: bytes, error: Refused, now: Stamp) -> None:
         """A message was refused; keep it for when another look may end otherwise."""
         if error.passing:
-            self._again_s = asyncio.get_running_loop().time() + _AGAIN_S
+            self._again_s = now.mono_ms / 1000 + self._timings.again_s
         elif kind == "desired":
             self.seen(raw)
         if error.untimely:
@@ -59,20 +65,19 @@ class UpdateInbox:
     def look_again(self) -> None:
         """What messages were refused for may have changed."""
         self.looked_at, self._again_s, self._untimely = "", _NEVER, None
+        if self._put_by:
+            self.wake.set()
         self._news = self._put_by | self._news
         self._put_by = {}
 
     def look_again_if_due(self, now: Stamp) -> None:
         """The same, where enough time has passed, or the clock was set."""
-        if asyncio.get_running_loop().time() >= self._again_s or self._was_set(now):
+        if now.mono_ms / 1000 >= self._again_s or self._was_set(now):
             self.look_again()
 
-    @property
-    def due_s(self) -> float:
-        """When to call :meth:`look_again_if_due` (loop seconds)."""
-        if self._untimely is None:
-            return self._again_s
-        return min(self._again_s, asyncio.get_running_loop().time() + _CLOCK_S)
+    def due_s(self, now_s: float) -> float:
+        """When to call :meth:`look_again_if_due`."""
+        return self._again_s if self._untimely is None else min(self._again_s, now_s + self._timings.clock_s)
 
     def _was_set(self, now: Stamp) -> bool:
         """Whether the clock shows another time than it would by itself, or is trusted now."""

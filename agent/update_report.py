@@ -1,20 +1,20 @@
 """What is told of configurations: lines in the journal, events, and ``config/reported``."""
 
-import asyncio
 import hashlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 from agent.core import events
+from agent.core.config_resolve import ResolvedConfig
 from agent.core.log_budget import LogBudget
 from agent.core.log_fields import tagged
 from agent.core.refusal import Refused
 from agent.core.text import say
 from agent.core.update_state import Cause
-from agent.edges.update_dir import UpdateDir
-from agent.gateway_files import Made
+from agent.edges.update_store import UpdateStore
+from agent.update_ports import Clock, Journal, seconds
 
 _log = logging.getLogger(__name__)
 
@@ -23,25 +23,12 @@ _EVENT_S = 600.0
 _PHASES: Mapping[str, str] = {"staged": "applied", "applying": "applied", "none": "confirmed"}
 
 
-class Events(Protocol):
-    """What keeps the agent's own events, and small texts over restarts."""
-
-    def announce(self, row: events.Row) -> None:
-        """Keep one and send it."""
-
-    def remember(self, name: str, value: str) -> None:
-        """Keep a small text."""
-
-    def recall(self, name: str) -> str:
-        """What was remembered; empty where there is nothing."""
-
-
 class UpdateReport:
-    """``now_ms``: the gateway's clock. ``degraded``: why what runs is not all that was accepted."""
+    """``degraded``: why what runs is not all that was accepted."""
 
-    def __init__(self, kept: UpdateDir, now_ms: Callable[[], int]) -> None:
-        self._kept = kept
-        self._now_ms = now_ms
+    def __init__(self, store: UpdateStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
         self._refused: Refused | None = None
         self._budget = LogBudget()
         self._announced: dict[str, tuple[float, int]] = {}
@@ -58,34 +45,34 @@ class UpdateReport:
             _log.warning(line, extra=tagged("degraded"))
         self.degraded = cause
 
-    def refuse(self, error: Refused, store: Events | None = None, *, local: bool = False) -> None:
+    def refuse(self, error: Refused, journal: Journal | None = None, *, local: bool = False) -> None:
         """Note a refusal, and announce it unless the one before was for the same. ``local``: it is of the gateway's own
         files, so that no stranger can bring it about."""
         before, self._refused = self._refused, error
-        allowed, kept_back = self._budget.allows("refused", asyncio.get_running_loop().time())
+        allowed, kept_back = self._budget.allows("refused", seconds(self._clock))
         if allowed:
             why = f"{error.path}: {error.message}".removeprefix(": ")
             line = say("a configuration was refused: {why}", why=why)
             if kept_back:
                 line += " " + say("({count} more refusals were not logged)", count=kept_back)
             _log.error(line, extra=tagged(error.code))
-        if store is not None:
+        if journal is not None:
             again = before is not None and _cause(before) == _cause(error)
-            self._announce(error, store, again=again, limited=not local)
+            self._announce(error, journal, again=again, limited=not local)
 
-    def begin(self, store: Events) -> None:
+    def begin(self, journal: Journal) -> None:
         """Announce what was found at the start, before there was a store."""
         if self._refused is not None:
-            self._announce(self._refused, store, again=False, limited=False)
+            self._announce(self._refused, journal, again=False, limited=False)
         if self.degraded is not None:
             cause = self.degraded
-            store.announce(events.config_rejected(cause.code, cause.message, cause.path))
+            journal.announce(events.config_rejected(cause.code, cause.message, cause.path))
 
-    def message(self, running: Made) -> dict[str, Any]:
+    def message(self, running: ResolvedConfig) -> dict[str, Any]:
         """``config/reported``, where ``running`` runs."""
-        state, document, refused = self._kept.state, running.document, self._refused
+        state, document, refused = self._store.state, running.document, self._refused
         cause = self.degraded or state.cause if refused is None else _cause(refused)
-        elsewhere = self.degraded is not None and running.generation.name not in (state.good, state.candidate)
+        elsewhere = self.degraded is not None and not self._store.is_named(running.generation)
         named = refused is not None and refused.version > 0
         return {
             "version": refused.version if named and refused else state.mark.version,
@@ -97,18 +84,18 @@ class UpdateReport:
                 "hash": document.hash if document else hashlib.sha256(running.generation.base.encode()).hexdigest(),
             },
             "drift": list(running.drift),
-            "trust_version": self._kept.trust.version if self._kept.trust else 0,
-            "t": self._now_ms(),
+            "trust_version": self._store.trust.version if self._store.trust else 0,
+            "t": self._clock.now().t,
         }
 
-    def _announce(self, error: Refused, store: Events, *, again: bool, limited: bool) -> None:
-        now_s = asyncio.get_running_loop().time()
+    def _announce(self, error: Refused, journal: Journal, *, again: bool, limited: bool) -> None:
+        now_s = seconds(self._clock)
         told_s, count = self._announced.get(error.code, (-_EVENT_S, 0))
         if again or (limited and now_s - told_s < _EVENT_S):
             self._announced[error.code] = (told_s, count + 1)
             return
         self._announced[error.code] = (now_s, 0)
-        store.announce(events.config_rejected(error.code, error.message, error.path, count))
+        journal.announce(events.config_rejected(error.code, error.message, error.path, count))
 
 
 def _cause(error: Refused) -> Cause:

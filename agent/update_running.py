@@ -1,113 +1,103 @@
 """What runs: how it is changed, tried, kept and taken back."""
 
 import logging
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Coroutine
+from typing import Any
 
 from agent.core import events
+from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.core.log_fields import tagged
 from agent.core.refusal import Refused
 from agent.core.text import say
 from agent.core.update_state import Cause
-from agent.edges.update_dir import UpdateDir
-from agent.gateway_files import GatewayFiles, Made
-from agent.site import Site
+from agent.edges.update_store import UpdateStore
 from agent.update_guard import BrokenState
-from agent.update_report import Events, UpdateReport
-from agent.update_start import UpdateStart
-from agent.update_steps import UpdateSteps
-from agent.update_trial import Trial, trial
+from agent.update_ports import Catalog, Clock, Journal, Runtime, seconds
+from agent.update_report import UpdateReport
+from agent.update_start import Chosen, UpdateStart
 
 _log = logging.getLogger(__name__)
 
 
 class UpdateRunning:
-    """``made``: what runs; ``trial``: whether that is not kept yet. :meth:`begin` comes first."""
+    """``resolved``: what runs; ``trial``: where that is not kept yet. Both begin as ``chosen`` has them, which runs."""
 
     def __init__(
-        self, kept: UpdateDir, steps: UpdateSteps, files: GatewayFiles, start: UpdateStart, report: UpdateReport
+        self,
+        store: UpdateStore,
+        start: UpdateStart,
+        catalog: Catalog,
+        clock: Clock,
+        report: UpdateReport,
+        runtime: Runtime,
+        journal: Journal,
+        chosen: Chosen,
     ) -> None:
-        self._kept = kept
-        self._steps = steps
-        self._files = files
+        self._store = store
         self._start = start
+        self._catalog = catalog
+        self._clock = clock
         self._report = report
-        self._made: Made | None = None
-        self.trial: Trial | None = None
+        self._runtime = runtime
+        self._journal = journal
+        self.resolved = chosen.resolved
+        self.trial = chosen.trial
 
-    @property
-    def made(self) -> Made:
-        """What runs."""
-        assert self._made is not None
-        return self._made
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether this is what the state says should run, and not what came in its place."""
-        return self.made.generation.name in (self._kept.state.good, self._kept.state.candidate)
-
-    async def begin(self) -> Made:
-        """Choose what to start with. Raises :class:`~agent.update_start.NoConfiguration`."""
-        was_on_trial = self._kept.state.under_way
-        candidate = await self._start.candidate()
-        if candidate is None:
-            self._made = await self._start.first(was_on_trial)
-            return self._made
-        self._made = candidate
-        self.trial = trial(candidate, self._start.last_good(), spent_s=self._kept.state.spent_s)
-        self._report.degrade(candidate.degraded)
-        await self._steps.note(self._kept.applying)
-        return candidate
-
-    async def begun(self, site: Site) -> None:
+    async def begun(self) -> None:
         """What was chosen runs."""
         if self.trial is not None:
-            await self._steps.note(self._kept.probation)
-            site.report_health()
-        self.tell(site)
+            await self._store.probation()
+            self._runtime.report_health()
+        self.report()
 
     async def set_down(self) -> None:
         """The agent stops in good order: what is on trial goes on at the next start."""
-        if self.trial is not None and self._kept.state.under_way:
-            await self._steps.note(partial(self._kept.set_down, self.trial.passed_s))
+        if self.trial is not None and self._store.state.under_way:
+            await self._store.set_down(seconds(self._clock) - self.trial.began_s)
 
-    async def change(self, made: Made, site: Site, store: Events) -> None:
+    async def change(self, resolved: ResolvedConfig) -> None:
         """Try a staged configuration in place of what runs."""
         self._report.accepted()
-        lost = frozenset(name for name, one in site.sensors.items() if one.sensor.health.lost)
-        echo = site.uplink is not None and site.uplink.echoed
-        self.trial = trial(made, self._start.last_good(), lost, echo=echo)
-        self._report.degrade(made.degraded)
-        await self._steps.note(self._kept.applying)
+        running = self.resolved
+        good = running if running.generation.name == self._store.state.good else self._start.last_good()
+        self.trial = self._start.trial(resolved, good, before=self._runtime.observe())
+        self._report.degrade(resolved.degraded)
+        await self._store.applying()
         try:
-            await self._run(made, site)
+            await self._run(resolved)
         except Exception as error:  # noqa: BLE001 - the configuration brought it, whatever it is
             _log.debug("the change failed", exc_info=error)
-            await self.roll_back(Cause("apply", say("it cannot be applied: {why}", why=repr(error))), site, store)
+            await self.roll_back(Cause("apply", say("it cannot be applied: {why}", why=repr(error))))
             return
-        await self.begun(site)
+        await self.begun()
 
-    async def judge(self, site: Site, store: Events) -> None:
+    async def judge(self) -> None:
         """Keep what is on trial, or take it back, if it is time."""
         if self.trial is None:
             return
-        verdict = self.trial.judge(site)
+        verdict = self.trial.judge(self._runtime.observe(), seconds(self._clock))
         if verdict == "confirm":
             self.trial = None
-            await self._steps.note(self._kept.confirm)
-            self.tell(site)
+            await self._store.confirm()
+            self.report()
         elif isinstance(verdict, Cause):
-            await self.roll_back(verdict, site, store)
+            await self.roll_back(verdict)
 
-    async def roll_back(self, cause: Cause, site: Site, store: Events) -> None:
+    async def roll_back(self, cause: Cause) -> None:
         """Take back what is on trial. Raises :class:`BrokenState`."""
-        await self.take_back(cause, partial(self._kept.roll_back, cause), site, store)
+        await self._take_back(cause, self._store.roll_back(cause))
 
-    async def take_back(self, cause: Cause, step: Callable[[], None], site: Site, store: Events) -> None:
+    async def withdraw(self, payload: str, cause: Cause) -> None:
+        """Take back what never should have been taken; ``payload``: its hash. Raises :class:`BrokenState`."""
+        on_trial = self._store.state.trying == payload
+        step = self._store.roll_back(cause) if on_trial else self._store.withdraw(payload, cause)
+        await self._take_back(cause, step)
+
+    async def _take_back(self, cause: Cause, step: Coroutine[Any, Any, None]) -> None:
         """Go back to the good configuration; ``step`` says so to the disk. Raises :class:`BrokenState`."""
         self.trial = None
         _log.error(say("the new configuration is taken back: {why}", why=cause.message), extra=tagged(cause.code))
-        await self._steps.note(step)
+        await step
         good = self._start.last_good()
         if good is None:
             try:
@@ -116,39 +106,39 @@ class UpdateRunning:
                 line = say("the agent goes on with it: there is no other one ({why})", why=error)
                 _log.error(line, extra=tagged(error.code))
         if good is not None:
-            await self._restore(good, site)
+            await self._restore(good)
             self._report.degrade(self._start.shortfall(good))
-        store.announce(events.config_rolled_back(cause.code, cause.message, cause.path))
-        self.tell(site)
+        self._journal.announce(events.config_rolled_back(cause.code, cause.message, cause.path))
+        self.report()
 
-    async def complete(self, site: Site) -> None:
+    async def complete(self) -> None:
         """Run all of what was accepted, or more of it than before, where that is possible now. It is not tried again:
         it was accepted, and has perhaps worked."""
-        before = self.made
-        made = self._start.last_good()
+        before = self.resolved
+        resolved = self._start.last_good()
         if self.trial is not None:
-            made = self._files.made(before.generation, remaining=True)
-        if made is None:
+            resolved = resolve(before.generation, self._catalog, remaining=True)
+        if resolved is None:
             return
-        if (made.generation.name, made.missing) != (before.generation.name, before.missing):
+        if (resolved.generation.name, resolved.missing) != (before.generation.name, before.missing):
             try:
-                await self._run(made, site)
+                await self._run(resolved)
             except Exception:
-                await self._restore(before, site)
+                await self._restore(before)
                 raise
-        self._report.degrade(self._start.shortfall(made))
-        self.tell(site)
+        self._report.degrade(self._start.shortfall(resolved))
+        self.report()
 
-    def tell(self, site: Site) -> None:
+    def report(self) -> None:
         """Publish ``config/reported``."""
-        site.tell(self._report.message(self.made))
+        self._runtime.report(self._report.message(self.resolved))
 
-    async def _run(self, made: Made, site: Site) -> None:
-        self._made = made
-        await site.change(made.setup)
+    async def _run(self, resolved: ResolvedConfig) -> None:
+        self.resolved = resolved
+        await self._runtime.change(resolved)
 
-    async def _restore(self, made: Made, site: Site) -> None:
+    async def _restore(self, resolved: ResolvedConfig) -> None:
         try:
-            await self._run(made, site)
+            await self._run(resolved)
         except Exception as error:
             raise BrokenState(repr(error)) from error

@@ -1,16 +1,19 @@
 """Which configuration a start begins with, and which one there is to go back to."""
 
 import logging
-from functools import partial
+from dataclasses import dataclass
 
+from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.core.log_fields import tagged
+from agent.core.probation import Observation
 from agent.core.refusal import Refused
 from agent.core.text import say
 from agent.core.update_state import Cause
-from agent.edges.update_dir import UpdateDir
-from agent.gateway_files import GatewayFiles, Made
+from agent.core.update_timings import UpdateTimings
+from agent.edges.update_store import UpdateStore
+from agent.update_ports import Catalog, Clock, LocalFiles, seconds
 from agent.update_report import UpdateReport
-from agent.update_steps import UpdateSteps
+from agent.update_trial import Trial, trial
 
 _log = logging.getLogger(__name__)
 
@@ -19,79 +22,118 @@ class NoConfiguration(Exception):
     """The files are wrong, and there is no last good configuration; the text says what is wrong."""
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """What a start begins with; ``trial``: where it is not kept yet."""
+
+    resolved: ResolvedConfig
+    trial: Trial | None = None
+
+
 class UpdateStart:
     """What was accepted once is never given up because a start cannot load it: the gateway runs as much of it as it
     can, or what worked before it, and it comes back when the rest does."""
 
-    def __init__(self, kept: UpdateDir, steps: UpdateSteps, files: GatewayFiles, report: UpdateReport) -> None:
-        self._kept = kept
-        self._steps = steps
+    def __init__(
+        self,
+        store: UpdateStore,
+        files: LocalFiles,
+        catalog: Catalog,
+        clock: Clock,
+        timings: UpdateTimings,
+        report: UpdateReport,
+    ) -> None:
+        self._store = store
         self._files = files
+        self._catalog = catalog
+        self._clock = clock
+        self._timings = timings
         self._report = report
         self._unusable: Cause | None = None
 
-    async def candidate(self) -> Made | None:
+    async def choose(self) -> Chosen:
+        """The configuration to start with. Raises :class:`NoConfiguration`."""
+        was_on_trial = self._store.state.under_way
+        candidate = await self._candidate()
+        if candidate is None:
+            return Chosen(await self._first(was_on_trial))
+        tried = self.trial(candidate, self.last_good(), self._store.state.spent_s)
+        self._report.degrade(candidate.degraded)
+        await self._store.applying()
+        return Chosen(candidate, tried)
+
+    def trial(
+        self,
+        resolved: ResolvedConfig,
+        good: ResolvedConfig | None,
+        spent_s: float = 0.0,
+        before: Observation | None = None,
+    ) -> Trial:
+        """A trial that begins now (:func:`~agent.update_trial.trial`)."""
+        return trial(resolved, good, seconds(self._clock), self._timings.confirm_s, spent_s, before)
+
+    async def _candidate(self) -> ResolvedConfig | None:
         """What was on trial when the agent ended, if it may be tried again."""
-        if not self._kept.state.under_way:
+        if not self._store.state.under_way:
             return None
-        generation = self._kept.candidate()
+        generation = self._store.candidate()
         try:
             if generation is None:
                 raise Refused("torn", say("its file is broken"))
-            if self._kept.state.worn_out:
+            if self._store.state.worn_out:
                 raise Refused("attempts", say("the gateway started three times with it"))
-            return self._files.made(generation, remaining=True)
+            return resolve(generation, self._catalog, remaining=True)
         except Refused as error:
             cause = Cause(error.code, error.message, error.path)
             _log.error(say("the new configuration is taken back: {why}", why=cause.message), extra=tagged(cause.code))
-            await self._steps.note(partial(self._kept.roll_back, cause))
+            await self._store.roll_back(cause)
             return None
 
-    async def first(self, was_on_trial: bool) -> Made:
+    async def _first(self, was_on_trial: bool) -> ResolvedConfig:
         """What to run where nothing is on trial. Raises :class:`NoConfiguration`."""
         good = self.last_good()
         if good is None:
-            made = await self._from_files()
+            resolved = await self._from_files()
         elif was_on_trial:  # an edit that was part of the trial is taken back with it
-            made = good
+            resolved = good
         else:
-            made = await self._edited(good)
-        self._report.degrade(self.shortfall(made))
-        return made
+            resolved = await self._edited(good)
+        self._report.degrade(self.shortfall(resolved))
+        return resolved
 
-    def last_good(self) -> Made | None:
+    def last_good(self) -> ResolvedConfig | None:
         """What the state says is good, or the one before it, as far as it can be built."""
         self._unusable = None
-        state = self._kept.state
-        for generation in self._kept.goods():
+        state = self._store.state
+        for generation in self._store.goods():
             try:
-                made = self._files.made(generation, remaining=True)
+                resolved = resolve(generation, self._catalog, remaining=True)
             except Refused as error:  # a newer release may want it otherwise
                 line = say("the last good configuration cannot be used: {why}", why=error)
                 _log.error(line, extra=tagged(error.code))
                 self._unusable = self._unusable or Cause("degraded", str(error)[:500], error.path)
                 continue
             # One whose payload was withdrawn, with an edit of the technician's on top, is not good.
-            if made.document is None or made.document.hash not in state.bad:
-                return made
+            if resolved.document is None or resolved.document.hash not in state.bad:
+                return resolved
         return None
 
-    def shortfall(self, made: Made) -> Cause | None:
+    def shortfall(self, resolved: ResolvedConfig) -> Cause | None:
         """Why this is not all that was accepted, after :meth:`last_good`; ``None`` where it is."""
-        if made.generation.name not in (self._kept.state.good, self._kept.state.candidate) and self._unusable:
+        if not self._store.is_named(resolved.generation) and self._unusable:
             return self._unusable
-        return made.degraded
+        return resolved.degraded
 
-    async def stand_in(self) -> Made | None:
+    async def stand_in(self) -> ResolvedConfig | None:
         """The gateway's own files, where there is no good configuration to go back to. Raises :class:`Refused`."""
-        made = self._files.made(self._files.generation(None), remaining=True)
+        resolved = resolve(self._files.generation(None), self._catalog, remaining=True)
         if self._unusable is None:
-            await self._steps.note(partial(self._kept.stand_in, made.generation))
-        return made
+            await self._store.stand_in(resolved.generation)
+        return resolved
 
-    async def _edited(self, good: Made) -> Made:
+    async def _edited(self, good: ResolvedConfig) -> ResolvedConfig:
         """The good one, or with the files as they are now."""
-        state = self._kept.state
+        state = self._store.state
         if good.generation.name != state.good:
             if self._unusable is not None:
                 return good
@@ -103,22 +145,22 @@ class UpdateStart:
             if current.name == good.generation.name:
                 return good
             if current.name in state.bad:
-                line = say("{file} was rolled back; edit it, or reload to retry", file=self._files.main)
+                line = say("{file} was rolled back; edit it, or reload to retry", file=self._files.name)
                 _log.error(line, extra=tagged("known_bad"))
                 return good
-            made = self._files.made(current, remaining=bool(good.missing))
+            resolved = resolve(current, self._catalog, remaining=bool(good.missing))
         except Refused as error:
             self._report.refuse(error)
             return good
         # Edited while stopped: a technician is on site, so adopt it without a trial. A reload is tried out.
-        await self._steps.note(partial(self._kept.adopt, made.generation))
-        return made
+        await self._store.adopt(resolved.generation)
+        return resolved
 
-    async def _from_files(self) -> Made:
+    async def _from_files(self) -> ResolvedConfig:
         try:
-            made = self._files.made(self._files.generation(None), remaining=self._unusable is not None)
+            resolved = resolve(self._files.generation(None), self._catalog, remaining=self._unusable is not None)
         except Refused as error:
             raise NoConfiguration(f"{error.path}: {error.message}".removeprefix(": ")) from error
         if self._unusable is None:  # or what was accepted could not come back
-            await self._steps.note(partial(self._kept.adopt, made.generation))
-        return made
+            await self._store.adopt(resolved.generation)
+        return resolved

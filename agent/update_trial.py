@@ -1,13 +1,10 @@
 """A configuration on trial: what is watched, and what is known of it so far."""
 
-import asyncio
 from dataclasses import dataclass, field
 
-from agent.core.probation import Contact, Probation, Verdict
-from agent.gateway_files import Made
-from agent.site import Setup, Site
-
-_CONFIRM_S = 300.0
+from agent.core.config_diff import diff
+from agent.core.config_resolve import ResolvedConfig
+from agent.core.probation import Contact, Observation, Probation, Verdict
 
 
 @dataclass(slots=True)
@@ -20,40 +17,27 @@ class Trial:
     echo: bool = False
     contact: Contact = field(default_factory=Contact)
 
-    @property
-    def passed_s(self) -> float:
-        """How long it has run."""
-        return asyncio.get_running_loop().time() - self.began_s
-
-    def judge(self, site: Site) -> Verdict:
-        """Look at the sensors and the broker."""
-        uplink = site.uplink
-        if uplink is not None:
-            self.contact.look(
-                asyncio.get_running_loop().time(), online=uplink.online, sessions=uplink.sessions,
-                acknowledged=uplink.telemetry_acknowledged and (uplink.echoed or not self.echo),
-            )  # fmt: skip
-        proven = [name for name, one in site.sensors.items() if one.sensor.proven]
-        return self.probation.judge(self.passed_s, proven, self.contact)
+    def judge(self, seen: Observation, now_s: float) -> Verdict:
+        """Decide by how sensors and broker are at ``now_s``."""
+        acknowledged = seen.acknowledged and (seen.echoed or not self.echo)
+        self.contact.look(now_s, online=seen.online, sessions=seen.sessions, acknowledged=acknowledged)
+        return self.probation.judge(now_s - self.began_s, seen.proven, self.contact)
 
 
 def trial(
-    made: Made, good: Made | None, lost: frozenset[str] = frozenset(), spent_s: float = 0.0, *, echo: bool = False
+    resolved: ResolvedConfig,
+    good: ResolvedConfig | None,
+    now_s: float,
+    confirm_s: float,
+    spent_s: float = 0.0,
+    before: Observation | None = None,
 ) -> Trial:
-    """Watch the sensors that differ from those of the good one. ``lost``: those that were failing before, which is not
-    the candidate's fault; ``spent_s``: how long it was tried before this start."""
-    before = None if good is None else good.setup
-    changed = frozenset(
-        name for name in made.setup.drivers
-        if before is None or name not in before.drivers or before.signature(name) != made.setup.signature(name)
-    )  # fmt: skip
-    required = {one.id for one in made.setup.config.sensor if one.required}
-    confirm_s = made.document.confirm_s if made.document else _CONFIRM_S
-    changed_way = before is not None and _way(before) != _way(made.setup)
-    probation = Probation(confirm_s, (changed & required) - lost, changed_way, spent_s)
-    return Trial(probation, asyncio.get_running_loop().time(), echo)
-
-
-def _way(setup: Setup) -> object:
-    """What decides whether a broker takes the gateway at all."""
-    return setup.config.broker, setup.config.gateway.id
+    """Watch what restarts in comparison with the good one. ``confirm_s``: where no document says so; ``spent_s``: how
+    long it was tried before this start; ``before``: how the gateway was, whose failing sensors are not the candidate's
+    fault."""
+    before = before or Observation()
+    changes = diff(good, resolved)
+    required = {sensor.id for sensor in resolved.settings.sensor if sensor.required}
+    confirm_s = resolved.document.confirm_s if resolved.document else confirm_s
+    probation = Probation(confirm_s, (changes.started & required) - before.lost, changes.way, spent_s)
+    return Trial(probation, now_s, before.echoed)

@@ -18,7 +18,7 @@ from agent.edges.journal import start_logging
 from agent.edges.state_dir import PRIVACY_KEY, Held, StateDir
 from agent.edges.store_errors import StoreNewer
 from agent.supervisor import Fault, Supervisor
-from agent.updates import NoConfiguration
+from agent.update_start import NoConfiguration
 
 CONFIGURATION_WRONG = 78
 _EXAMPLES = "/usr/share/doc/gardu/examples"

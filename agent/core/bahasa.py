@@ -527,6 +527,7 @@ BAHASA: dict[str, str] = {
     "seconds to wait for the gateways": "berapa detik menunggu gateway",
     "seconds to wait; otherwise 120 more than the trial takes": "berapa detik menunggu; jika tidak diisi: 120 lebih lama dari masa percobaan",
     "sensors that restart: {names}": "sensor yang dimulai ulang: {names}",
+    "the connection to the broker restarts": "koneksi ke broker dimulai ulang",
     "show what changes compared with this configuration (TOML) or envelope": "tampilkan perubahan dibandingkan dengan konfigurasi (TOML) atau amplop ini",
     "sign without asking": "tanda tangani tanpa bertanya",
     "switch outputs, restart sensors and renew certificates, where gateways allow it": "menyalakan keluaran, memulai ulang sensor, dan memperbarui sertifikat, bila gateway mengizinkan",

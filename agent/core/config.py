@@ -38,11 +38,13 @@ class DriverLookup(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """``config`` is there exactly when no problem is an error; ``drivers`` has the driver of each sensor, by its id."""
+    """``config`` is there exactly when no problem is an error. ``drivers``: the driver of each sensor, by its id;
+    ``installed``: those of the catalog that they are or were made of, by name."""
 
     config: Config | None
     problems: tuple[Problem, ...]
     drivers: Mapping[str, Driver] = field(default_factory=dict)
+    installed: Mapping[str, Driver] = field(default_factory=dict)
 
 
 def parse(raw: bytes, catalog: DriverLookup) -> Parsed:
@@ -57,13 +59,30 @@ def read(tables: Mapping[str, object], catalog: DriverLookup, report: Report | N
     report = report or Report()
     config = read_table(Config, {key: table for key, table in tables.items() if key != "sensor"}, "", report)
     drivers: dict[str, Driver] = {}
-    sensors = _read_sensors(tables.get("sensor", []), catalog, drivers, report)
+    installed: dict[str, Driver] = {}
+    sensors = _read_sensors(tables.get("sensor", []), _Remembering(catalog, installed), drivers, report)
     config = replace(config, sensor=sensors)
     check_rules(config, drivers, report)
     warn_pending(tables, report)
     if report.failed:
         return Parsed(None, report.problems())
-    return Parsed(config, report.problems(), drivers)
+    return Parsed(config, report.problems(), drivers, installed)
+
+
+class _Remembering:
+    """A catalog that is asked for each driver once, so that all its sensors have the same one."""
+
+    def __init__(self, catalog: DriverLookup, found: dict[str, Driver]) -> None:
+        self._catalog = catalog
+        self._found = found
+
+    def names(self) -> Collection[str]:
+        return self._catalog.names()
+
+    def get(self, name: str) -> Driver:
+        if name not in self._found:
+            self._found[name] = self._catalog.get(name)
+        return self._found[name]
 
 
 def _toml(raw: bytes, report: Report) -> dict[str, object] | None:

@@ -4,21 +4,36 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from agent.core.config import DriverLookup
-from agent.core.config_changes import summary
-from agent.core.desired import Files, Standing, examine, read_document
-from agent.core.envelope import Checked, parse
-from agent.core.remote_config import Tables, merged
+from agent.core.config_diff import Configuration, diff, differences
+from agent.core.config_resolve import ResolvedConfig
+from agent.core.desired import Accepted, GatewayContext, examine
+from agent.core.envelope import Checked
 
 
 def plan(
-    raw: bytes, standing: Standing, files: Files, catalog: DriverLookup, running: Tables
+    raw: bytes, context: GatewayContext, catalog: DriverLookup, running: ResolvedConfig
 ) -> Checked[Mapping[str, object]]:
-    """Check a message as if it came as ``config/desired``, and compare it with the tables that run: ``version``,
-    ``hash``, :func:`~agent.core.config_changes.summary` and ``drift``. Raises :class:`Refused`, as it would be refused.
+    """Check a message as if it came as ``config/desired``, and compare it with what runs: ``version``, ``hash``,
+    :func:`summary` and ``drift``. Raises :class:`Refused`, as it would be refused.
     """
     # Looked at before or not: here the question is new.
-    yield from examine(raw, replace(standing, processed=frozenset()), files, catalog)
-    document = read_document(parse(raw).payload)
-    after = merged(files.base, document.config, files.overlay)
-    changes = summary(running, after.tables)
+    context = replace(context, processed=frozenset())
+    outcome = yield from examine(raw, context, running.generation, catalog)
+    after = outcome.resolved if isinstance(outcome, Accepted) else running
+    document = after.document
+    assert document is not None  # what changes nothing is the document that runs
+    changes = summary(running, after)
     return {"version": document.version, "hash": document.hash, **changes, "drift": list(after.drift)}
+
+
+def summary(old: Configuration, new: Configuration) -> dict[str, object]:
+    """What a change would do, for programs: ids of sensors that are ``added``, ``removed`` or ``changed`` (restart),
+    ``reconnect`` (whether the connection to the broker restarts), and ``paths``, everything else that differs."""
+    changes = diff(old, new)
+    return {
+        "added": sorted(changes.added),
+        "removed": sorted(changes.removed),
+        "changed": sorted(changes.changed),
+        "reconnect": changes.reconnect,
+        "paths": [one.path for one in differences(old.tables, new.tables) if not one.path.startswith("sensor.")],
+    }

@@ -50,15 +50,14 @@ def read_table(kind: type[T], table: Mapping[str, object], path: str, report: Re
     hints = get_type_hints(kind, include_extras=True)
     values: dict[str, object] = {}
     for name, item in known.items():
-        hint, where = hints[name], _join(path, name)
         if name in table:
-            value = read_value(hint, table[name], where, report)
+            value = read_value(hints[name], table[name], _join(path, name), report)
             if value is not WRONG:
                 values[name] = value
                 continue
         if item.default is not MISSING or item.default_factory is not MISSING:
             continue
-        values[name] = _absent(hint, where, report if name not in table else Report())
+        values[name] = _absent(hints[name], _join(path, name), report if name not in table else Report())
     return cast(Callable[..., T], kind)(**values)
 
 

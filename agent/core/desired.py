@@ -4,32 +4,28 @@ Nothing in the document is looked at before its signatures are verified, and the
 were signed.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.core.config import DriverLookup, Parsed, Problem, read
+from agent.core.config import DriverLookup
 from agent.core.config_document import Document, check_target, fingerprint, read_document, release
+from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.core.envelope import CONFIG_TYPE, Checked, authenticated, parse
 from agent.core.moment import Moment, check_dates, check_expiry
 from agent.core.refusal import Refused
-from agent.core.remote_config import Merged, Tables, check_remote, merged
+from agent.core.remote_config import check_remote
 from agent.core.text import say
 from agent.core.trust import Root
+from agent.core.update_state import Generation
 from agent.core.version_mark import Mark
 
-__all__ = ["Accepted", "Document", "Files", "Nothing", "Standing", "examine", "fingerprint", "made", "read_document"]
+__all__ = ["Accepted", "Document", "GatewayContext", "NoChange", "examine", "fingerprint", "read_document"]
 
 MAX_VERSION = 2**53
 LARGEST_JUMP = 1_000_000
-_IMPOSSIBLE = frozenset({
-    "address", "duplicate_id", "family", "no_output", "no_port", "not_shared", "port_and_bus", "port_shared",
-    "unknown_bus", "unknown_field", "unknown_sensor",
-})  # fmt: skip
-"""Codes of problems with which a file is well written and yet no device can be as it says."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class GatewayContext:
     """What a gateway knows when a message comes in.
 
     ``processed``: SHA-256 (hex) of messages that were looked at before; ``running``: ``hash`` of the configuration
@@ -47,105 +43,58 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Files:
-    """The gateway's own files as tables: ``gardu.toml`` and ``local.toml`` (empty where there is none)."""
-
-    base: Tables
-    overlay: Tables
-
-
-@dataclass(frozen=True, slots=True)
-class Nothing:
+class NoChange:
     """There is nothing to do: the message is the last one again, or what it wants runs already."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A configuration to try. ``payload``: its bytes, to be kept; ``parsed`` has a configuration and its drivers, made
-    of ``tables``.
+    """A configuration to try: ``resolved`` is what will run. ``message``: SHA-256 (hex) of the message.
 
     ``unproven``: the clock is unset, so ask :func:`~agent.core.moment.check_expiry` again once it is set.
     """
 
+    resolved: ResolvedConfig
     document: Document
-    payload: bytes
     message: str
-    parsed: Parsed
-    tables: Tables
-    drift: tuple[str, ...]
     unproven: bool
 
 
-def examine(raw: bytes, standing: Standing, files: Files, catalog: DriverLookup) -> Checked[Accepted | Nothing]:
-    """Decide about a message of ``config/desired``. Raises :class:`Refused`.
+def examine(
+    raw: bytes, context: GatewayContext, local: Generation, catalog: DriverLookup
+) -> Checked[Accepted | NoChange]:
+    """Decide about a message of ``config/desired``; ``local``: with the gateway's own files. Raises :class:`Refused`.
 
     The order: the message as before (nothing to do, nothing verified), size, envelope, threshold, payload type, strict
     parse, target, version, time, agent, local keys, schema, drivers. What is refused changes nothing; once the
     signatures are verified, the refusal says of which document it is.
     """
     message = fingerprint(raw)
-    if message in standing.processed:
-        return Nothing()
+    if message in context.processed:
+        return NoChange()
     envelope = parse(raw)
-    if standing.trust is None:
+    if context.trust is None:
         raise Refused("no_trust", say("this gateway trusts nobody yet: install trust.json"))
-    payload = yield from authenticated(envelope, standing.trust.roles["config"], CONFIG_TYPE)
+    payload = yield from authenticated(envelope, context.trust.roles["config"], CONFIG_TYPE)
     document = read_document(payload)
     try:
-        check_target(document, standing.gateway)
-        if not _is_new(document, standing):
-            return Nothing()
-        check_expiry(standing.trust.expires_ms, standing.moment, "trust.expires")
-        check_dates(document.issued_ms, document.expires_ms, standing.moment)
-        _check_agent(document.min_agent, standing.agent)
+        check_target(document, context.gateway)
+        if not _is_new(document, context):
+            return NoChange()
+        check_expiry(context.trust.expires_ms, context.moment, "trust.expires")
+        check_dates(document.issued_ms, document.expires_ms, context.moment)
+        _check_agent(document.min_agent, context.agent)
         check_remote(document.config)
-        whole = _merged(document, files)
-        parsed = _read(whole.tables, catalog)
+        generation = Generation(local.base, local.overlay, payload.decode())
+        resolved = resolve(generation, catalog, document)
     except Refused as error:
         raise error.about(document.version, document.hash) from error.__cause__
-    return Accepted(document, payload, message, parsed, whole.tables, whole.drift, not standing.moment.is_set)
+    return Accepted(resolved, document, message, not context.moment.is_set)
 
 
-def made(document: Document | None, files: Files, catalog: DriverLookup) -> tuple[Parsed, tuple[str, ...]]:
-    """The configuration in effect, and its drift; ``document`` ``None``: from the gateway's own files alone.
-
-    Raises :class:`Refused`: ``schema``, ``driver_unknown``, ``device_impossible``.
-    """
-    whole = _merged(document, files)
-    return _read(whole.tables, catalog), whole.drift
-
-
-def _merged(document: Document | None, files: Files) -> Merged:
-    return merged(files.base, None if document is None else document.config, files.overlay)
-
-
-def _read(tables: Tables, catalog: DriverLookup) -> Parsed:
-    parsed = read(tables, catalog)
-    if parsed.config is None:
-        raise refusal(parsed)
-    return parsed
-
-
-def refusal(parsed: Parsed) -> Refused:
-    """The first error in the order of the checks: what is badly written, then drivers, then devices."""
-    problems: Sequence[Problem] = [problem for problem in parsed.problems if problem.level == "error"]
-    coded = [(_code(problem), problem) for problem in problems]
-    for code in ("schema", "driver_unknown", "device_impossible"):
-        for found, problem in coded:
-            if found == code:
-                return Refused(code, str(problem).removeprefix(f"{problem.path}: "), problem.path)
-    raise AssertionError("a configuration is refused for a reason")
-
-
-def _code(problem: Problem) -> str:
-    if problem.code in ("unknown_driver", "broken_driver"):
-        return "driver_unknown"
-    return "device_impossible" if problem.code in _IMPOSSIBLE else "schema"
-
-
-def _is_new(document: Document, standing: Standing) -> bool:
+def _is_new(document: Document, context: GatewayContext) -> bool:
     """Whether there is something to do. Raises :class:`Refused` where the version forbids it."""
-    mark = standing.mark
+    mark = context.mark
     if document.version < mark.version:
         message = say("version {version} is older than {mark}", version=document.version, mark=mark.version)
         raise Refused("rollback", message, "version")
@@ -158,11 +107,11 @@ def _is_new(document: Document, standing: Standing) -> bool:
         message = say("version {version} was there already, with other content", version=document.version)
         # Of a version that a root's floor has set nothing is known: it is only too low.
         raise Refused("equivocation" if mark.hash else "rollback", message, "version")
-    if document.hash in standing.bad:
+    if document.hash in context.bad:
         message = say("version {version} was tried, and rolled back", version=document.version)
         raise Refused("known_bad", message, "version")
     # Not running: the power was cut after the mark was raised, and before the rest.
-    return document.hash != standing.running
+    return document.hash != context.running
 
 
 def _check_agent(least: str, agent: str) -> None:

@@ -16,6 +16,20 @@ _MAX_SESSIONS = 3
 """A broker that was connected for so long, or so often, has had the time to acknowledge something."""
 
 
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """How a running gateway is: ids of sensors that have ``proven`` to work since they started, and of those that are
+    ``lost``; the broker as its uplink sees it: ``sessions`` that it took, whether it ``acknowledged`` telemetry of this
+    uplink, and ``echoed`` the gateway's own state."""
+
+    proven: frozenset[str] = frozenset()
+    lost: frozenset[str] = frozenset()
+    online: bool = False
+    sessions: int = 0
+    acknowledged: bool = False
+    echoed: bool = False
+
+
 @dataclass(slots=True)
 class Contact:
     """What is known of the broker since the configuration runs. ``sessions``: how many began; ``connected_s``: how long

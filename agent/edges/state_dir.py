@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import logging
 import os
+import platform
 from pathlib import Path
 from typing import IO
 
@@ -139,3 +140,11 @@ def board_serial() -> str:
     except OSError:
         return ""
     return raw.rstrip(b"\0\n").decode("ascii", "replace")
+
+
+def board_model() -> str:
+    """The computer's model, where the firmware says it."""
+    try:
+        return Path("/sys/firmware/devicetree/base/model").read_text().rstrip("\0\n")
+    except OSError:
+        return platform.machine()

@@ -55,7 +55,7 @@ class CommandActions:
     :class:`ValueError`, :class:`LookupError` or :class:`TimeoutError`, whose text is the reply's ``detail``.
 
     ``status`` takes a snapshot of the agent; ``planned`` says what a configuration in an envelope would change.
-    ``uplink`` and ``sensors`` are set once they are there.
+    ``sensors``: those that run now, by id.
     """
 
     def __init__(
@@ -64,6 +64,8 @@ class CommandActions:
         status: Callable[[], Status],
         planned: Callable[[bytes], Awaitable[object]],
         renewal: Renewal,
+        uplink: Uplink,
+        sensors: Mapping[str, Sensor],
     ) -> None:
         self._store = store
         self._status = status
@@ -71,8 +73,8 @@ class CommandActions:
         self._renewal = renewal
         self._resent: dict[tuple[str, int, int], tuple[float, Mapping[str, int]]] = {}
         self._flush = False
-        self.uplink: Uplink | None = None
-        self.sensors: Mapping[str, Sensor] = {}
+        self._uplink = uplink
+        self.sensors = sensors
         self.actions: Mapping[str, Callable[[Command], Awaitable[object]]] = {
             "ping": self._ping, "read": self._read, "flush": self._flush_now, "resend": self._resend,
             "diagnostics": self._diagnostics, "restart": self._restart, "output": self._output, "plan": self._plan,
@@ -138,8 +140,7 @@ class CommandActions:
             return same[1]
         there = Ranges(account.gone.gaps(start, stop))
         for pair in there:
-            assert self.uplink is not None
-            self.uplink.send_again(stream, *pair)
+            self._uplink.send_again(stream, *pair)
         result = {"sent": there.count(), "gone": max(0, stop - start) - there.count()}
         self._resent[stream, start, stop] = (loop_s, result)
         return result

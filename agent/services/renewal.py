@@ -44,14 +44,21 @@ class Store(Protocol):
 
 
 class Renewal:
-    """``reconnect`` begins a new connection at once; it is set by whoever has it. ``bound_ms``: before which no true
-    clock can stand."""
+    """``reconnect`` begins a new connection at once. ``bound_ms``: before which no true clock can stand."""
 
-    def __init__(self, certificates: Certificates, store: Store, now: Callable[[], Stamp], bound_ms: int) -> None:
+    def __init__(
+        self,
+        certificates: Certificates,
+        store: Store,
+        now: Callable[[], Stamp],
+        bound_ms: int,
+        reconnect: Callable[[], None],
+    ) -> None:
         self._certificates = certificates
         self._store = store
         self._now = now
         self._bound_ms = bound_ms
+        self._reconnect = reconnect
         self._settings: Broker | None = None
         self._gateway = ""
         self._looked = asyncio.Event()
@@ -61,7 +68,6 @@ class Renewal:
         self._look_from_s = 0.0
         self.ends_ms: int | None = None
         """The end of the certificate in use, in Unix milliseconds; ``None`` where it is not known."""
-        self.reconnect: Callable[[], None] = lambda: None
         certificates.on_used = self._looked.set
         certificates.on_outcome = self._outcome
 
@@ -82,7 +88,7 @@ class Renewal:
         moment = Moment(now.t, now.cq > 0, self._bound_ms)
         ends_ms = await self._certificates.stage(self._settings, self._gateway, pem, moment)
         self._waiting = asyncio.get_running_loop().create_future()
-        self.reconnect()
+        self._reconnect()
         why = await self._waiting
         if why:
             raise Refused("not_taken", why)

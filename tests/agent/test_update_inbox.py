@@ -5,6 +5,7 @@ import pytest
 from agent.core.link import Message
 from agent.core.reading import Stamp
 from agent.core.refusal import Refused
+from agent.core.update_timings import UpdateTimings
 from agent.update_inbox import UpdateInbox
 
 EXPIRED = Refused("expired", "over", "expires")
@@ -12,7 +13,7 @@ UNSET, SET = Stamp(1_000, 500, 0), Stamp(1_800_000_000_000, 500_000, 1)
 
 
 def _inbox(code: str, now: Stamp) -> UpdateInbox:
-    inbox = UpdateInbox()
+    inbox = UpdateInbox(UpdateTimings())
     inbox.take(Message("a/config/desired", b"one", True))
     inbox.begin("desired")
     inbox.put_by("desired", inbox.pop("desired"), Refused(code, "why"), now)

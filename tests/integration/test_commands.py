@@ -235,7 +235,8 @@ async def test_a_plan_tells_what_would_change_and_changes_nothing(tmp_path: Path
             status, word, result = await plan(good)
             digest = result.pop("hash")
             assert (status, word, result) == (0, "done", {
-                "version": 3, "added": ["new"], "removed": ["old"], "changed": [], "paths": ["publish.max_rows"],
+                "version": 3, "added": ["new"], "removed": ["old"], "changed": [], "reconnect": True,
+                "paths": ["publish.max_rows"],
                 "drift": [],
             })  # fmt: skip
             long = maintainer.configuration(4, {**remote, "sensor": [
@@ -261,8 +262,8 @@ async def test_a_plan_tells_what_would_change_and_changes_nothing(tmp_path: Path
                         and recorder.last("config/reported")["version"] == 3, 15.0)  # fmt: skip
             assert recorder.last("config/reported")["hash"] == digest
             _, _, result = await plan(good)
-            assert {name: result[name] for name in ("added", "removed", "changed", "paths")} == {
-                "added": [], "removed": [], "changed": [], "paths": [],
+            assert {name: result[name] for name in ("added", "removed", "changed", "reconnect", "paths")} == {
+                "added": [], "removed": [], "changed": [], "reconnect": False, "paths": [],
             }  # fmt: skip
             await agent.stop()
 

@@ -11,9 +11,9 @@ import signal
 import sys
 from pathlib import Path
 
-import agent.update_inbox
-import agent.update_steps
+import agent.supervisor
 from agent.cli import main
+from agent.core.update_timings import UpdateTimings
 from agent.edges.update_dir import Folder
 
 
@@ -38,7 +38,7 @@ def _doom(at: int, how: str, count: int = 1) -> None:
 
 if __name__ == "__main__":
     # A gateway comes back to these after minutes.
-    agent.update_inbox._AGAIN_S, agent.update_steps.SETTLE_S = 0.5, 0.2
+    agent.supervisor.TIMINGS = UpdateTimings(again_s=0.5, settle_s=0.2)
     if os.environ.get("DOOM"):
         _doom(**json.loads(os.environ["DOOM"]))
     sys.exit(main())

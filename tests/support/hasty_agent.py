@@ -5,9 +5,9 @@ import sys
 import time
 from pathlib import Path
 
-import agent.update_inbox
-import agent.update_trial
+import agent.supervisor
 from agent.cli import main
+from agent.core.update_timings import UpdateTimings
 from agent.edges import clock
 
 
@@ -27,6 +27,6 @@ class WrongTime:
 
 
 if __name__ == "__main__":
-    agent.update_inbox._CLOCK_S, agent.update_trial._CONFIRM_S = 0.2, 2.0
+    agent.supervisor.TIMINGS = UpdateTimings(clock_s=0.2, confirm_s=2.0)
     clock.time = WrongTime(Path(sys.argv[sys.argv.index("--config") + 1]).with_name("clock"))  # type: ignore[assignment]
     sys.exit(main())

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import TextIO
 
-from agent.core.config_changes import Change, changes, to_rebuild
+from agent.core.config_diff import Difference, Unresolved, diff, differences
 from agent.core.config_words import shown
 from agent.core.remote_config import Tables, is_local_key
 from agent.core.text import one_line, say
@@ -17,23 +17,23 @@ _LOGIN = re.compile(r"://[^/\s\"]*@")
 
 def print_differences(old: Tables, new: Tables, out: TextIO) -> None:
     """A line for each value, and the sensors that restart."""
-    found = changes(old, new)
-    for line in (line for change in found for line in _lines(change)):
+    found = differences(old, new)
+    for line in (line for difference in found for line in _lines(difference)):
         print(line, file=out)
     if not found:
         print(say("nothing changes"), file=out)
-    if restarting := sorted(to_rebuild(old, new)):
+    if restarting := sorted(diff(Unresolved(old), Unresolved(new)).started):
         print(say("sensors that restart: {names}", names=", ".join(map(one_line, restarting))), file=out)
 
 
-def _lines(change: Change) -> Iterator[str]:
-    path = one_line(change.path)
-    if change.old is None:
-        yield from (f"+ {where}{_given(value)}" for where, value in _leaves(path, change.new))
-    elif change.new is None:
-        yield from (f"- {where}{_given(value)}" for where, value in _leaves(path, change.old))
+def _lines(difference: Difference) -> Iterator[str]:
+    path = one_line(difference.path)
+    if difference.old is None:
+        yield from (f"+ {where}{_given(value)}" for where, value in _leaves(path, difference.new))
+    elif difference.new is None:
+        yield from (f"- {where}{_given(value)}" for where, value in _leaves(path, difference.old))
     else:
-        yield f"~ {path}: {_value(path, change.old)} -> {_value(path, change.new)}"
+        yield f"~ {path}: {_value(path, difference.old)} -> {_value(path, difference.new)}"
 
 
 def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:

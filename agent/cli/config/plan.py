@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.cli.config.differences import print_differences
 from agent.cli.maintainer_files import Failed, envelope, is_envelope, read, tables, toml
 from agent.core.config import read as read_config
-from agent.core.config_changes import changes, to_rebuild
+from agent.core.config_diff import Unresolved, diff, differences
 from agent.core.remote_config import Tables, check_remote, merged, without_local
 from agent.core.text import json_text, one_line, say
 from agent.edges.catalog import Catalog
@@ -32,15 +32,18 @@ def run(args: Namespace) -> int:
     before = merged(old, None, overlay)
     # What only the gateway sets stays as it is, unless NEW is the gateway's own file.
     after = merged(new if "gateway" in new else old, without_local(new), overlay)
+    changes = diff(Unresolved(before.tables), Unresolved(after.tables))
     if args.json:
-        found = changes(before.tables, after.tables)
-        rebuilt = to_rebuild(before.tables, after.tables)
+        found = differences(before.tables, after.tables)
         print(json_text({
             "changes": [{"path": one.path, "old": one.old, "new": one.new} for one in found],
-            "rebuilt": sorted(rebuilt), "drift": after.drift,
+            "restarted": sorted(changes.started), "removed": sorted(changes.removed), "reconnect": changes.reconnect,
+            "drift": after.drift,
         }))  # fmt: skip
     else:
         print_differences(before.tables, after.tables, sys.stdout)
+        if changes.reconnect:
+            print(say("the connection to the broker restarts"))
         if after.drift:
             print(say("local.toml decides: {paths}", paths=", ".join(map(one_line, after.drift))))
     return _judge(args.new, after.tables)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
-from agent.core.desired import Accepted, Files, examine
+from agent.core.desired import Accepted, examine
 from agent.core.moment import Moment
 from agent.core.text import choose_language
 from agent.core.trust import first
@@ -18,7 +18,7 @@ from agent.core.version_mark import Mark
 from agent.edges.catalog import Catalog
 from agent.edges.clock import BUILD_MS
 from agent.edges.signatures import answered
-from tests.agent.core.signing_fakes import standing
+from tests.agent.core.signing_fakes import local_files, standing
 
 CONFIG = """
 [broker]
@@ -106,7 +106,7 @@ def _gateway_takes(team: Desk, name: str) -> Accepted:
     """What a gateway with the team's trust file makes of an envelope."""
     trust = asyncio.run(answered(first(team.read("trust.json")))).root
     at = standing(trust=trust, mark=Mark(3), moment=Moment(0, False, BUILD_MS))
-    files = Files({"gateway": {"id": "batua-01", "site": "batua", "sector": "health"}}, {})
+    files = local_files(base={"gateway": {"id": "batua-01", "site": "batua", "sector": "health"}})
     result = asyncio.run(answered(examine(team.read(name), at, files, Catalog())))
     assert isinstance(result, Accepted)
     return result
@@ -352,12 +352,13 @@ def test_a_plan_names_each_difference_and_what_begins_anew(team: Desk) -> None:
         '+ sensor.air-2.driver = "pms5003"',
         '+ sensor.air-2.port = "/dev/ttyUSB1"',
         "sensors that restart: air-1, air-2",
+        "the connection to the broker restarts",
     ]
     assert err == ""
     out, _ = team("config", "plan", "gardu.toml", "new.toml", "--local", "local.toml", "--json")
     plan = json.loads(out)
     assert plan["drift"] == ["sensor.air-2.label"]
-    assert plan["rebuilt"] == ["air-1", "air-2"]
+    assert (plan["restarted"], plan["removed"], plan["reconnect"]) == (["air-1", "air-2"], ["host"], True)
     assert plan["changes"][0] == {"path": "sensor.air-1.interval_s", "old": 10, "new": 60}
 
 

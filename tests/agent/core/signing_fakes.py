@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from agent.core.desired import Accepted, Files, Nothing, Standing, examine
+from agent.core.desired import Accepted, GatewayContext, NoChange, examine
 from agent.core.envelope import CONFIG_TYPE, TRUST_TYPE, Check, Checked, Role, pre_authentication
 from agent.core.moment import Moment, rfc_3339
 from agent.core.refusal import Refused
 from agent.core.trust import Root, payload
+from agent.core.update_state import Generation
 from agent.core.version_mark import Mark
 from tests.agent.core.config_fakes import FakeCatalog
 
@@ -112,7 +113,25 @@ class Verifier:
             return result
 
 
-def standing(**changes: Any) -> Standing:
+def toml(tables: Mapping[str, Any]) -> str:
+    """A file with these tables."""
+    return "".join(f"{name} = {_inline(value)}\n" for name, value in tables.items())
+
+
+def _inline(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{name} = {_inline(item)}" for name, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_inline, value)) + "]"
+    return json.dumps(value)
+
+
+def local_files(overlay: Mapping[str, Any] | None = None, base: Mapping[str, Any] = BASE) -> Generation:
+    """The gateway's own files, and no payload."""
+    return Generation(toml(base), toml(overlay or {}))
+
+
+def standing(**changes: Any) -> GatewayContext:
     """A gateway at version 17, of which nothing is special but for the changes."""
     values: dict[str, Any] = {
         "gateway": GATEWAY,
@@ -121,18 +140,20 @@ def standing(**changes: Any) -> Standing:
         "mark": Mark(17, "17" * 32, NOW_MS - 40 * DAY_MS),
         "moment": Moment(NOW_MS, True, NOW_MS - 40 * DAY_MS),
     }
-    return Standing(**(values | changes))
+    return GatewayContext(**(values | changes))
 
 
 def outcome(
-    raw: bytes, at: Standing | None = None, overlay: Mapping[str, Any] | None = None, verifier: Verifier | None = None
-) -> Accepted | Nothing:
+    raw: bytes,
+    at: GatewayContext | None = None,
+    overlay: Mapping[str, Any] | None = None,
+    verifier: Verifier | None = None,
+) -> Accepted | NoChange:
     """What a gateway decides about a message. Raises :class:`Refused`."""
-    files = Files(BASE, overlay or {})
-    return (verifier or Verifier()).run(examine(raw, at or standing(), files, FakeCatalog()))
+    return (verifier or Verifier()).run(examine(raw, at or standing(), local_files(overlay), FakeCatalog()))
 
 
-def refused(raw: bytes, at: Standing | None = None, overlay: Mapping[str, Any] | None = None) -> tuple[str, str]:
+def refused(raw: bytes, at: GatewayContext | None = None, overlay: Mapping[str, Any] | None = None) -> tuple[str, str]:
     """Code and path of the refusal; empty where there is none."""
     try:
         outcome(raw, at, overlay)

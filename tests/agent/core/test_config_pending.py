@@ -1,16 +1,43 @@
 """Keys that are accepted and do nothing yet."""
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from agent.core.config_pending import PENDING
 from agent.core.config_values import keys_of
-from agent.core.settings import Broker, Clock, Commands, Config, Privacy, Publish, Sensor, Store, Web
+from agent.core.settings import (
+    Alarm,
+    Broker,
+    Bus,
+    Clock,
+    Commands,
+    Config,
+    Gateway,
+    Privacy,
+    Publish,
+    Sensor,
+    Store,
+    Web,
+)
 from tests.agent.core.config_fakes import MINIMAL, SENSOR, found, warned
 
 TABLES: dict[str, type] = {
-    "broker": Broker, "publish": Publish, "store": Store, "clock": Clock, "web": Web, "privacy": Privacy,
-    "commands": Commands, "sensor": Sensor,
+    "gateway": Gateway, "broker": Broker, "publish": Publish, "store": Store, "clock": Clock, "web": Web,
+    "privacy": Privacy, "commands": Commands, "bus": Bus, "sensor": Sensor, "alarm": Alarm,
 }  # fmt: skip
+AGENT = Path(__file__).parents[3] / "agent"
+CHECKS = {
+    "config_driver",
+    "config_missing",
+    "config_pending",
+    "config_rules",
+    "config_values",
+    "settings",
+}
+"""Modules that look at every key, whether it has an effect or not."""
 
 
 @pytest.mark.parametrize(
@@ -52,3 +79,36 @@ def test_the_table_names_keys_that_exist() -> None:
         table, _, key = rule.partition(".")
         assert table in keys_of(Config)
         assert key in {"", "*"} or key in keys_of(TABLES[table])
+
+
+def _reads() -> Iterator[tuple[str, str]]:
+    """Every attribute that the agent reads, but for the checks: of what (its last name, if it has one), and which."""
+    for file in AGENT.rglob("*.py"):
+        if file.stem in CHECKS:
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Attribute):
+                owner = node.value
+                of = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+                yield of, node.attr
+
+
+WHOLE = [rule.removesuffix(".*") for rule in PENDING if "." not in rule or rule.endswith(".*")]
+KEYS = [(table, key) for table, kind in TABLES.items() if table not in WHOLE for key in keys_of(kind)]
+SHARED = {"source"}
+"""Names that other things have too: a driver has a source."""
+
+
+@pytest.mark.parametrize("table", WHOLE)
+def test_nothing_reads_a_table_that_is_said_to_have_no_effect(table: str) -> None:
+    assert table not in {name for _, name in _reads()}
+
+
+@pytest.mark.parametrize(("table", "key"), [pair for pair in KEYS if ".".join(pair) in PENDING])
+def test_nothing_reads_a_key_that_is_said_to_have_no_effect(table: str, key: str) -> None:
+    assert not [of for of, name in _reads() if name == key and (key not in SHARED or of == table)]
+
+
+@pytest.mark.parametrize(("table", "key"), [pair for pair in KEYS if ".".join(pair) not in PENDING])
+def test_d3_something_reads_a_key_that_is_not_said_to_have_no_effect(table: str, key: str) -> None:
+    assert key in {name for _, name in _reads()}

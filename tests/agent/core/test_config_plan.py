@@ -1,26 +1,29 @@
 """What a configuration would change is told, and checked as one that is to be applied."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from agent.core.config_plan import plan
-from agent.core.desired import Files, fingerprint
+from agent.core.config_diff import Unresolved
+from agent.core.config_plan import plan, summary
+from agent.core.config_resolve import resolve
+from agent.core.desired import Accepted, fingerprint
 from agent.core.refusal import Refused
-from agent.core.remote_config import merged
 from agent.core.version_mark import Mark
 from tests.agent.core.config_fakes import FakeCatalog
-from tests.agent.core.signing_fakes import BASE, CONFIG, NOW_MS, Verifier, document, message, standing
+from tests.agent.core.signing_fakes import CONFIG, NOW_MS, Verifier, document, local_files, message, outcome, standing
 
 
 def planned(
     raw: bytes, remote: Mapping[str, Any] | None = None, overlay: Mapping[str, Any] | None = None, **changes: Any
 ) -> Mapping[str, object]:
     """What a gateway answers that runs this remote part."""
-    files = Files(BASE, overlay or {})
-    tables = merged(files.base, remote, files.overlay).tables
-    return Verifier().run(plan(raw, standing(**changes), files, FakeCatalog(), tables))
+    payload = None if remote is None else json.dumps(document(version=17, config=remote))
+    generation = replace(local_files(overlay), payload=payload)
+    return Verifier().run(plan(raw, standing(**changes), FakeCatalog(), resolve(generation, FakeCatalog())))
 
 
 def dust(name: str, **keys: Any) -> dict[str, Any]:
@@ -30,27 +33,39 @@ def dust(name: str, **keys: Any) -> dict[str, Any]:
 def test_sensors_and_everything_else_that_would_change_are_named() -> None:
     running = {"broker": CONFIG["broker"], "sensor": [dust("stays"), dust("goes"), dust("slows")]}
     config = {
-        "broker": {"url": "mqtts://new.example"}, "publish": {"max_rows": 9},
+        "broker": {"url": "mqtts://new.example"},
+        "publish": {"max_rows": 9},
         "sensor": [dust("stays"), dust("slows", interval_s=60), dust("comes")],
-    }  # fmt: skip
+    }
     raw = message(document(config=config))
     told = dict(planned(raw, running, {"sensor": [{"id": "stays", "interval_s": 5}]}))
     assert told.pop("hash") != ""
     assert told == {
-        "version": 18, "added": ["comes"], "removed": ["goes"], "changed": ["slows"],
-        "paths": ["broker.url", "publish.max_rows"], "drift": ["sensor.stays.interval_s"],
-    }  # fmt: skip
+        "version": 18,
+        "added": ["comes"],
+        "removed": ["goes"],
+        "changed": ["slows"],
+        "reconnect": True,
+        "paths": ["broker.url", "publish.max_rows"],
+        "drift": ["sensor.stays.interval_s"],
+    }
 
 
 def test_what_runs_already_changes_nothing() -> None:
     raw = message()
-    first = planned(raw)
-    mark = Mark(18, str(first["hash"]), NOW_MS)
-    told = planned(raw, CONFIG, mark=mark, running=first["hash"])
-    assert {name: told[name] for name in ("version", "added", "removed", "changed", "paths")} == {
-        "version": 18, "added": [], "removed": [], "changed": [], "paths": [],
-    }  # fmt: skip
-    assert told["hash"] == first["hash"]
+    running = outcome(raw)
+    assert isinstance(running, Accepted)
+    at = standing(mark=Mark(18, running.document.hash, NOW_MS), running=running.document.hash)
+    told = Verifier().run(plan(raw, at, FakeCatalog(), running.resolved))
+    assert {name: told[name] for name in ("version", "added", "removed", "changed", "reconnect", "paths")} == {
+        "version": 18,
+        "added": [],
+        "removed": [],
+        "changed": [],
+        "reconnect": False,
+        "paths": [],
+    }
+    assert told["hash"] == running.document.hash
 
 
 def test_a_message_that_was_refused_before_is_looked_at_again() -> None:
@@ -62,10 +77,32 @@ def test_a_message_that_was_refused_before_is_looked_at_again() -> None:
 
 @pytest.mark.parametrize(
     ("raw", "code"),
-    [(b"{", "malformed"), (message(signers=["mallory"]), "wrong_key"), (message(document(version=16)), "rollback"),
-     (message(document(config={**CONFIG, "gateway": {"id": "x"}})), "local_key")],
-)  # fmt: skip
+    [
+        (b"{", "malformed"),
+        (message(signers=["mallory"]), "wrong_key"),
+        (message(document(version=16)), "rollback"),
+        (message(document(config={**CONFIG, "gateway": {"id": "x"}})), "local_key"),
+    ],
+)
 def test_it_is_refused_as_the_real_one_would_be(raw: bytes, code: str) -> None:
     with pytest.raises(Refused) as caught:
         planned(raw)
     assert caught.value.code == code
+
+
+def test_a_summary_names_sensors_once_and_the_rest_by_its_path() -> None:
+    old = {
+        "bus": [{"id": "rs485-0", "port": "/dev/a"}],
+        "sensor": [{"id": "mains", "driver": "meter", "bus": "rs485-0"}, dust("tank")],
+    }
+    new = {
+        "bus": [{"id": "rs485-0", "port": "/dev/b"}],
+        "sensor": [{"id": "mains", "driver": "meter", "bus": "rs485-0"}, dust("new")],
+    }
+    assert summary(Unresolved(old), Unresolved(new)) == {
+        "added": ["new"],
+        "removed": ["tank"],
+        "changed": ["mains"],
+        "reconnect": True,
+        "paths": ["bus.rs485-0.port"],
+    }

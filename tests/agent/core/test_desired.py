@@ -5,13 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from agent.core.desired import Accepted, Files, Nothing, fingerprint, made, read_document
+from agent.core.desired import Accepted, NoChange, fingerprint, read_document
 from agent.core.moment import Moment
 from agent.core.version_mark import Mark
-from tests.agent.core.config_fakes import FakeCatalog
 from tests.agent.core.signing_fakes import (
-    BASE,
-    CONFIG,
     DAY_MS,
     NOW_MS,
     Verifier,
@@ -32,17 +29,17 @@ def _accepted(raw: bytes, **changes: object) -> Accepted:
 def test_a_good_message_gives_the_configuration_with_the_local_part_of_the_gateway() -> None:
     raw = message(document(confirm_s=60, min_agent="0.3"))
     accepted = _accepted(raw)
-    config = accepted.parsed.config
-    assert config is not None
+    config = accepted.resolved.settings
     assert config.broker.url == "mqtts://broker.example:8883"
     assert config.broker.password_file == "/etc/gardu/password"
     assert [sensor.id for sensor in config.sensor] == ["air-1"]
-    assert set(accepted.parsed.drivers) == {"air-1"}
+    assert set(accepted.resolved.drivers) == {"air-1"}
     assert (accepted.document.version, accepted.document.confirm_s) == (18, 60.0)
-    assert accepted.document.hash == fingerprint(accepted.payload)
+    payload = (accepted.resolved.generation.payload or "").encode()
+    assert accepted.document.hash == fingerprint(payload)
     assert accepted.message == fingerprint(raw)
-    assert read_document(accepted.payload) == accepted.document
-    assert (accepted.drift, accepted.unproven) == ((), False)
+    assert read_document(payload) == accepted.document == accepted.resolved.document
+    assert (accepted.resolved.drift, accepted.unproven) == ((), False)
 
 
 def test_a_trial_lasts_five_minutes_if_nothing_else_is_said() -> None:
@@ -82,14 +79,14 @@ def test_url_safe_base64_is_read_too() -> None:
 
 def test_the_same_message_again_is_not_even_verified() -> None:
     raw, verifier = message(), Verifier()
-    assert outcome(raw, standing(processed=frozenset({fingerprint(raw)})), verifier=verifier) == Nothing()
+    assert outcome(raw, standing(processed=frozenset({fingerprint(raw)})), verifier=verifier) == NoChange()
     assert verifier.batches == []
 
 
 def test_what_runs_already_is_nothing_new_when_a_signature_was_added() -> None:
     first = _accepted(message())
     at = standing(mark=Mark(18, first.document.hash), running=first.document.hash, processed=frozenset({first.message}))
-    assert outcome(message(signers=("ayu", "budi", "citra")), at) == Nothing()
+    assert outcome(message(signers=("ayu", "budi", "citra")), at) == NoChange()
 
 
 def test_a_version_whose_mark_was_raised_and_that_never_ran_is_taken_again() -> None:
@@ -107,7 +104,7 @@ def test_what_was_rolled_back_is_not_tried_again() -> None:
 def test_old_content_under_a_higher_version_is_a_new_configuration() -> None:
     first = _accepted(message())
     at = standing(mark=Mark(19, "19" * 32), bad=frozenset({first.document.hash}))
-    assert outcome(message(document(version=20)), at) != Nothing()
+    assert outcome(message(document(version=20)), at) != NoChange()
 
 
 @pytest.mark.parametrize("version", [18, 17 + 1_000_000])
@@ -118,7 +115,7 @@ def test_the_highest_and_the_lowest_version(version: int) -> None:
 def test_a_document_for_several_gateways_is_for_each_of_them() -> None:
     raw = message(document(target={"gateways": ["kima-02", "batua-01"]}))
     assert _accepted(raw).document.gateways == ("kima-02", "batua-01")
-    assert outcome(raw, standing(gateway="kima-02")) != Nothing()
+    assert outcome(raw, standing(gateway="kima-02")) != NoChange()
     assert refused(raw, standing(gateway="kima-03")) == ("target", "target.gateways")
 
 
@@ -126,10 +123,9 @@ def test_the_technicians_file_is_laid_over_and_reported() -> None:
     overlay = {"sensor": [{"id": "air-1", "interval_s": 5}]}
     result = outcome(message(), overlay=overlay)
     assert isinstance(result, Accepted)
-    config = result.parsed.config
-    assert config is not None
+    config = result.resolved.settings
     assert config.sensor[0].interval_s == 5
-    assert result.drift == ("sensor.air-1.interval_s",)
+    assert result.resolved.drift == ("sensor.air-1.interval_s",)
 
 
 def test_an_unset_clock_leaves_the_expiry_to_be_asked_again() -> None:
@@ -140,14 +136,6 @@ def test_an_unset_clock_leaves_the_expiry_to_be_asked_again() -> None:
 @pytest.mark.parametrize("agent", ["0.4.0", "0.4", "0.4.1", "1.0.0", "0.10.0", "0.4.0rc1"])
 def test_an_agent_that_is_new_enough(agent: str) -> None:
     assert _accepted(message(document(min_agent="0.4.0")), agent=agent).document.min_agent == "0.4.0"
-
-
-def test_the_files_alone_are_read_in_the_same_way() -> None:
-    files = Files({**BASE, "sensor": CONFIG["sensor"]}, {"publish": {"encoding": "json"}})
-    parsed, drift = made(None, files, FakeCatalog())
-    assert parsed.config is not None
-    assert parsed.config.broker.url == "mqtts://old.example"
-    assert drift == ("publish.encoding",)
 
 
 def test_nothing_is_verified_for_what_is_no_envelope() -> None:

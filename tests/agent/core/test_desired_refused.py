@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.core.desired import Accepted, Standing
+from agent.core.desired import Accepted, GatewayContext
 from agent.core.envelope import COMMAND_TYPE, TRUST_TYPE
 from agent.core.moment import Moment, rfc_3339
 from agent.core.refusal import Refused
@@ -261,7 +261,7 @@ def test_a_floor_is_where_versions_begin_again() -> None:
     assert refused(message(document(version=18)), floored) == ("", "")
 
 
-ORDER: list[tuple[str, Callable[[], bytes], Standing]] = [
+ORDER: list[tuple[str, Callable[[], bytes], GatewayContext]] = [
     ("too_large", lambda: b"[" * 65_537, standing()),
     ("malformed", lambda: b"[]", standing()),
     ("wrong_key", lambda: json.dumps(envelope(b"{}{", ("mallory",), TRUST_TYPE)).encode(), standing()),
@@ -290,7 +290,7 @@ def _all_wrong(**changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("code", "raw", "at"), [pytest.param(*one, id=one[0]) for one in ORDER])
-def test_the_first_thing_wrong_is_what_is_reported(code: str, raw: Callable[[], bytes], at: Standing) -> None:
+def test_the_first_thing_wrong_is_what_is_reported(code: str, raw: Callable[[], bytes], at: GatewayContext) -> None:
     assert refused(raw(), at)[0] == code
 
 

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from agent.core import envelope as dsse
-from agent.core.desired import Accepted, Files, Nothing, examine, fingerprint
+from agent.core.desired import Accepted, NoChange, examine, fingerprint
 from agent.core.envelope import CONFIG_TYPE, Check, Role
 from agent.core.refusal import Refused
 from agent.core.trust import Root
 from agent.edges.signatures import Verifier, answered, verified
 from agent.edges.signing_key import KeyRefused, SigningKey, create, load
 from tests.agent.core.config_fakes import FakeCatalog
-from tests.agent.core.signing_fakes import BASE, document, root, standing
+from tests.agent.core.signing_fakes import document, local_files, root, standing
 
-FILES = Files(BASE, {})
+FILES = local_files()
 
 # RFC 8032, section 7.1: the keys, messages and signatures of TEST 1 and TEST 2.
 RFC_8032 = [
@@ -110,7 +110,7 @@ async def test_a_message_that_is_known_starts_no_process() -> None:
 
     raw = b"whatever it was"
     at = standing(processed=frozenset({fingerprint(raw)}))
-    assert await answered(examine(raw, at, FILES, FakeCatalog()), never) == Nothing()
+    assert await answered(examine(raw, at, FILES, FakeCatalog()), never) == NoChange()
 
 
 async def test_the_library_is_not_in_this_process(tmp_path: Path) -> None:

@@ -53,13 +53,14 @@ class Post:
         self.is_set = True
         self.certificates = FakeCertificates(self.clock.stamp().t + 800 * DAY_MS)
         self.tasks: list[asyncio.Task[None]] = []
+        self.reconnect: Callable[[], None] = lambda: None
         self.renewal = self.start()
 
     def start(self) -> Renewal:
         """As after a restart of the agent."""
         for task in self.tasks:
             task.cancel()
-        self.renewal = Renewal(self.certificates, self.store, self.now, 0)
+        self.renewal = Renewal(self.certificates, self.store, self.now, 0, lambda: self.reconnect())
         self.renewal.use(Broker(url="mqtts://broker.example"), "pos-1")
         self.tasks.append(asyncio.create_task(self.renewal.watch()))
         return self.renewal
@@ -138,9 +139,9 @@ async def test_a_new_one_is_tried_at_once_and_its_outcome_heard(post: Post) -> N
         connections.append("taken")
         post.certificates.on_outcome("")
 
-    post.renewal.reconnect = taken
+    post.reconnect = taken
     assert await post.renewal.install("right") == post.certificates.ends
-    post.renewal.reconnect = lambda: post.certificates.on_outcome("no TLS with broker.example")
+    post.reconnect = lambda: post.certificates.on_outcome("no TLS with broker.example")
     with pytest.raises(Refused) as caught:
         await post.renewal.install("right")
     assert (caught.value.code, str(caught.value)) == ("not_taken", "no TLS with broker.example")

@@ -1,13 +1,13 @@
 """How the sensors of one configuration get at the world: ports of their own, and buses that they share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
 from agent.core.reading import Stamp
-from agent.core.settings import Config
+from agent.core.settings import Bus, Config, Sensor
 from agent.edges.serial_link import SerialLink
 from agent.edges.worker import Worker
-from drivers.sdk.contract import LineSettings
+from drivers.sdk.contract import Driver, LineSettings
 
 if TYPE_CHECKING:
     from agent.edges.gpio_link import GpioLink
@@ -18,19 +18,44 @@ if TYPE_CHECKING:
     from agent.services.sensing.sources.gpio import LineRequest
 
 
-class Wiring:
-    """Opens what sensors ask for; what several of them use is there once, and what none uses is not loaded."""
+class PortRegistry:
+    """Opens what sensors ask for; what several of them use is there once, and what none uses is not loaded.
 
-    def __init__(self, now: Callable[[], Stamp], config: Config) -> None:
+    ``now``: the time of this moment. ``buses``: by id.
+    """
+
+    def __init__(self, now: Callable[[], Stamp]) -> None:
         self.now = now
-        self.buses = {bus.id: bus for bus in config.bus}
-        self._ports: dict[str, SharedPort] = {}
+        self.buses: Mapping[str, Bus] = {}
+        self._ports: dict[tuple[str, LineSettings | None], SharedPort] = {}
         self._i2c: dict[int, BlockingBus[I2cPort]] = {}
         self._w1: BlockingBus[W1Files] | None = None
 
-    def use(self, config: Config) -> None:
-        """Take the buses of another configuration. Ports that are open stay so."""
+    def use(self, config: Config, drivers: Mapping[str, Driver], kept: Collection[str]) -> None:
+        """Serve this configuration from now on. ``drivers``: by sensor id; ``kept``: ids of the sensors that go on.
+
+        Call it when the other sensors have stopped, and before new ones start. A port that none of ``kept`` uses is
+        closed: it is opened again with the settings that count now, or left to other programs.
+        """
         self.buses = {bus.id: bus for bus in config.bus}
+        in_use = {_port(sensor, self.buses) for sensor in config.sensor if sensor.id in kept}
+        for key in [key for key in self._ports if key[0] not in in_use]:
+            self._ports.pop(key).close()
+        self._release_buses(config, drivers)
+
+    def _release_buses(self, config: Config, drivers: Mapping[str, Driver]) -> None:
+        """Close the I2C and 1-Wire buses that no sensor names. The others stay, with what is known of their hangs."""
+        if not self._i2c and self._w1 is None:
+            return
+        from drivers.sdk.bus import I2cDriver, W1Driver
+
+        used = [(sensor, drivers[sensor.id]) for sensor in config.sensor]
+        numbers = {_i2c_number(sensor) for sensor, driver in used if isinstance(driver, I2cDriver)}
+        for number in self._i2c.keys() - numbers:
+            self._i2c.pop(number).close()
+        if self._w1 is not None and not any(isinstance(driver, W1Driver) for _, driver in used):
+            self._w1.close()
+            self._w1 = None
 
     def worker(self, name: str) -> Worker:
         """A thread for code that may block."""
@@ -41,14 +66,14 @@ class Wiring:
         return SerialLink.open(name, line)
 
     def shared_port(self, name: str, line: LineSettings) -> "SharedPort":
-        """A serial port for several sensors; the first one's settings count."""
+        """A serial port for several sensors: one for each set of line settings."""
 
         from agent.services.sensing.shared_port import SharedPort
 
         async def open_link() -> SerialLink:
             return SerialLink.open(name, line)
 
-        return self._ports.setdefault(name, SharedPort(open_link))
+        return self._ports.setdefault((name, line), SharedPort(open_link))
 
     def shared_tcp(self, name: str) -> "SharedPort":
         """A connection to a Modbus TCP server, ``host:port``."""
@@ -59,7 +84,7 @@ class Wiring:
         async def open_link() -> ModbusTcpLink:
             return await ModbusTcpLink.open(name)
 
-        return self._ports.setdefault(name, SharedPort(open_link))
+        return self._ports.setdefault((name, None), SharedPort(open_link))
 
     def i2c_bus(self, number: int) -> "BlockingBus[I2cPort]":
         """An I2C bus."""
@@ -93,3 +118,13 @@ class Wiring:
         for bus in (*self._i2c.values(), self._w1):
             if bus is not None:
                 bus.close()
+        self._ports, self._i2c, self._w1 = {}, {}, None
+
+
+def _port(sensor: Sensor, buses: Mapping[str, Bus]) -> str:
+    """The serial port or server of a sensor; empty where it has none."""
+    return buses[sensor.bus].port if sensor.bus in buses else sensor.port
+
+
+def _i2c_number(sensor: Sensor) -> int:
+    return 1 if sensor.i2c_bus is None else sensor.i2c_bus

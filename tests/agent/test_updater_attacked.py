@@ -2,15 +2,14 @@
 
 Whatever it sends, in whatever order, with power cuts and clocks between: no configuration ever runs that enough
 maintainers did not sign for this gateway, and the version never goes down. What decides is the agent's own
-:class:`~agent.updates.Updates`; its files, its site and its signatures are stand-ins.
+:class:`~agent.updater.Updater`; its files, its runtime and its signatures are stand-ins.
 """
 
 import asyncio
 import json
 import shutil
 import tempfile
-from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,16 +18,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
 
 from agent.core.config_document import fingerprint
+from agent.core.config_resolve import ResolvedConfig
 from agent.core.envelope import COMMAND_TYPE, CONFIG_TYPE, TRUST_TYPE, Check
-from agent.core.events import Row
 from agent.core.link import Message
 from agent.core.moment import rfc_3339
-from agent.core.reading import Stamp
-from agent.edges.update_dir import UpdateDir
-from agent.site import Setup
-from agent.updates import Updates
+from agent.edges.local_files import LocalFiles
+from agent.edges.update_store import UpdateStore
+from agent.update_parts import UpdateParts
+from agent.updater import Updater
 from tests.agent.core.config_fakes import FakeCatalog
 from tests.agent.core.signing_fakes import CONFIG, DAY_MS, GATEWAY, NOW_MS, Verifier, chain, document, envelope, root
+from tests.agent.update_gateway import TIMINGS, FakeClock, FakeJournal, FakeRuntime
 
 T = TypeVar("T")
 
@@ -69,74 +69,20 @@ class Files:
         return list(self.contents)
 
 
-@dataclass
-class Health:
-    lost: bool = False
-
-
-@dataclass
-class SensorTask:
-    proven: bool = True
-    health: Health = field(default_factory=Health)
-
-
-@dataclass
-class Sensor:
-    sensor: SensorTask = field(default_factory=SensorTask)
-
-
-@dataclass
-class Uplink:
-    telemetry_acknowledged: bool = False
-    echoed: bool = True
-    online: bool = False
-    sessions: int = 0
-
-
-class Site:
-    """Notes what runs. ``applicable``: whether a change can be made at all."""
+class Runtime(FakeRuntime):
+    """Notes the numbers of what ran. ``applicable``: whether the next change can be made."""
 
     def __init__(self) -> None:
+        super().__init__(acknowledged=False)
         self.ran: list[int] = []
         self.applicable = True
-        self.uplink = Uplink()
-        self.sensors: dict[str, Sensor] = {}
-        self.reports: list[dict[str, Any]] = []
 
-    async def change(self, setup: Setup) -> None:
-        self.ran.append(setup.config.publish.max_rows)
+    async def change(self, resolved: ResolvedConfig) -> None:
+        self.ran.append(resolved.settings.publish.max_rows)
         if not self.applicable:
             self.applicable = True
             raise RuntimeError("not applicable")
-        self.sensors = {one.id: Sensor() for one in setup.config.sensor}
-
-    def report_health(self) -> None:
-        """A reading of its own is of no interest here."""
-
-    def tell(self, report: Mapping[str, Any]) -> None:
-        self.reports.append(dict(report))
-
-
-class Observed(Updates):
-    """Says when it has nothing to do."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.idle = asyncio.Event()
-        self.trusted.verify = _verify
-
-    async def _woken(self) -> None:
-        self.idle.set()
-        await super()._woken()
-        self.idle.clear()
-
-    @property
-    def quiet(self) -> bool:
-        return self.idle.is_set() and not self._inbox.wake.is_set()
-
-    def leave(self) -> None:
-        """What a process does not leave behind."""
-        self._steps.close()
+        await super().change(resolved)
 
 
 async def _verify(asked: Sequence[Check]) -> Sequence[bool]:
@@ -157,8 +103,9 @@ class Attack(RuleBasedStateMachine):
         self.files = Files()
         self.roots = [(root(), "ayu budi")]
         (self.folder / "trust.json").write_bytes(chain(*self.roots))
-        self.stamp = Stamp(NOW_MS, 0, 1)
-        self.texts: dict[str, str] = {}
+        self.clock = FakeClock()
+        self.clock.set(NOW_MS)
+        self.journal = FakeJournal()
         self.signed: dict[str, tuple[int, int]] = {}
         """What enough maintainers signed for this gateway: hash -> version and number."""
         self.highest = self.floored = self.numbers = 0
@@ -242,7 +189,7 @@ class Attack(RuleBasedStateMachine):
 
     @rule(days=st.sampled_from([-300, -20, 0, 20, 300]), is_set=st.booleans())
     def serve_another_time(self, days: int, is_set: bool) -> None:
-        self.stamp = Stamp(NOW_MS + days * DAY_MS, 0, int(is_set))
+        self.clock.set(NOW_MS + days * DAY_MS, int(is_set))
         self._settle()
 
     # What happens to the gateway.
@@ -259,19 +206,19 @@ class Attack(RuleBasedStateMachine):
 
     @rule()
     def let_the_broker_acknowledge(self) -> None:
-        self.site.uplink.telemetry_acknowledged = True
+        self.runtime.acknowledged = True
         self._settle()
-        assert not self.updates._dir.state.under_way
-        self.site.uplink.telemetry_acknowledged = False
+        assert not self.parts.store.state.under_way
+        self.runtime.acknowledged = False
 
     @rule()
     def make_the_next_change_fail(self) -> None:
-        self.site.applicable = False
+        self.runtime.applicable = False
 
     @rule()
     def edit(self) -> None:
         (self.folder / "local.toml").write_text(f"[publish]\nmax_delay_s = {1 + self.loop.time() % 50}\n")
-        self.updates.edited()
+        self.parts.inbox.reread()
         self._settle()
 
     # What must always be true.
@@ -279,20 +226,20 @@ class Attack(RuleBasedStateMachine):
     @invariant()
     def only_what_enough_maintainers_signed_for_this_gateway_runs(self) -> None:
         signed = {number for _, number in self.signed.values()}
-        assert set(self.site.ran) <= signed | {OWN}
-        running = self.updates.running
+        assert set(self.runtime.ran) <= signed | {OWN}
+        running = self.updater.running
         if running.document is not None:
             version, number = self.signed[running.document.hash]
-            assert (running.document.version, running.setup.config.publish.max_rows) == (version, number)
-            assert version <= self.updates._dir.state.mark.version or self.updates._dir.state.mark.root
+            assert (running.document.version, running.settings.publish.max_rows) == (version, number)
+            assert version <= self.parts.store.state.mark.version or self.parts.store.state.mark.root
 
     @invariant()
     def only_maintainers_say_who_may_sign(self) -> None:
-        assert self.updates._dir.trust in [one for one, _ in self.roots]
+        assert self.parts.store.trust in [one for one, _ in self.roots]
 
     @invariant()
     def the_version_never_goes_down(self) -> None:
-        mark = self.updates._dir.state.mark
+        mark = self.parts.store.state.mark
         if mark.root != self.floored:
             floors = {one.version: one.floor for one, _ in self.roots}
             assert mark.root > self.floored
@@ -303,61 +250,40 @@ class Attack(RuleBasedStateMachine):
 
     @invariant()
     def what_it_reports_is_what_runs(self) -> None:
-        report, running = self.site.reports[-1], self.updates.running
+        report, running = self.runtime.reports[-1], self.updater.running
         assert report["running"]["version"] == (running.document.version if running.document else 0)
 
-    @property
-    def proven_ms(self) -> int:
-        return 0
-
-    def now(self) -> Stamp:
-        return self.stamp
-
-    def announce(self, row: Row) -> None:
-        """Its events are none of the attacker's business."""
-
-    def remember(self, name: str, value: str) -> None:
-        self.texts[name] = value
-
-    def recall(self, name: str) -> str:
-        return self.texts.get(name, "")
-
     def _start(self) -> None:
-        self.site = Site()
-        self.updates = Observed(UpdateDir(self.files), self.folder / "gardu.toml", FakeCatalog(), self)
+        self.runtime = Runtime()
+        store = UpdateStore(self.files, self.clock.seconds, TIMINGS.settle_s)
+        files = LocalFiles(self.folder / "gardu.toml")
+        self.parts = UpdateParts.of(store, files, FakeCatalog(), self.clock, TIMINGS, _verify)
 
         async def start() -> None:
-            await self.site.change(await self.updates.first())
-            self.task = asyncio.create_task(self.updates.run(self.site, self))  # type: ignore[arg-type]
+            chosen = await self.parts.choose()
+            await self.runtime.change(chosen.resolved)
+            self.updater = Updater(self.parts, self.runtime, self.journal, chosen)
+            await self.updater.begin()
 
         self._run(start())
         self._settle()
 
     def _end(self, well: bool = False) -> None:
-        async def end() -> None:
-            self.task.cancel()
-            await asyncio.gather(self.task, return_exceptions=True)
-            if well:
-                await self.updates.close()
-
-        self._run(end())
-        self.updates.leave()
+        if well:
+            self._run(self.updater.close())
+        self.parts.store.close()
 
     def _hand_over(self, leaf: str, raw: bytes) -> None:
-        self.updates.take(Message(f"makassar/v1/health/batua/{GATEWAY}/config/{leaf}", raw, True))
+        self.parts.inbox.take(Message(f"makassar/v1/health/batua/{GATEWAY}/config/{leaf}", raw, True))
         self._settle()
 
     def _settle(self) -> None:
         """Let it do whatever it has to do."""
-
-        async def settle() -> None:
-            self.updates.idle.clear()
-            self.updates._inbox.wake.set()
-            while not self.updates.quiet and not self.task.done():  # noqa: ASYNC110 - nothing else goes on
-                await asyncio.sleep(0)
-            assert not self.task.done(), self.task.exception()
-
-        self._run(settle())
+        wake = self.parts.inbox.wake
+        wake.set()
+        while wake.is_set():
+            wake.clear()
+            self._run(self.updater.step())
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.loop.run_until_complete(work)
