@@ -9,7 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.outside.fault_mix import FaultMix, Violation
+from tests.outside.fault_judge import Violation
+from tests.outside.fault_mix import FaultMix
 from tests.outside.hostile_feed import HostileFeed, Unwell
 
 
@@ -28,19 +29,33 @@ async def hostile(without: str, seed: int, seconds: float) -> str:
 
 
 async def mix(without: str, seed: int, seconds: float) -> str:
-    """Strike gateways without a fix, each for 20 s and then judged, until one breaks a promise."""
+    """Strike three gateways at a time without a fix, each for 20 s and then judged, until one breaks a promise."""
     end_s = time.monotonic() + seconds
-    while time.monotonic() < end_s:
-        with tempfile.TemporaryDirectory() as folder:
-            began_s = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        while time.monotonic() < end_s:
+            mixes = {asyncio.create_task(_judged(Path(folder) / str(seed + at), seed + at, without)) for at in range(3)}
             try:
-                async with FaultMix(Path(folder), seed, environ={"WITHOUT": without}) as one:
-                    while time.monotonic() - began_s < 20.0:
-                        await one.strike()
-                    await one.judge()
-            except (Violation, TimeoutError) as error:
-                return str(error) or "it does not start"
-        seed += 1000
+                while mixes:
+                    ended, mixes = await asyncio.wait(mixes, return_when=asyncio.FIRST_COMPLETED)
+                    if found := "; ".join(filter(None, (one.result() for one in ended))):
+                        return found
+            finally:
+                for one in mixes:
+                    one.cancel()
+                await asyncio.gather(*mixes, return_exceptions=True)
+            seed += 1000
+    return ""
+
+
+async def _judged(folder: Path, seed: int, without: str) -> str:
+    began_s = time.monotonic()
+    try:
+        async with FaultMix(folder, seed, environ={"WITHOUT": without}) as one:
+            while time.monotonic() - began_s < 20.0:
+                await one.strike()
+            await one.judge()
+    except Violation as error:
+        return str(error)
     return ""
 
 
