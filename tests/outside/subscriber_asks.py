@@ -53,8 +53,9 @@ class SubscriberAsks:
         rows = [one for one in self._broker.arrivals if one.taken and one.leaf.startswith("telemetry/dust-")]
         if session is None or not rows:
             return
-        newest = rows[-1].mh
-        old = self._dice.choice([one for one in rows if one.mh != newest] or rows)
+        now = _described(session)
+        # The newest of them: floods push the others out of the store soon.
+        old = self._dice.choice([one for one in rows if one.mh != now][-5:] or rows[-20:])
         start = old.batch.seq
         stop = start + self._dice.randint(1, len(old.batch.rows))
         place = len(session.published)
@@ -108,9 +109,14 @@ class SubscriberAsks:
         return same and start < asked.stop and asked.start < stop
 
     def _check_described(self, asked: Asked, arrival: Arrival) -> None:
-        leaves = asked.session.leaves()
-        metas = [one for one in asked.session.published if one.leaf == "meta"]
-        if not metas or arrival.mh in ("", metas[-1].message["mh"]) or arrival.at_s < self._forgotten_s:
+        if arrival.mh in ("", _described(asked.session)) or arrival.at_s < self._forgotten_s:
             return
+        leaves = asked.session.leaves()
         if f"meta/{arrival.mh}" not in leaves[asked.place : arrival.place]:
             raise Violation(f"{asked.stream} from {asked.start} on was sent again without the meta/{arrival.mh}")
+
+
+def _described(session: Session) -> str:
+    """The hash of what the sensors of a session are."""
+    metas = (one for one in reversed(session.published) if one.leaf == "meta" and one.payload)
+    return next((str(one.message["mh"]) for one in metas), "")

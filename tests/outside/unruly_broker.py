@@ -59,11 +59,11 @@ class UnrulyBroker(ScriptedBroker):
                 session.writer.close()
 
     def behave(self, all_at_once: bool = False) -> None:
-        """Be well again. A session in which nothing was acknowledged is mostly ended (always, if ``all_at_once``): the
-        agent may otherwise wait for its acknowledgements, as it should."""
-        if self.mode == "silent" and (all_at_once or self._dice.random() < 0.85):
+        """Be well again. A session in which a message was never acknowledged is mostly ended (always, if
+        ``all_at_once``): the agent may otherwise wait for its acknowledgement, as it should."""
+        if all_at_once or self._dice.random() < 0.85:
             for session in self.sessions:
-                if not session.ended:
+                if not session.ended and session.open:
                     session.writer.close()
         self.mode, self.deny = "well", False
 
