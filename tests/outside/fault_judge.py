@@ -9,7 +9,7 @@ from tests.outside.unruly_broker import Arrival, number_of
 
 STARTS_WITHIN_S = 10.0
 _PROMPT_S = 2.5
-_MAX_TARDY = 1 / 3
+_MAX_TARDY = 0.25
 
 
 class Violation(Exception):

@@ -20,7 +20,7 @@ DISKS = ("well", "well", "well", *FAILING, *DESTROYED, "rewound")
 MOMENTS = ("running", "running", "running", "killed", "killed", "stopped", "moved")
 LOADS = ("calm", "calm", "calm", "burst")
 _DRAIN_S = 120.0
-_NOTICE_S = 45.0
+_NOTICE_S = 30.0
 _CLEARED_S = 20.0
 _PASS_S = 60.0
 _RESTORING_S = 30.0
@@ -190,10 +190,10 @@ class FaultMix(FaultyGateway):
         for fault in FAILING:
             self.mend_disk(fault)
         await self._is_well()
-        calm_s = await self._drained()
-        for name, said in self.said.items():
-            check_prompt(said, self.broker.taken[f"telemetry/{name}"], calm_s, time.monotonic() - COMMIT_S)
+        calm_s, end_s = await self._drained(), time.monotonic()
         await self._hears_out()
+        for name, said in self.said.items():
+            check_prompt(said, self.broker.taken[f"telemetry/{name}"], calm_s, end_s)
         await self.stop(writable=True)
         if any("Traceback" in line for line in self.agent.lines):
             raise Violation("a traceback")

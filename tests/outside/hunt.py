@@ -12,6 +12,7 @@ from pathlib import Path
 from tests.outside.fault_judge import Violation
 from tests.outside.fault_mix import FaultMix
 from tests.outside.hostile_feed import HostileFeed, Unwell
+from tests.outside.stolen_gateways import Misled, StolenGateways
 
 
 async def hostile(without: str, seed: int, seconds: float) -> str:
@@ -24,6 +25,19 @@ async def hostile(without: str, seed: int, seconds: float) -> str:
                 while time.monotonic() - began_s < seconds:
                     await feed.round()
             except Unwell as error:
+                return str(error)
+    return ""
+
+
+async def tools(without: str, seed: int, seconds: float) -> str:
+    """Let stolen gateways speak to the tools without a fix; what was found."""
+    with tempfile.TemporaryDirectory() as folder:
+        began_s = time.monotonic()
+        async with StolenGateways(Path(folder), seed, "tests.outside.without", {"WITHOUT": without}) as city:
+            try:
+                while time.monotonic() - began_s < seconds:
+                    await city.round()
+            except Misled as error:
                 return str(error)
     return ""
 
@@ -59,7 +73,7 @@ async def _judged(folder: Path, seed: int, without: str) -> str:
     return ""
 
 
-GENERATORS = {"hostile": hostile, "mix": mix}
+GENERATORS = {"hostile": hostile, "tools": tools, "mix": mix}
 
 
 def main() -> None:

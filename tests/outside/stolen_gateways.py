@@ -104,7 +104,7 @@ class StolenGateways:
             bent = bent_bytes(bent, self._dice)
         elif not retained and self._dice.random() < 0.5:
             bent = self._packed(message)
-        self._stolen.publish(f"{ROOT}/{name}/{leaf}", bent, retain=retained)
+        self._stolen.send(f"{ROOT}/{name}/{leaf}", bent, retained)
 
     def _packed(self, message: Mapping[str, Any]) -> bytes:
         """The message as MessagePack, with something odd where a text was."""
@@ -135,7 +135,7 @@ class StolenGateways:
         # Each of them is there: what it reports comes to the table.
         for at in range(1, 8):
             state = {"v": 1, "online": True, "t": round(1000 * time.time())}
-            self._stolen.publish(f"{ROOT}/s-{at}/state", json.dumps(state).encode(), retain=True)
+            self._stolen.send(f"{ROOT}/s-{at}/state", json.dumps(state).encode(), True)
         out = await self._run("fleet", "status", *form, "--broker", self._broker.url)
         if form:
             found = {one["gateway"]: one for one in json.loads(out)}
@@ -155,7 +155,7 @@ class StolenGateways:
             self._count += 1
             honest = {"v": 1, "ep": "0" * 8, "bid": "0" * 8, "seq": self._count, "lo": self._count, "cq": 2,
                       "mh": "5e2190ab", "r": [{"t": _ROW["t"], "n": 77_001}]}  # fmt: skip
-            self._stolen.publish(f"{ROOT}/pos-1/telemetry/dust-1", wire.packed(honest))
+            self._stolen.send(f"{ROOT}/pos-1/telemetry/dust-1", wire.packed(honest))
             await asyncio.sleep(0.02)
         out = await listening
         if "77001" not in out:
