@@ -89,7 +89,8 @@ class FaultyDisk(SmallDisk):
     :meth:`remember`."""
 
     def __init__(self, path: Path, dice: random.Random) -> None:
-        super().__init__(path)
+        # Room for the store, a copy of it, and what was set aside.
+        super().__init__(path, 8192)
         self._dice = dice
         self._kept = path.with_name("snapshot")
         self.remembered_s = 0.0

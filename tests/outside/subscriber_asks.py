@@ -4,7 +4,9 @@ import contextlib
 import json
 import random
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from tests.outside.fault_judge import Violation
 from tests.outside.unruly_broker import Arrival, UnrulyBroker
@@ -16,16 +18,21 @@ _REPLY_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Rows that were asked for again. ``place``, ``answered``: of the question and its reply among the messages of the
-    session."""
+    """Rows that were asked for again. ``place``: of the question among the messages of the session."""
 
     session: Session
     place: int
-    answered: int
     stream: str
     ep: str
     start: int
     stop: int
+
+    def answered_by(self, arrival: Arrival) -> bool:
+        """Whether this brings some of the rows."""
+        if arrival.session is not self.session or arrival.place < self.place or not arrival.late:
+            return False
+        start, stop = arrival.batch.seq, arrival.batch.seq + len(arrival.batch.rows)
+        return (arrival.leaf, arrival.batch.ep) == (self.stream, self.ep) and start < self.stop and self.start < stop
 
 
 class SubscriberAsks:
@@ -44,42 +51,60 @@ class SubscriberAsks:
 
     async def ask(self, base: str) -> None:
         """Ask for old rows twice, and the same thing twice."""
-        for _ in range(2):
-            await self._rows_again(base)
-        await self._the_same(base)
-
-    async def _rows_again(self, base: str) -> None:
         session = self._broker.session()
-        rows = [one for one in self._broker.arrivals if one.taken and one.leaf.startswith("telemetry/dust-")]
-        if session is None or not rows:
-            return
+        if session is not None:
+            for _ in range(2):
+                if not await self._rows_again(session, base):
+                    break
+            await self._the_same(session, base)
+
+    async def _rows_again(self, session: Session, base: str) -> bool:
+        """Ask for rows that were delivered, by their old description if there are such; whether they came."""
+        rows = self._delivered(session)
+        if not rows:
+            return False
         now = _described(session)
         # The newest of them: floods push the others out of the store soon.
         old = self._dice.choice([one for one in rows if one.mh != now][-5:] or rows[-20:])
-        start = old.batch.seq
-        stop = start + self._dice.randint(1, len(old.batch.rows))
-        place = len(session.published)
-        asked = {"stream": old.leaf, "ep": old.batch.ep, "from": start, "to": stop - 1}
-        if await self._reply(session, f"{base}/command/resend", self._next_id(), asked) is not None:
-            answered = next(at for at in range(place, len(session.published)) if "reply/" in session.published[at].leaf)
-            self._asked.append(Asked(session, place, answered, old.leaf, old.batch.ep, start, stop))
+        start, stop = old.batch.seq, old.batch.seq + self._dice.randint(1, len(old.batch.rows))
+        asked = Asked(session, len(session.published), old.leaf, old.batch.ep, start, stop)
+        words = {"stream": old.leaf, "ep": old.batch.ep, "from": start, "to": stop - 1}
+        reply = await self._reply(session, f"{base}/command/resend", self._next_id(), words)
+        if reply is None or reply["status"] != "done" or not reply["result"]["sent"]:
+            return False
+        self._asked.append(asked)
+        with contextlib.suppress(TimeoutError):
+            await until(lambda: any(asked.answered_by(one) for one in self._broker.arrivals[-200:]), _REPLY_S)
+            return True
+        return False
 
-    async def _the_same(self, base: str) -> None:
+    def _delivered(self, session: Session) -> list[Arrival]:
+        """Rows that the agent knows to be delivered, by what it says in this session: it sends them again only because
+        somebody asks."""
+        settled = {(one.leaf, one.batch.ep): one.batch.lo for one in self._broker.arrivals if one.session is session}
+        return [
+            one
+            for one in self._broker.arrivals
+            if one.leaf.startswith("telemetry/dust-")
+            and one.batch.seq + len(one.batch.rows) <= settled.get((one.leaf, one.batch.ep), 0)
+        ]
+
+    async def _the_same(self, session: Session, base: str) -> None:
         """A command that is repeated is answered with the result of the first time."""
-        session = self._broker.session()
-        if session is None:
-            return
         identity = self._next_id()
-        first, second = [await self._reply(session, f"{base}/command/ping", identity, {}) for _ in range(2)]
-        if first is not None and second is not None and first != second:
-            raise Violation(f"a repeated command was answered with {second!r}, not {first!r}")
+        replies = [await self._reply(session, f"{base}/command/ping", identity, {}) for _ in range(2)]
+        first, second = [reply and (reply["status"], reply["result"]) for reply in replies]
+        if first and second and first != second:
+            raise Violation(f"a repeated command was answered with {second}, not {first}")
 
     def _next_id(self) -> str:
         self._count += 1
         return f"asked-{self._count}"
 
-    async def _reply(self, session: Session, topic: str, identity: str, asked: dict[str, object]) -> object:
-        """Ask; the reply's status and result, ``None`` where none came."""
+    async def _reply(
+        self, session: Session, topic: str, identity: str, asked: Mapping[str, object]
+    ) -> dict[str, Any] | None:
+        """Ask; the reply, ``None`` where none came."""
         leaf = f"reply/{identity}"
         before = session.leaves().count(leaf)
         question = {"id": identity, "exp": round(1000 * time.time()) + 60_000, **asked}
@@ -87,26 +112,14 @@ class SubscriberAsks:
         with contextlib.suppress(TimeoutError):
             await until(lambda: session.leaves().count(leaf) > before, _REPLY_S)
         replies = [json.loads(one.payload) for one in session.published if one.leaf == leaf]
-        return [replies[-1]["status"], replies[-1]["result"]] if len(replies) > before else None
+        return replies[-1] if len(replies) > before else None
 
     def check(self) -> None:
         """Rows that were asked for came behind the description that they need. Raises :class:`Violation`."""
         for asked in self._asked:
             for arrival in self._broker.arrivals:
-                if (
-                    arrival.session is asked.session
-                    and arrival.place > asked.answered
-                    and self._answers(asked, arrival)
-                ):
+                if asked.answered_by(arrival):
                     self._check_described(asked, arrival)
-
-    @staticmethod
-    def _answers(asked: Asked, arrival: Arrival) -> bool:
-        if arrival.session is not asked.session or arrival.place <= asked.answered or not arrival.late:
-            return False
-        start, stop = arrival.batch.seq, arrival.batch.seq + len(arrival.batch.rows)
-        same = (arrival.leaf, arrival.batch.ep) == (asked.stream, asked.ep)
-        return same and start < asked.stop and asked.start < stop
 
     def _check_described(self, asked: Asked, arrival: Arrival) -> None:
         if arrival.mh in ("", _described(asked.session)) or arrival.at_s < self._forgotten_s:

@@ -5,23 +5,14 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import agent.core.command
-import agent.core.config_broker
-import agent.core.fleet_reports
-import agent.core.moment
-import agent.core.poison
-import agent.edges.broker
-import agent.edges.clock
 import agent.edges.database
-import agent.edges.mqtt_link
 import agent.edges.state_dir
 import agent.edges.store
 import agent.edges.store_backend
 import agent.services.commands
-import agent.services.delivery
 import agent.services.session
 import agent.services.uplink
-import agent.update_guard
+from agent.core.events import rows_lost_unnumbered
 from agent.core.poison import PoisonFinder
 from agent.core.sensor_budget import SensorBudget
 from agent.edges.store import Store
@@ -33,14 +24,10 @@ def changing_while_iterating() -> None:
 
     def tell(self: Store) -> None:
         for name, n in self._dropped.items():
-            self.announce({"ev": "rows_lost", "stream": name, "n": n, "why": "memory"})
+            self.announce(rows_lost_unnumbered(name, self.ep, n, "memory"))
         self._dropped.clear()
 
-    async def room(self: Store) -> None:
-        return
-
     Store._tell_dropped = tell  # type: ignore[method-assign]
-    Store.room = room  # type: ignore[method-assign]
 
 
 def a_counter_that_must_be_written() -> None:

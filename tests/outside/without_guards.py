@@ -12,19 +12,7 @@ from paho.mqtt.client import MQTTMessage
 import agent.core.command
 import agent.core.config_broker
 import agent.core.fleet_reports
-import agent.core.moment
-import agent.core.poison
 import agent.edges.broker
-import agent.edges.clock
-import agent.edges.database
-import agent.edges.mqtt_link
-import agent.edges.state_dir
-import agent.edges.store
-import agent.edges.store_backend
-import agent.services.commands
-import agent.services.delivery
-import agent.services.session
-import agent.services.uplink
 import agent.update_guard
 import drivers.sdk.profile_line
 from agent.core import wire
