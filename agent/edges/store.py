@@ -166,10 +166,19 @@ class Store:
     def append(self, reading: Reading) -> None:
         """Take a reading. It has its number within ``commit_s``, at once if urgent."""
         if len(self._pending) >= _MAX_PENDING:
-            self._dropped[self._pending.popleft().stream] += 1
+            self._drop_oldest()
         self._pending.append(reading)
         self._idle.clear()
         self._wake_in(0.0 if reading.urgent or len(self._pending) >= _FULL_PENDING else self._commit_s)
+
+    def _drop_oldest(self) -> None:
+        """Make room in memory. The agent's own events stay: one may be all that tells of readings that are lost."""
+        own = event(AGENT)
+        for place, oldest in enumerate(self._pending):
+            if oldest.stream != own:
+                del self._pending[place]
+                self._dropped[oldest.stream] += 1
+                return
 
     def announce(self, row: Mapping[str, object]) -> None:
         """Append an event of the agent's own."""

@@ -11,10 +11,12 @@ import random
 import resource
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 _PAGE = 1024
+_BLOCK_PAGES = 16
 
 
 class SmallDisk:
@@ -80,6 +82,67 @@ class SmallDisk:
                 one.unlink()
         if pid is not None:
             accept_writes(pid)
+
+
+class FaultyDisk(SmallDisk):
+    """A small file system with a gateway's state that suffers what its fault is called. ``remembered_s``: see
+    :meth:`remember`."""
+
+    def __init__(self, path: Path, dice: random.Random) -> None:
+        # Room for the store, a copy of it, and what was set aside.
+        super().__init__(path, 8192)
+        self._dice = dice
+        self._kept = path.with_name("snapshot")
+        self.remembered_s = 0.0
+
+    @property
+    def store(self) -> Path:
+        """The store's file."""
+        return self.path / "store.db"
+
+    def suffer(self, how: str, pid: int | None) -> None:
+        """Break in this way. ``pid``: the agent, where it runs."""
+        with contextlib.suppress(OSError, ProcessLookupError):
+            if how == "full":
+                self.fill(pid)
+            elif how == "no inodes":
+                self.use_up_inodes(pid)
+            elif how == "protected" and pid is not None:
+                self.protect(pid)
+            elif how == "damaged":
+                self._damage()
+            elif how == "deleted":
+                delete_store(self.store)
+            elif how == "folder deleted":
+                for one in self.path.iterdir():
+                    delete_folder(one) if one.is_dir() else one.unlink()
+
+    def _damage(self) -> None:
+        """One page anywhere; or, as cards lose them, a whole block of pages."""
+        pages, seed = page_count(self.store), self._dice.randrange(1000)
+        kind = self._dice.choice(("zeros", "noise", "bitflip", "half", "copy"))
+        if self._dice.random() < 0.5:
+            damage_page(self.store, self._dice.randint(1, max(1, pages)), kind, seed)
+            return
+        first = self._dice.randrange(0, max(1, pages), _BLOCK_PAGES)
+        for number in range(first, min(first + _BLOCK_PAGES, pages)):
+            damage_page(self.store, number + 1, "zeros" if seed % 2 else "noise", seed)
+
+    def remember(self) -> None:
+        """Keep the store as it is on the disk now: what a card that lies about fsync may fall back to."""
+        self.remembered_s = time.monotonic()
+        shutil.rmtree(self._kept, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            ignored = shutil.ignore_patterns("filler*", "*.broken*", "lock")
+            shutil.copytree(self.path, self._kept, ignore=ignored)
+
+    def rewind(self) -> None:
+        """The power was cut, and the card has forgotten what came after :meth:`remember`."""
+        with contextlib.suppress(OSError):
+            for name in ("store.db", "store.db-wal"):
+                (self.path / name).unlink(missing_ok=True)
+                if (self._kept / name).exists():
+                    shutil.copy(self._kept / name, self.path / name)
 
 
 def refuse_writes(pid: int) -> None:

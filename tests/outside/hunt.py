@@ -9,8 +9,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.outside.fault_mix import FaultMix, Violation
+from tests.outside.fault_judge import Violation
+from tests.outside.fault_mix import FaultMix
 from tests.outside.hostile_feed import HostileFeed, Unwell
+from tests.outside.stolen_gateways import Misled, StolenGateways
 
 
 async def hostile(without: str, seed: int, seconds: float) -> str:
@@ -27,24 +29,51 @@ async def hostile(without: str, seed: int, seconds: float) -> str:
     return ""
 
 
-async def mix(without: str, seed: int, seconds: float) -> str:
-    """Strike gateways without a fix, each for 20 s and then judged, until one breaks a promise."""
-    end_s = time.monotonic() + seconds
-    while time.monotonic() < end_s:
-        with tempfile.TemporaryDirectory() as folder:
-            began_s = time.monotonic()
+async def tools(without: str, seed: int, seconds: float) -> str:
+    """Let stolen gateways speak to the tools without a fix; what was found."""
+    with tempfile.TemporaryDirectory() as folder:
+        began_s = time.monotonic()
+        async with StolenGateways(Path(folder), seed, "tests.outside.without", {"WITHOUT": without}) as city:
             try:
-                async with FaultMix(Path(folder), seed, environ={"WITHOUT": without}) as one:
-                    while time.monotonic() - began_s < 20.0:
-                        await one.strike()
-                    await one.judge()
-            except (Violation, TimeoutError) as error:
-                return str(error) or "it does not start"
-        seed += 1000
+                while time.monotonic() - began_s < seconds:
+                    await city.round()
+            except Misled as error:
+                return str(error)
     return ""
 
 
-GENERATORS = {"hostile": hostile, "mix": mix}
+async def mix(without: str, seed: int, seconds: float) -> str:
+    """Strike three gateways at a time without a fix, each for 20 s and then judged, until one breaks a promise."""
+    end_s = time.monotonic() + seconds
+    with tempfile.TemporaryDirectory() as folder:
+        while time.monotonic() < end_s:
+            mixes = {asyncio.create_task(_judged(Path(folder) / str(seed + at), seed + at, without)) for at in range(3)}
+            try:
+                while mixes:
+                    ended, mixes = await asyncio.wait(mixes, return_when=asyncio.FIRST_COMPLETED)
+                    if found := "; ".join(filter(None, (one.result() for one in ended))):
+                        return found
+            finally:
+                for one in mixes:
+                    one.cancel()
+                await asyncio.gather(*mixes, return_exceptions=True)
+            seed += 1000
+    return ""
+
+
+async def _judged(folder: Path, seed: int, without: str) -> str:
+    began_s = time.monotonic()
+    try:
+        async with FaultMix(folder, seed, environ={"WITHOUT": without}) as one:
+            while time.monotonic() - began_s < 20.0:
+                await one.strike()
+            await one.judge()
+    except Violation as error:
+        return str(error)
+    return ""
+
+
+GENERATORS = {"hostile": hostile, "tools": tools, "mix": mix}
 
 
 def main() -> None:

@@ -75,6 +75,21 @@ async def test_07_what_memory_drops_while_it_tells_of_what_it_dropped_ends_nothi
     await store.close(5.0)
 
 
+async def test_20_what_tells_of_losses_is_not_pushed_out_of_memory_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agent.edges.store._MAX_PENDING", 4)
+    store = await opened(tmp_path / "store.db", commit_s=3600.0)
+    store.announce({"ev": "rows_lost", "stream": "telemetry/a", "n": 1, "why": "rejected"})
+    for number in range(10):
+        store.append(reading("telemetry/b", n=number))
+    await store.flush()
+    (rows,) = await store.read([("event/_agent", 1, 99, 99)])
+    lost = {one["stream"]: one["n"] for one in (msgpack.unpackb(row.body) for row in rows)}
+    assert lost == {"telemetry/a": 1, "telemetry/b": 7}
+    await store.close(5.0)
+
+
 @pytest.mark.parametrize("how", ["fill", "use_up_inodes", "protect"])
 async def test_15_a_disk_that_takes_nothing_stops_no_reading_and_recovers_by_itself(tmp_path: Path, how: str) -> None:
     with SmallDisk(tmp_path / "state") as disk:

@@ -90,9 +90,9 @@ class Caller:
         sock.shutdown(socket.SHUT_RDWR)
         self._client.loop_stop()
 
-    def send(self, topic: str, payload: bytes) -> None:
+    def send(self, topic: str, payload: bytes, retain: bool = False) -> None:
         """Publish at QoS 1, and do not wait for the broker."""
-        self._client.publish(topic, payload, 1)
+        self._client.publish(topic, payload, 1, retain)
 
     def publish(self, topic: str, payload: bytes, retain: bool = False) -> int:
         """Publish at QoS 1; give the reason code of the PUBACK. Raises :class:`TurnedAway` when it closes instead."""

@@ -78,6 +78,21 @@ def test_one_row_is_isolated_within_a_bounded_number_of_sessions() -> None:
     assert count <= 16
 
 
+def test_live_rows_that_arrive_meanwhile_do_not_hide_the_row_that_fails() -> None:
+    poison = PoisonFinder()
+    live = 100
+    for sessions in range(1, 12):  # noqa: B007 - how many it took
+        live += 10
+        poison.acknowledged(flight(live, live + 10))
+        poison.lost([flight(5, 5 + min(8, poison.max_rows(A, 5, 8)))], 1.0)
+        if poison.given_up or 5 in poison.aside(A):
+            break
+    assert sessions < 10
+    for number in range(6, 13):
+        poison.acknowledged(flight(number, number + 1))
+    assert poison.given_up == [(A, 5, 6)]
+
+
 def test_where_only_the_size_is_wrong_all_arrives_and_the_size_is_kept_for_an_hour() -> None:
     poison = PoisonFinder()
     assert deliver(poison, 300, lambda one: one.size_bytes > 2000) == set(range(1, 301))

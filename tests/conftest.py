@@ -1,0 +1,14 @@
+"""The order of the tests: of those that take an hour, each stands first for one of two workers."""
+
+import pytest
+
+_HOURS = "_an_hour_of_"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``--dist worksteal`` each worker begins with its half of the tests. One that takes an hour at the front of
+    each half, and all of them run side by side; whoever is done first takes over what waits behind the other."""
+    hours = [item for item in items if _HOURS in item.name and item.get_closest_marker("long")]
+    others = [item for item in items if item not in set(hours)]
+    middle = (len(items) - len(hours)) // 2
+    items[:] = [*hours[::2], *others[:middle], *hours[1::2], *others[middle:]]
