@@ -4,7 +4,7 @@ import json
 
 from agent.core import wire
 from agent.core.events import rows_lost
-from agent.core.ledger import Gap, StreamId
+from agent.core.ledger import Gap, Ledger, StreamId
 from agent.core.reading import Context, Row
 from agent.core.subscriber import Arrival, Subscriber
 
@@ -92,3 +92,15 @@ def test_a_list_of_ended_epochs_that_makes_no_sense_is_ignored() -> None:
         entry = {"first": 1, "lo": 1, "next": 1, "before": before}
         assert subscriber.take(TOPICS.streams, wire.streams("bbbbbbbb", 0, {"telemetry/a": entry}), 0.0) == []
     assert subscriber.refused == 0
+
+
+def test_holes_that_are_too_many_to_keep_are_reported_as_untracked() -> None:
+    subscriber = Subscriber()
+    subscriber.ledger = Ledger(max_ranges=20)
+    topic = TOPICS.stream("telemetry/air-1")
+    items = [item for seq in range(1, 201, 2) for item in subscriber.take(topic, batch((seq, {"pm10": 1.0})), 0.0)]
+    untracked = [(item.start, item.stop, item.why) for item in items if isinstance(item, Gap)]
+    assert untracked[0] == (2, 3, "untracked")
+    (tally,) = subscriber.ledger.tally().values()
+    assert len(untracked) == tally.missing >= 80
+    assert subscriber.ledger.kept("batua-01") <= 21
