@@ -8,6 +8,8 @@ from typing import Protocol
 from tenacity import RetryCallState
 
 from agent.core.backoff import PROOF, Backoff
+from agent.core.clocks import Clocks
+from agent.core.delivery_timings import DeliveryTimings
 from agent.core.events import client_id_conflict
 from agent.core.link import LinkLost, NotReached, Refused, TakenOver, Unanswered, Will, WrongVersion
 from agent.core.log_fields import tagged
@@ -15,15 +17,13 @@ from agent.core.reading import Fresh
 from agent.core.settings import Config
 from agent.core.text import say
 from agent.services import session
+from agent.services.delivery_context import DeliveryContext
 from agent.services.live_lane import LiveLane
 from agent.services.persist import persist
 from agent.services.presence import Presence
-from agent.services.session import Session, Unacknowledged
+from agent.services.session import Beginning, Session, Unacknowledged
 
 _log = logging.getLogger(__name__)
-
-_STABLE_S = 30.0
-"""A session that held this long, or delivered something, was a good one."""
 
 
 class Store(session.Store, Protocol):
@@ -49,17 +49,27 @@ class Uplink:
     """Delivers the store to the broker while :meth:`run` runs. ``online``: whether a session is up."""
 
     def __init__(
-        self, config: Config, store: Store, connect: Connect, presence: Presence, generation: Callable[[], int],
-        mono_ms: Callable[[], int], inbox: session.Inbox, backoff: Backoff | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        config: Config,
+        store: Store,
+        connect: Connect,
+        presence: Presence,
+        generation: Callable[[], int],
+        mono_ms: Callable[[], int],
+        inbox: session.Inbox,
+        backoff: Backoff | None = None,
+        timings: DeliveryTimings | None = None,
+    ) -> None:
+        timings = timings or DeliveryTimings()
+        clocks = Clocks(asyncio.get_running_loop().time, mono_ms)
+        self._lane = LiveLane(store.accounts, timings)
+        self._context = DeliveryContext(store, self._lane, presence, config.publish, timings, clocks)
         self._inbox = inbox
         self._config = config
         self._store = store
         self._connect = connect
         self._presence = presence
         self._generation = generation
-        self._mono_ms = mono_ms
-        self._lane = LiveLane(store.accounts)
         self._wake = asyncio.Event()
         self._deadline_s: float | None = None
         self._five = config.broker.protocol != "3.1.1"
@@ -167,7 +177,7 @@ class Uplink:
     def _judge(self, one: Session, began_s: float) -> None:
         """Learn from a session that has ended: whether it worked, and whether somebody else uses this gateway's id."""
         now_s = asyncio.get_running_loop().time()
-        if one.progressed or (one.introduced and now_s - began_s >= _STABLE_S):
+        if one.progressed or (one.introduced and now_s - began_s >= self._context.timings.stable_s):
             self._backoff.worked(now_s)
             self._tries = -1  # the next try is the first one: begin with the first broker
             self._told = ""
@@ -181,15 +191,14 @@ class Uplink:
         if self._backoff.conflict(evidence, asyncio.get_running_loop().time()):
             gateway = self._config.gateway.id
             self._store.announce(client_id_conflict(gateway))
-            line = say("another client uses the id {gateway}: look for a second gateway with this id; waiting longer",
-                       gateway=gateway)  # fmt: skip
+            line = say(
+                "another client uses the id {gateway}: look for a second gateway with this id; waiting longer",
+                gateway=gateway,
+            )
             _log.error(line, extra=tagged("client_id_conflict"))
 
     async def _session(self, link: Link) -> None:
-        one = Session(
-            self._store, link, self._lane, self._presence, self._config.publish, self._inbox, self._wake, self._mono_ms,
-            self._careful, self._first,
-        )  # fmt: skip
+        one = Session(self._context, link, self._inbox, self._wake, Beginning(self._careful, self._first))
         self.online = True
         self.sessions += 1
         one.on_proof = self._on_proof
@@ -247,7 +256,7 @@ class Uplink:
 
     def _on_commit(self, fresh: Mapping[str, Fresh]) -> None:
         now_s = asyncio.get_running_loop().time()
-        mono_ms = self._mono_ms()
+        mono_ms = self._context.clocks.mono_ms()
         for stream, one in fresh.items():
             wait_s = 0.0 if one.urgent else self._config.publish.max_delay_s - (mono_ms - one.mono_ms) / 1000
             self._lane.fresh(stream, one.start, one.mono_ms, now_s + max(0.0, wait_s))

@@ -16,7 +16,6 @@ from paho.mqtt.client import MQTTMessage
 import agent.core.command
 import agent.core.config_broker
 import agent.core.moment
-import agent.core.poison
 import agent.edges.broker
 import agent.edges.clock
 import agent.edges.database
@@ -25,19 +24,20 @@ import agent.edges.state_dir
 import agent.edges.store
 import agent.edges.store_backend
 import agent.services.commands
-import agent.services.delivery
 import agent.services.session
 import agent.services.uplink
 import agent.update_guard
 import drivers.sdk.profile_line
 from agent.cli import main
 from agent.core import wire
+from agent.core.delivery_timings import DeliveryTimings
 from agent.core.link import Message
 from agent.core.mqtt_packets import PacketFilter
 from agent.core.poison import PoisonFinder
 from agent.core.sensor_budget import SensorBudget
 from agent.edges.mqtt_link import Link
 from agent.edges.store import Store
+from agent.services.backlog import Backlog
 from agent.services.commands import CommandDesk
 from agent.services.delivery import Delivery
 
@@ -212,12 +212,14 @@ def no_poison() -> None:
 def a_message_for_each_row() -> None:
     """22: whatever tokens there are is sent at once."""
 
-    def behind(self: Delivery) -> Any:
-        self._tokens_due_s = self._now_s() + 0.002
-        owed = [(stream, one) for stream in sorted(self._store.accounts) if (one := self._owed(stream)) is not None]
-        return [(stream, *one, 1) for stream, one in owed if self._tokens >= 1]
+    def wanted(self: Backlog, open_streams: list[str]) -> Any:
+        owed = [(stream, one) for stream in open_streams if (one := self._owed(stream)) is not None]
+        if self._tokens.fill(self._now_s()) >= 1 and self._window.room(late=True):
+            return [(stream, *one, 1) for stream, one in owed]
+        self._tokens.wait_for(1)
+        return []
 
-    Delivery._behind = behind  # type: ignore[method-assign]
+    Backlog.wanted = wanted  # type: ignore[method-assign]
 
 
 def descriptions_once() -> None:
@@ -274,7 +276,7 @@ if __name__ == "__main__":
     for name in os.environ.get("WITHOUT", "").split("+"):
         WITHOUT.get(name, lambda: None)()
     # A topic that was refused is tried again after half a minute: here sooner.
-    agent.services.delivery._PAUSE_S = agent.core.poison._PAUSE_S = 1.0
+    agent.services.uplink.DeliveryTimings = lambda: DeliveryTimings(pause_s=1.0)  # type: ignore[assignment,misc]
     if os.environ.get("GARDU_BOOT"):  # a test cuts the power
         agent.edges.clock.boot_id = lambda: os.environ["GARDU_BOOT"]
     sys.exit(main())

@@ -5,11 +5,13 @@ from dataclasses import replace
 import pytest
 
 from agent.core import wire
+from agent.core.delivery_timings import DeliveryTimings
 from agent.core.link import Limits
 from agent.core.settings import Publish
 from agent.services.delivery import Delivery
+from agent.services.delivery_context import DeliveryContext
 from agent.services.live_lane import LiveLane
-from tests.agent.services.fakes import FakeClock, FakeLink, FakeStore, Sent
+from tests.agent.services.fakes import MH, PRESENCE, FakeClock, FakeLink, FakeStore, Sent
 
 AIR, DOOR = "telemetry/air-1", "event/door-1"
 
@@ -20,26 +22,20 @@ class Bench:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.store = FakeStore(self.clock)
-        self.lane = LiveLane(self.store.accounts)
+        self.timings = DeliveryTimings()
+        self.lane = LiveLane(self.store.accounts, self.timings)
         self.settings = Publish()
         self.connect()
 
     def connect(self, limits: Limits | None = None) -> None:
         """A new connection: the window is empty, the lane goes on."""
         self.link = FakeLink(limits or Limits())
-        topics = wire.Topics.of("makassar", "health", "batua", "batua-01")
-
-        def describe(sensors: bytes) -> bytes:
-            return b'{"v":1,"sensors":' + sensors + b"}"
-
-        self.delivery = Delivery(
-            self.store, self.link, self.lane, self.settings, topics, describe, "mh000000",
-            self.clock.seconds, self.clock.mono_ms, careful=False,
-        )  # fmt: skip
+        context = DeliveryContext(self.store, self.lane, PRESENCE, self.settings, self.timings, self.clock.clocks())
+        self.delivery = Delivery(context, self.link, careful=False)
 
     def restart(self) -> None:
         """The process starts again: what is there was perhaps sent before."""
-        self.lane = LiveLane(self.store.accounts)
+        self.lane = LiveLane(self.store.accounts, self.timings)
         self.connect()
 
     def measure(self, stream: str, count: int = 1, age_s: float = 0.0, due_s: float = 0.0, **more: object) -> None:
@@ -182,7 +178,7 @@ async def test_the_backlog_drains_at_a_bounded_rate(bench: Bench) -> None:
 async def test_the_window_is_kept_and_live_rows_find_room_beside_a_backlog(bench: Bench) -> None:
     bench.settings = Publish(max_rows=1)
     bench.store.put(AIR, 500)
-    bench.lane = LiveLane(bench.store.accounts)
+    bench.lane = LiveLane(bench.store.accounts, bench.timings)
     bench.connect(Limits(receive_maximum=8))
     assert len(await bench.send()) == 4
     bench.measure(DOOR, 9)
@@ -192,7 +188,7 @@ async def test_the_window_is_kept_and_live_rows_find_room_beside_a_backlog(bench
 
 async def test_a_broker_that_takes_one_message_at_a_time_gets_everything(bench: Bench) -> None:
     bench.store.put(AIR, 700, mh="01d00000")
-    bench.lane = LiveLane(bench.store.accounts)
+    bench.lane = LiveLane(bench.store.accounts, bench.timings)
     bench.connect(Limits(receive_maximum=1))
     bench.measure(DOOR, 3)
     messages = []
@@ -238,7 +234,7 @@ async def test_a_message_has_one_context(bench: Bench) -> None:
     bench.measure(AIR, 2)
     sent = await bench.send()
     assert [one.stream for one in sent] == ["meta/01d00000", AIR, AIR]
-    assert [(one.message["mh"], one.numbers) for one in sent[1:]] == [("01d00000", [1, 2]), ("mh000000", [3, 4])]
+    assert [(one.message["mh"], one.numbers) for one in sent[1:]] == [("01d00000", [1, 2]), (MH, [3, 4])]
     assert sent[0].message["sensors"] == {"old": {}}
     assert not sent[0].retain
 
@@ -337,7 +333,7 @@ async def test_flush_sends_what_is_live_at_once_and_begins_nothing_late(bench: B
 
 
 def test_the_lane_finds_the_last_half_minute_without_reading_the_store() -> None:
-    lane = LiveLane({})
+    lane = LiveLane({}, DeliveryTimings())
     for second in range(3600):
         lane.fresh(AIR, 1 + 10 * second, 1000 * second, 0.0)
     lane.skip_old(AIR, 36_001, 3_599_000)
@@ -392,3 +388,39 @@ async def test_what_was_sent_can_be_asked_for_while_others_wait(bench: Bench) ->
     bench.lane.again[AIR].add(1, 5)
     assert [sent.numbers for sent in await bench.send()] == [[1, 2]], "the others come in their time"
     assert list(bench.lane.again[AIR]) == [(1, 3)]
+
+
+async def test_a_bad_row_with_nothing_behind_it_in_its_stream_is_given_up_and_counted(bench: Bench) -> None:
+    bench.measure(AIR)
+    sessions = 0
+    while not bench.store.announced:
+        sent = await bench.send()
+        if any(one.stream == AIR for one in sent):
+            bench.delivery.lost()
+            bench.connect()
+            sessions += 1
+        bench.clock.now_s += 10.0
+        assert bench.clock.now_s < 2000.0
+    (event,) = bench.store.announced
+    assert (event["ev"], event["why"], event["from"], event["to"]) == ("rows_lost", "rejected", 1, 1)
+    assert bench.store.accounts[AIR].unsettled() == 0
+    assert 9 <= sessions <= 15
+
+
+async def test_a_row_that_was_set_aside_is_not_decided_about_while_others_of_its_stream_wait(bench: Bench) -> None:
+    bench.measure(AIR)
+    for _ in range(5):
+        if any(one.stream == AIR for one in await bench.send()):
+            bench.delivery.lost()
+            bench.connect()
+    bench.measure(AIR, due_s=5.0)
+    bench.clock.now_s += 5.0
+    (sent,) = await bench.send()
+    assert sent.numbers == [2]
+    bench.acknowledge(sent)
+    await bench.send()
+    while not bench.store.announced:
+        assert all(one.numbers == [1] for one in await bench.send())
+        bench.delivery.lost()
+        bench.connect()
+    assert bench.store.accounts[AIR].unsettled() == 0
