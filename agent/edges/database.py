@@ -12,9 +12,9 @@ from pathlib import Path
 
 from agent.core.account import FIRST_NUMBER, StreamAccount
 from agent.core.reading import Context, Reading, Row
-from agent.edges.database_room import SEQ_BITS, Commit, Range, Room
+from agent.core.row_key import SEQ_BITS, row_check
+from agent.edges.database_room import Commit, Range, Room
 from agent.edges.store_errors import StoreBroken, StoreBusy, StoreError, StoreFull, StoreNewer, translated
-from agent.edges.store_pages import row_check
 
 __all__ = ["MEMORY", "Commit", "Database", "Range", "StoreBroken", "StoreBusy", "StoreError", "StoreFull", "StoreNewer"]
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from agent.core.account import StreamAccount
 from agent.core.events import Why, rows_lost
 from agent.core.reading import AGENT, Reading, Stamp, event
+from agent.core.row_key import SEQ_BITS
 from agent.core.wire import packed
 
-SEQ_BITS = 44
-# The key of a row is stream << 44 | seq, one integer: 2^19 streams of 2^44 rows (at 20,000 a second, 27 years).
 _SHED_ROWS = 256
 
 Range = tuple[str, int, int]
