@@ -23,7 +23,7 @@ from agent.core.log_fields import tagged
 from agent.core.reading import AGENT, Fresh, Reading, Row, Stamp, event
 from agent.core.text import say
 from agent.core.wire import packed
-from agent.edges.database_room import Commit, Range
+from agent.edges.database import Commit, Range
 from agent.edges.store_backend import Backend, News
 from agent.edges.store_errors import StoreError
 from agent.edges.store_files import StoreFiles

@@ -424,7 +424,7 @@ class Backend:
         """Numbers were given without the file being known: its own accounts come first."""
         for name, older in disk.accounts.items():
             newer = memory.accounts.get(name)
-            memory.take(name, _joined(older, newer, memory.property("ep")))
+            memory.put_account(name, _joined(older, newer, memory.property("ep")))
             self._floor[name] = older.next
         if rescue := disk.property(_RESCUE):
             memory.set_property(_RESCUE, rescue)

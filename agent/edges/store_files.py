@@ -5,6 +5,7 @@ None of them matters to the flow: whatever fails here is left undone.
 
 import json
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,7 @@ def noted(value: object) -> Owed:
     return found
 
 
-def owed(accounts: dict[str, StreamAccount]) -> Owed:
+def owed(accounts: Mapping[str, StreamAccount]) -> Owed:
     """Everything that is not settled."""
     found: Owed = []
     for name, account in accounts.items():

@@ -169,7 +169,7 @@ async def fill_up(store: Store, pages: int = 1) -> None:
     def bound() -> None:
         disk = store._backend._disk
         assert disk is not None
-        disk._connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+        disk.tables.connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
         # The real disk has room: what looks after it must not find that out.
         disk.cramp = disk.relax = (lambda: None) if pages == 1 else disk.cramp  # type: ignore[method-assign]
 
