@@ -14,6 +14,7 @@ from agent.core.account import FIRST_NUMBER, StreamAccount
 from agent.core.commit import Commit, Range
 from agent.core.reading import Context, Reading, Row
 from agent.core.row_key import SEQ_MASK, row_check
+from agent.core.store_recovery import recovered_row
 from agent.edges.database_room import Room
 from agent.edges.database_schema import MEMORY, FileSize
 from agent.edges.database_tables import Record, Tables
@@ -271,16 +272,3 @@ class Database:
             return self.tables.touch(name)
         first = int(self.property(FIRST) or FIRST_NUMBER)
         return self.tables.put_account(name, StreamAccount.beginning_at(first, self.property("ep")))
-
-
-def recovered_row(account: StreamAccount, row: Row) -> Row | None:
-    """A row that was rescued, as it is put back, if its number is owed: then the account has it again."""
-    if row.seq in account.held:
-        account.held.remove(row.seq, row.seq + 1)
-        if row.context.ep:
-            return row
-        return row._replace(context=row.context._replace(ep=account.epoch_of(row.seq)))
-    if row.context.ep and account.epoch_of(row.seq) == "" and row.seq in account.gone:
-        account.recovered(row.seq, row.seq + 1, row.context.ep)
-        return row
-    return None

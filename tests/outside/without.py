@@ -31,10 +31,12 @@ import drivers.sdk.profile_line
 from agent.cli import main
 from agent.core import wire
 from agent.core.delivery_timings import DeliveryTimings
+from agent.core.disk_patience import DiskPatience
 from agent.core.link import Message
 from agent.core.mqtt_packets import PacketFilter
 from agent.core.poison import PoisonFinder
 from agent.core.sensor_budget import SensorBudget
+from agent.edges.commit_timer import CommitTimer
 from agent.edges.mqtt_link import Link
 from agent.edges.store import Store
 from agent.services.backlog import Backlog
@@ -119,9 +121,9 @@ def changing_while_iterating() -> None:
     """7: telling of dropped readings may drop another one."""
 
     def tell(self: Store) -> None:
-        for name, n in self._dropped.items():
+        for name, n in self._group.queue._dropped.items():
             self.announce({"ev": "rows_lost", "stream": name, "n": n, "why": "memory"})
-        self._dropped.clear()
+        self._group.queue._dropped.clear()
 
     async def room(self: Store) -> None:
         return
@@ -152,13 +154,7 @@ def a_counter_that_must_be_written() -> None:
 
 def no_rows_in_memory() -> None:
     """15, the other half: while the disk takes nothing, nothing gets a number."""
-    really = agent.edges.store_backend.Backend.__init__
-
-    def patient(self: Any, *arguments: Any) -> None:
-        really(self, *arguments)
-        self.patience_ms = 1 << 60
-
-    agent.edges.store_backend.Backend.__init__ = patient  # type: ignore[method-assign]
+    DiskPatience.failed = lambda self, now_ms: False  # type: ignore[method-assign]
 
 
 def damage_is_an_error_like_others() -> None:
@@ -167,7 +163,7 @@ def damage_is_an_error_like_others() -> None:
     def set_aside(self: Any, error: Exception) -> None:
         raise agent.edges.store_backend.StoreError(str(error))
 
-    agent.edges.store_backend.Backend._set_aside = set_aside  # type: ignore[method-assign]
+    agent.edges.store_backend.Damage.set_aside = set_aside  # type: ignore[method-assign]
 
 
 def nobody_looks_for_the_file() -> None:
@@ -194,13 +190,13 @@ def losses_are_not_told() -> None:
 def no_room_above_events() -> None:
     """19: what a PUBACK has armed is not shortened by a reading."""
 
-    def wake_in(self: Store, delay_s: float) -> None:
+    def wake_in(self: CommitTimer, delay_s: float) -> None:
         if delay_s <= 0:
-            self._ready.set()
+            self._due.set()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._ready.set)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._due.set)
 
-    Store._wake_in = wake_in  # type: ignore[method-assign]
+    CommitTimer.wake_in = wake_in  # type: ignore[method-assign]
 
 
 def no_poison() -> None:

@@ -8,14 +8,17 @@ import msgpack
 import pytest
 
 from agent.core.reading import Fresh, Reading, Stamp
+from agent.core.store_limits import StoreLimits
 from agent.edges.store import Store
 from tests.support.mosquitto import until
 
 NOW = Stamp(1_795_000_000_000, 5_000, 1)
 
 
-async def opened(path: Path, commit_s: float = 0.0, max_bytes: int = 1 << 24, board: str = "") -> Store:
-    return await Store.open(path, max_bytes, commit_s, "b0070000", board, lambda: NOW)
+async def opened(
+    path: Path, commit_s: float = 0.0, max_bytes: int = 1 << 24, board: str = "", limits: StoreLimits | None = None
+) -> Store:
+    return await Store.open(path, max_bytes, commit_s, "b0070000", board, lambda: NOW, limits=limits)
 
 
 def reading(stream: str = "telemetry/a", urgent: bool = False, **fields: object) -> Reading:
@@ -167,7 +170,7 @@ async def fill_up(store: Store, pages: int = 1) -> None:
     """Let the store's file grow no further (SQLite raises the number to what is there already)."""
 
     def bound() -> None:
-        disk = store._backend._disk
+        disk = store._backend.disk
         assert disk is not None
         disk.tables.connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
         # The real disk has room: what looks after it must not find that out.
@@ -176,11 +179,8 @@ async def fill_up(store: Store, pages: int = 1) -> None:
     await store._worker.call(bound)
 
 
-async def test_what_memory_cannot_hold_is_dropped_from_the_oldest_and_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.edges.store._MAX_PENDING", 10)
-    store = await opened(tmp_path / "store.db", commit_s=3600.0)
+async def test_what_memory_cannot_hold_is_dropped_from_the_oldest_and_counted(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "store.db", commit_s=3600.0, limits=StoreLimits(max_pending=10))
     for number in range(15):
         store.append(reading(n=number))
     await store.flush()
