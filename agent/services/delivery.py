@@ -96,8 +96,11 @@ class Delivery:
     def _refused(self, flight: Flight, failure: int) -> None:
         """The topic is refused (an ACL, a quota): keep its rows, try again later, let the others flow."""
         if self._open(flight.stream) and self._denied.refused(flight.stream, self._now_s()):
-            line = say("the broker refuses {stream} (reason 0x{code:02x}): its readings wait, the others go on",
-                       stream=flight.stream, code=failure)  # fmt: skip
+            line = say(
+                "the broker refuses {stream} (reason 0x{code:02x}): its readings wait, the others go on",
+                stream=flight.stream,
+                code=failure,
+            )
             _log.error(line, extra=tagged("broker_refuses"))
 
     def _give_up_poison(self) -> None:

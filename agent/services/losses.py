@@ -20,8 +20,12 @@ class Losses:
 
     def rejected(self, stream: str, start: int, stop: int) -> None:
         """The broker cannot take these rows."""
-        line = say("{n} rows of {stream} from {number} on were dropped: the broker cannot take them",
-                   n=stop - start, number=start, stream=stream)  # fmt: skip
+        line = say(
+            "{n} rows of {stream} from {number} on were dropped: the broker cannot take them",
+            n=stop - start,
+            number=start,
+            stream=stream,
+        )
         _log.error(line, extra=tagged("row_given_up"))
         self._lane.again[stream].remove(start, stop)
         for first, after in list(self._store.accounts[stream].settled.gaps(start, stop)):

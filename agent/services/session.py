@@ -163,8 +163,11 @@ class Session:
         if poison.paused_until_s(topic) > self._now_s():
             return
         if not self._publisher.fits(payload):
-            line = say("{topic} cannot be published: the broker takes no message of {count} bytes",
-                       topic=topic, count=len(payload))  # fmt: skip
+            line = say(
+                "{topic} cannot be published: the broker takes no message of {count} bytes",
+                topic=topic,
+                count=len(payload),
+            )
             _log.error(line, extra=tagged("message_too_large"))
             return
         mid = self._publisher.announce(topic, payload, retain=True)

@@ -13,8 +13,9 @@ CONTEXT = Context("aaaaaaaa", "b41d0c7e", 1, "5e2190ab")
 
 
 def batch(*rows: tuple[int, dict[str, object]], lo: int = 1, late: bool = False) -> bytes:
-    return wire.encode_batch([Row(seq, 1000 + seq, 0, CONTEXT, wire.packed(fields)) for seq, fields in rows], lo, late,
-                             "msgpack")  # fmt: skip
+    return wire.encode_batch(
+        [Row(seq, 1000 + seq, 0, CONTEXT, wire.packed(fields)) for seq, fields in rows], lo, late, "msgpack"
+    )
 
 
 def test_each_row_arrives_once() -> None:

@@ -178,7 +178,9 @@ def test_the_store_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
 
 def test_commits_are_synced_to_the_disk(tmp_path: Path) -> None:
     database = opened(tmp_path / "store.db")
-    asked = {name: database.tables.connection.execute(f"PRAGMA {name}").fetchone()[0]
-             for name in ("synchronous", "journal_mode", "locking_mode")}  # fmt: skip
+    asked = {
+        name: database.tables.connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("synchronous", "journal_mode", "locking_mode")
+    }
     assert asked == {"synchronous": 2, "journal_mode": "wal", "locking_mode": "exclusive"}
     database.close()

@@ -61,7 +61,7 @@ class Bench:
         presence = Presence(TOPICS, Description({"a": {}}, {}, {}), "0.1.0", "b0070000", self.clock.stamp)
         self.mh = presence.description.mh
         self.uplink = uplink.Uplink(
-            config, self.store, self._connect, presence, self._next, self.clock.mono_ms, FakeInbox(), Waiting(wait_s)
+            config, self.store, self._dialed, presence, self._next, self.clock.mono_ms, FakeInbox(), Waiting(wait_s)
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -69,7 +69,10 @@ class Bench:
         self.generation += 1
         return self.generation
 
-    async def _connect(self, url: str, will: Will, five: bool, guess: bool) -> Any:
+    async def _dialed(self, url: str, will: Will, five: bool, guess: bool) -> Any:
+        return await self.connect(url, will, five, guess)
+
+    async def connect(self, url: str, will: Will, five: bool, guess: bool) -> Any:
         self.tries.append((url, five, guess, wire.decode(will.payload)))
         answer = self.answers.pop(0) if self.answers else NotReached("no more answers")
         if isinstance(answer, Exception):
@@ -152,8 +155,16 @@ async def test_each_session_has_a_higher_generation_and_a_broker_out_of_reach_co
     first.broken.set()
     await until(lambda: len(bench.tries) == 6)
     assert [will["gen"] for _, _, _, will in bench.tries] == [1, 1, 1, 2, 2, 3]
-    assert bench.tries[0][3] == {"v": 1, "online": False, "gen": 1, "ep": "aaaaaaaa", "bid": "b0070000",
-                                 "agent": "0.1.0", "t": bench.clock.stamp().t, "reason": "lwt"}  # fmt: skip
+    assert bench.tries[0][3] == {
+        "v": 1,
+        "online": False,
+        "gen": 1,
+        "ep": "aaaaaaaa",
+        "bid": "b0070000",
+        "agent": "0.1.0",
+        "t": bench.clock.stamp().t,
+        "reason": "lwt",
+    }
 
 
 async def test_a_session_begins_with_state_meta_and_streams_and_then_delivers(make: Callable[..., Bench]) -> None:
@@ -240,6 +251,16 @@ async def test_the_goodbye_is_a_true_state(make: Callable[..., Bench]) -> None:
     assert link.closed == "goodbye"
 
 
+async def test_a_new_connection_on_purpose_is_made_to_the_first_broker(make: Callable[..., Bench]) -> None:
+    bench = make(url=("mqtt://a", "mqtt://b"))
+    bench.store.put("telemetry/a", 1, mh=bench.mh)
+    bench.start(NotReached("no"), Dropping(), Dropping())
+    await until(lambda: not bench.store.accounts["telemetry/a"].unsettled())
+    bench.uplink.reconnect()
+    await bench.tried(3)
+    assert [url for url, _, _, _ in bench.tries] == ["mqtt://a", "mqtt://b", "mqtt://a"]
+
+
 async def test_a_new_connection_on_purpose_is_made_at_once_and_is_no_failure(
     make: Callable[..., Bench], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -256,7 +277,7 @@ async def test_a_new_connection_on_purpose_is_made_at_once_and_is_no_failure(
 async def test_what_changes_while_it_connects_counts_from_the_next_connection_on(make: Callable[..., Bench]) -> None:
     bench = make()
     bench.start(Dropping(), Dropping())
-    connect, meant = bench._connect, iter([True])
+    connect, meant = bench.connect, iter([True])
 
     async def change(*words: Any) -> Any:
         link = await connect(*words)
@@ -264,5 +285,5 @@ async def test_what_changes_while_it_connects_counts_from_the_next_connection_on
             bench.uplink.reconnect()
         return link
 
-    bench.uplink._connect = change
+    bench.connect = change  # type: ignore[method-assign]
     await until(lambda: len(bench.tries) == 2 and bench.uplink.online)
