@@ -52,7 +52,7 @@ class Link:
 
     def __init__(self, client: "BoundedClient", five: bool, keepalive_s: int, answer_s: float = CONNECT_S) -> None:
         self._client = client
-        self._answer_s = answer_s
+        self.answer_s = answer_s
         self._packets = client.packets
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
@@ -137,7 +137,7 @@ class Link:
         )
         _, mid = self._client.subscribe(wanted)
         answered = self._subscribed[mid] = self._loop.create_future()
-        await asyncio.wait((answered, self._lost), timeout=self._answer_s, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((answered, self._lost), timeout=self.answer_s, return_when=asyncio.FIRST_COMPLETED)
         if not answered.done():
             raise self._lost.result() if self._lost.done() else LinkLost(say("the broker does not answer"))
 
