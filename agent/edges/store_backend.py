@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from secrets import token_hex
 
-from agent.core.commit import Commit
+from agent.core.batching import missing
+from agent.core.commit import Commit, Range
 from agent.core.owed_rows import Owed, owed, parse_owed
 from agent.core.reading import Row
 from agent.core.store_news import News
@@ -195,6 +196,7 @@ class Backend:
                 commit = self._databases.empty_commit()
                 commit.properties = changed
                 disk.commit(commit)
+            self.left = self._no_longer_owed(disk)
         except StoreBroken as error:
             self._damage.set_aside(error)
         except StoreError as error:
@@ -202,6 +204,23 @@ class Backend:
         else:
             if why:
                 self._databases.tell("reset", why)
+
+    def _no_longer_owed(self, disk: Database) -> Owed:
+        """Of the rows that the run before could not write, those that are not there: they are counted as lost, so they
+        are not owed. (Its accounts may have been written, and its rows not.)"""
+        lost: Owed = []
+        gone: list[Range] = []
+        for name, ep, start, stop in self.left:
+            account = disk.accounts.get(name)
+            if account is None or start >= account.next or account.epoch_of(start) != ep:
+                lost.append((name, ep, start, stop))  # the file has never heard of them
+                continue
+            for first, after in missing(disk.rows(name, start, stop, stop - start), start, stop):
+                lost.append((name, ep, first, after))
+                gone += [(name, *owing) for owing in account.deliverable(first, min(after, account.next))]
+        if gone:
+            disk.give_up(self._databases.empty_commit(), gone)
+        return lost
 
     def _commit_on_disk(self, commit: Commit) -> None:
         disk = self.active
