@@ -55,7 +55,7 @@ async def test_the_uplink_is_told_what_a_commit_brought(store: Store) -> None:
 async def test_readings_wait_for_a_group_but_urgent_ones_do_not(tmp_path: Path) -> None:
     store = await opened(tmp_path / "store.db", commit_s=3600.0)
     store.append(reading(n=1))
-    await asyncio.sleep(0.05)
+    await store.probe()
     assert store.accounts == {}
     store.append(reading(n=2, urgent=True))
     await until(lambda: "telemetry/a" in store.accounts)
@@ -214,3 +214,84 @@ async def test_what_is_remembered_survives_a_restart(tmp_path: Path) -> None:
     store = await opened(tmp_path / "store.db")
     assert store.recall("count.rain-1") == "42"
     await store.close(5.0)
+
+
+async def test_settled_ranges_are_durable_without_a_commit_of_readings(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "store.db", limits=StoreLimits(settle_s=0.01))
+    store.append(reading())
+    await store.flush()
+    store.settle("telemetry/a", 1, 2)
+    disk = store._backend.disk
+    assert disk is not None
+    await until(lambda: disk.accounts["telemetry/a"].unsettled() == 0)
+    await store.close(5.0)
+
+
+async def test_rows_that_a_full_store_gives_up_are_settled_counted_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await opened(tmp_path / "store.db", max_bytes=1 << 18)
+    told: list[Mapping[str, Fresh]] = []
+    store.on_commit = told.append
+    for _ in range(40):
+        for _ in range(50):
+            store.append(reading(text="x" * 100))
+        await store.flush()
+    account = store.accounts["telemetry/a"]
+    (first, stop), *_ = account.gone
+    assert first == 1
+    assert f"{256} undelivered rows of telemetry/a were given up" in caplog.text
+    assert list(account.settled) == list(account.gone) == [(1, stop)]
+    assert store.accounts["event/_agent"].next > 1
+    assert any(fresh["event/_agent"].urgent for fresh in told if "event/_agent" in fresh)
+    await store.close(5.0)
+
+
+async def test_a_store_of_an_unknown_board_keeps_its_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    eps = set()
+    for board in ("", "1000", "", "1000"):
+        store = await opened(path, board=board)
+        eps.add(store.ep)
+        assert store.accounts == {}, "nothing is told"
+        await store.close(5.0)
+    assert len(eps) == 1
+
+
+async def test_what_the_run_before_left_or_lost_is_told_at_the_start(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    store = await opened(path)
+    store.append(reading())
+    await store.close(5.0)
+    path.unlink()
+    store = await opened(path)
+    await store.flush()
+    (events,) = await store.read([("event/_agent", 1, 9, 9)])
+    bodies = [msgpack.unpackb(row.body) for row in events]
+    assert [(body["ev"], body["why"]) for body in bodies] == [("store_reset", "missing"), ("rows_lost", "corrupt")]
+    assert (bodies[1]["stream"], bodies[1]["n"]) == ("telemetry/a", 1)
+    await store.close(5.0)
+
+
+async def test_a_description_is_known_at_once_and_after_a_restart(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "store.db", commit_s=3600.0)
+    await store.describe("5e2190ab", b"{}")
+    assert store.mh == "5e2190ab"
+    assert await store.description("5e2190ab") == b"{}"
+    await store.close(5.0)
+    store = await opened(tmp_path / "store.db")
+    assert await store.description("5e2190ab") == b"{}"
+    assert await store.description("00000000") == b""
+    assert await store.newest_ms() == 0
+    await store.close(5.0)
+
+
+async def test_what_waits_counts_as_unsettled(store: Store) -> None:
+    store.append(reading())
+    assert store.unsettled() == 1
+    await store.flush()
+    store.append(reading())
+    assert store.unsettled() == 2
+    store.settle("telemetry/a", 1, 2)
+    assert store.unsettled() == 1
+    assert store.accounts["telemetry/a"].lo(store.ep) == 2
