@@ -205,3 +205,11 @@ def test_nothing_is_decided_while_other_rows_of_the_case_are_left() -> None:
     poison.nothing_behind(A, 0.0)
     assert poison.paused_until_s(A) == 0.0
     assert list(poison.aside(A)) == [(1, 2)]
+
+
+def test_messages_are_small_for_exactly_an_hour() -> None:
+    poison = PoisonFinder(DeliveryTimings(small_s=3600.0))
+    poison.unanswered(flight(1, 3))
+    for number in (1, 2):
+        poison.acknowledged(Flight(A, number, number + 1, 300, 50.0, late=True))
+    assert [poison.max_bytes(65_536, now_s) for now_s in (3649.0, 3650.0)] == [300, 65_536]

@@ -208,3 +208,15 @@ async def test_what_is_left_of_a_backlog_is_not_kept_for_a_whole_message(bench: 
     bench.store.put(AIR, 3)
     bench.restart()
     assert [message.numbers for message in await bench.send()] == [[1, 2, 3]]
+
+
+async def test_what_was_asked_for_and_is_not_there_any_more_is_not_looked_for_again(bench: Bench) -> None:
+    bench.measure(AIR, 3)
+    bench.acknowledge(*await bench.send())
+    bench.store.forget(AIR, range(1, 3))
+    bench.lane.again[AIR].add(1, 4)
+    (sent,) = await bench.send()
+    assert sent.numbers == [3]
+    bench.acknowledge(sent)
+    assert list(bench.lane.again[AIR]) == []
+    assert bench.store.announced == [], "they were delivered before"

@@ -204,3 +204,10 @@ async def test_live_rows_of_a_denied_stream_are_not_waited_for_at_the_end(bench:
     assert not bench.delivery.live_left()
     bench.measure(DOOR)
     assert bench.delivery.live_left()
+
+
+async def test_a_batch_that_is_just_full_does_not_wait(bench: Bench) -> None:
+    bench.measure(AIR, 250, due_s=5.0)
+    assert [len(sent.numbers) for sent in await bench.send()] == [250]
+    bench.measure(AIR, 249, due_s=5.0)
+    assert await bench.send() == []
