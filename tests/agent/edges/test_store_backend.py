@@ -1,6 +1,7 @@
 """How rows go from the file to memory and back, over damage, full disks and swapped files; on a clock moved by hand."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -141,6 +142,18 @@ def test_a_disk_that_still_takes_nothing_is_tried_more_and_more_rarely(bench: Be
     bench.now_ms += 1
     bench.backend.upkeep()
     assert bench.backend.durable
+
+
+def test_a_folder_that_was_deleted_meanwhile_is_made_again(bench: Bench) -> None:
+    bench.commit(3)
+    bench.into_memory()
+    shutil.rmtree(bench.path.parent)
+    bench.fill_disk(1_000_000)
+    bench.now_ms += 2000
+    bench.backend.upkeep()
+    assert bench.backend.durable
+    assert bench.path.exists()
+    assert bench.numbers() == list(range(1, 504))
 
 
 def test_rows_that_the_disk_does_not_take_at_the_end_are_left_and_noted(bench: Bench) -> None:
