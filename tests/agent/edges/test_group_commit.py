@@ -31,6 +31,14 @@ async def test_whoever_wants_it_soonest_is_heard() -> None:
     assert await is_due(timer)
 
 
+async def test_a_later_wish_that_was_overtaken_is_forgotten() -> None:
+    timer = CommitTimer()
+    timer.wake_in(0.02)
+    timer.wake_in(0.01)
+    await timer.wait()
+    assert not await is_due(timer)
+
+
 async def test_a_commit_that_was_made_counts_for_all_that_waited_for_one() -> None:
     timer = CommitTimer()
     timer.wake_in(0.02)
