@@ -154,3 +154,11 @@ async def test_a_topic_at_which_the_broker_always_ends_the_connection_is_left_ou
     bench.link = Link()
     await bench.start()
     assert bench.link.leaves() == ["state", "streams"]
+
+
+async def test_a_state_that_is_not_its_own_proves_nothing(bench: Bench) -> None:
+    await bench.start()
+    bench.link.on_message(Message(TOPICS.state, b'{"v":1,"online":false}', False))
+    bench.link.on_message(Message(TOPICS.reported, bench.link.sent[0].payload, False))
+    assert bench.proofs == []
+    assert bench.store.recall("topics.base") == ""
