@@ -142,5 +142,8 @@ class StreamAccount:
             if after < len(self.epochs) and self.epochs[after][1] == _VOID and self.epochs[after][0] < stop:
                 self.epochs[after] = (stop, _VOID)
             break
-        self.epochs = [pair for at, pair in enumerate(self.epochs)
-                       if at + 1 == len(self.epochs) or self.epochs[at + 1][0] > pair[0]]  # fmt: skip
+        self.epochs = [
+            pair
+            for at, pair in enumerate(self.epochs)
+            if at + 1 == len(self.epochs) or self.epochs[at + 1][0] > pair[0]
+        ]

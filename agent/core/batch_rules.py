@@ -47,8 +47,9 @@ def check_batch(batch: Batch) -> None:
     for row in batch.rows:
         if not 0 <= row["t"] <= _LAST_MS:
             raise WireError("t")
-        if not isinstance(row.get("q", {}), dict) or not all(_FIELD.fullmatch(key) and _plain(value, 0)
-                                                             for key, value in row.items()):  # fmt: skip
+        if not isinstance(row.get("q", {}), dict) or not all(
+            _FIELD.fullmatch(key) and _plain(value, 0) for key, value in row.items()
+        ):
             raise WireError("a field")
 
 

@@ -3,31 +3,32 @@
 A broker may answer a message with a refusal, with silence, or by closing the connection; then the same message would
 come first again in the next session, for ever. So a message that failed is halved until its rows are alone. A row that
 fails alone is set aside, and given up once another row of its stream was taken: until then the fault may be with the
-topic (an ACL that disconnects) or with the link, and the stream is paused instead. If all rows arrive in smaller
-messages, the size was the fault, and messages stay that small for an hour.
+topic (an ACL that disconnects) or with the link, and the stream is paused instead. Where there is no other row, it is
+tried again after pauses, and given up after as many rounds. If all rows arrive in smaller messages, the size was the
+fault, and messages stay that small for an hour.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from agent.core.delivery_timings import DeliveryTimings
 from agent.core.ranges import Ranges
 from agent.core.window import Flight
 
 _TRIES = 3
-"""How often a row alone may fail without an answer from the broker."""
+"""How often a row alone may fail without an answer from the broker; and in how many rounds, if it is the only one."""
 _CALM = 16
 """Messages acknowledged one at a time, after which several may be under way again."""
-_SMALL_S = 3600.0
 _MIN_BYTES = 256
-_PAUSE_S, _MAX_PAUSE_S = 30.0, 600.0
 
 
 @dataclass(slots=True)
 class _Case:
     """A range of rows whose message failed. ``rows``: how many may share a message now; ``left``: not acknowledged and
     not set aside yet; ``largest_bytes``: of the messages that were acknowledged; ``paused``: whether its stream was
-    paused, so that what was set aside is tried once more before it is given up."""
+    paused, so that what was set aside is tried once more before it is given up; ``rounds``: in how many of them the
+    only row has failed."""
 
     left: Ranges
     rows: int
@@ -35,6 +36,7 @@ class _Case:
     passed: int = 0
     largest_bytes: int = 0
     paused: bool = False
+    rounds: int = 0
     aside: Ranges = field(default_factory=Ranges)
 
 
@@ -45,7 +47,8 @@ class PoisonFinder:
     ``given_up``: (stream, first, one after the last) of rows that the broker cannot take; to be emptied by the caller.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, timings: DeliveryTimings) -> None:
+        self._timings = timings
         self.lockstep = False
         self.given_up: list[tuple[str, int, int]] = []
         self._cases: dict[str, _Case] = {}
@@ -118,6 +121,18 @@ class PoisonFinder:
         for flight in flights:
             self._suspects[flight.stream].add(flight.start, flight.stop)
 
+    def nothing_behind(self, stream: str, now_s: float) -> None:
+        """Nothing else of the stream is owed: try what was set aside again after a pause, or give it up."""
+        case = self._cases.get(stream)
+        if case is None or len(case.left) or not len(case.aside):
+            return
+        if case.aside.count() == 1:
+            case.rounds += 1
+            if case.rounds >= _TRIES:
+                self._end(stream, case)
+                return
+        self._pause(stream, case, now_s)
+
     def topic_lost(self, topic: str, now_s: float) -> bool:
         """The connection ended while a message without rows waited for its acknowledgement; whether the topic is left
         out from now on, for a while."""
@@ -125,7 +140,7 @@ class PoisonFinder:
         if self._silenced[topic] < _TRIES:
             return False
         del self._silenced[topic]
-        self._paused_until_s[topic] = now_s + _MAX_PAUSE_S
+        self._paused_until_s[topic] = now_s + self._timings.max_pause_s
         return True
 
     def topic_heard(self, topic: str) -> None:
@@ -160,13 +175,19 @@ class PoisonFinder:
             case.paused, case.rows = False, 1
             case.left, case.aside = case.aside, Ranges()
             return
+        self._end(stream, case)
+        if not len(case.aside):
+            self._small = now_s + self._timings.small_s, max(_MIN_BYTES, case.largest_bytes)
+
+    def _end(self, stream: str, case: _Case) -> None:
+        """What was set aside is given up."""
         del self._cases[stream]
         self.given_up += [(stream, start, stop) for start, stop in case.aside]
-        if not len(case.aside):
-            self._small = now_s + _SMALL_S, max(_MIN_BYTES, case.largest_bytes)
 
     def _pause(self, stream: str, case: _Case, now_s: float) -> None:
-        """Two rows fail alone and none is taken: perhaps it is not the rows."""
+        """Rows fail alone and none is taken: perhaps it is not the rows."""
         case.paused = True
-        self._paused_until_s[stream] = now_s + min(_MAX_PAUSE_S, _PAUSE_S * 2 ** self._pauses[stream])
+        self._paused_until_s[stream] = now_s + self._timings.paused_s(self._pauses[stream])
         self._pauses[stream] += 1
+        if not len(case.left):
+            case.rows, case.left, case.aside = 1, case.aside, Ranges()

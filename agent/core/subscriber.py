@@ -90,6 +90,7 @@ class Subscriber:
             yield Arrival(of, number, row, batch.late)
             if stream == event(AGENT) and row.get("ev") == "rows_lost":
                 yield from self._lost(gateway, row)
+        yield from self.ledger.dropped()
 
     def _lost(self, gateway: str, row: Mapping[str, Any]) -> Iterator[Gap]:
         stream, ep, start, last = (row.get(key) for key in ("stream", "ep", "from", "to"))

@@ -115,9 +115,14 @@ def encode_batch(rows: Sequence[Row], lo: int, late: bool, encoding: str) -> byt
     """One message of consecutive rows that share their context. ``late``: it is not live (``h``)."""
     context: Context = rows[0].context
     head: dict[str, Any] = {
-        "v": VERSION, "ep": context.ep, "bid": context.bid, "seq": rows[0].seq, "lo": lo, "cq": context.cq,
+        "v": VERSION,
+        "ep": context.ep,
+        "bid": context.bid,
+        "seq": rows[0].seq,
+        "lo": lo,
+        "cq": context.cq,
         "mh": context.mh,
-    }  # fmt: skip
+    }
     if late:
         head["h"] = True
     if encoding == "json":

@@ -8,9 +8,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import agent
 from agent.core.text import say
 
 TIME_LIMIT_S = 30.0
+_RUN_MODULE = """
+import sys
+from importlib import import_module
+sys.path.insert(0, sys.argv[1])
+sys.exit(import_module(sys.argv[2]).main())
+"""
 
 
 class ChildFailed(Exception):
@@ -24,6 +31,12 @@ class ChildFailed(Exception):
 def program(file: Path) -> Sequence[str]:
     """The words that run a module of this package by its path: it imports nothing of the agent."""
     return (sys.executable, "-P", str(file))
+
+
+def module(name: str) -> Sequence[str]:
+    """The words that run ``main()`` of a module of this package: it may import others, and takes them from where the
+    agent was taken. What it does not import costs it nothing."""
+    return (sys.executable, "-P", "-c", _RUN_MODULE, str(Path(agent.__file__).parent.parent), name)
 
 
 async def ask(words: Sequence[str], question: Mapping[str, Any], time_limit_s: float = TIME_LIMIT_S) -> Any:

@@ -47,11 +47,12 @@ class Link:
     """An open connection. Made by :func:`connect`; useless once :meth:`lost` has returned.
 
     ``on_ack(mid, failure)``: a PUBACK came; ``failure`` is 0, or the reason code (128 and up) of a refusal.
-    ``on_message(message)``: a subscription brought something.
+    ``on_message(message)``: a subscription brought something. ``answer_s``: the time for a SUBACK, seconds.
     """
 
-    def __init__(self, client: "BoundedClient", five: bool, keepalive_s: int) -> None:
+    def __init__(self, client: "BoundedClient", five: bool, keepalive_s: int, answer_s: float = CONNECT_S) -> None:
         self._client = client
+        self.answer_s = answer_s
         self._packets = client.packets
         self._loop = asyncio.get_running_loop()
         self._socket: Any = None
@@ -136,7 +137,7 @@ class Link:
         )
         _, mid = self._client.subscribe(wanted)
         answered = self._subscribed[mid] = self._loop.create_future()
-        await asyncio.wait((answered, self._lost), timeout=CONNECT_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((answered, self._lost), timeout=self.answer_s, return_when=asyncio.FIRST_COMPLETED)
         if not answered.done():
             raise self._lost.result() if self._lost.done() else LinkLost(say("the broker does not answer"))
 
@@ -187,9 +188,13 @@ class Link:
     def _report_oversized(self) -> None:
         while self._packets.oversized:
             topic, size_bytes = self._packets.oversized.pop()
-            _log.warning(say("a message of {count} bytes on {topic} was refused: at most {most} are taken",
-                             count=size_bytes, topic=one_line(topic), most=MAX_INCOMING_BYTES),
-                         extra=tagged("message_too_large"))  # fmt: skip
+            line = say(
+                "a message of {count} bytes on {topic} was refused: at most {most} are taken",
+                count=size_bytes,
+                topic=one_line(topic),
+                most=MAX_INCOMING_BYTES,
+            )
+            _log.warning(line, extra=tagged("message_too_large"))
 
     def _start_writing(self) -> None:
         if self._socket is not None and not self._writing:

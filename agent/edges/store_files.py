@@ -9,10 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from agent.core.account import StreamAccount
+from agent.core.owed_rows import Owed
 
-Owed = list[tuple[str, str, int, int]]
-"""Rows by stream, epoch, first number and the number after the last."""
 _KEPT_ASIDE = 3
 _NOTED_RANGES = 500
 
@@ -92,11 +90,9 @@ class StoreFiles:
     def prune(self, wanted: set[str]) -> None:
         """Remove the oldest files that were set aside, beyond a number and a size; never the newest, nor ``wanted``."""
         with suppress(OSError):
-            asides = [
-                one for one in self.path.parent.iterdir()
-                if one.name.startswith(f"{self.path.name}.broken-") and not one.name.endswith("-wal")
-            ]  # fmt: skip
-            asides.sort(key=lambda one: one.stat().st_mtime_ns, reverse=True)
+            beside = [path for path in self.path.parent.iterdir() if path.name.startswith(f"{self.path.name}.broken-")]
+            asides = [path for path in beside if not path.name.endswith("-wal")]
+            asides.sort(key=lambda path: path.stat().st_mtime_ns, reverse=True)
             total = 0
             for place, aside in enumerate(asides):
                 total += aside.stat().st_size
@@ -128,28 +124,6 @@ class StoreFiles:
                 temporary.unlink()
             return False
         return True
-
-
-def noted(value: object) -> Owed:
-    """What a note says is owed, as far as it makes sense."""
-    found: Owed = []
-    for one in value if isinstance(value, list) else []:
-        match one:
-            case [str(stream), str(ep), int(start), int(stop)] if 0 < start < stop:
-                found.append((stream, ep, start, stop))
-    return found
-
-
-def owed(accounts: dict[str, StreamAccount]) -> Owed:
-    """Everything that is not settled."""
-    found: Owed = []
-    for name, account in accounts.items():
-        for start, stop in account.settled.gaps(1, account.next):
-            while start < stop:
-                end = min(stop, account.epoch_end(start))
-                found.append((name, account.epoch_of(start), start, end))
-                start = end
-    return found
 
 
 def log_of(path: Path) -> Path:

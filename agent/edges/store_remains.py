@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.account import StreamAccount
+from agent.core.account_text import parse_account
 from agent.core.reading import Context, Row
-from agent.edges import store_pages
-from agent.edges.child import program
+from agent.edges.child import module
+from agent.edges.sqlite_pages import Pages
+from agent.edges.store_pages import Remains
 
 _BUILD_MS = 1_577_836_800_000
 """A time from before 2020 was no true one."""
@@ -33,18 +35,16 @@ class Known:
 
 def known_remains(path: Path, log: Path) -> Known:
     """What a file says of itself that SQLite refuses. Blocks; reads a few pages, and the log."""
-    from agent.edges.database import read_account
-
     accounts: dict[str, StreamAccount] = {}
     try:
-        pages = store_pages.Pages(path, log)
+        pages = Pages(path, log)
     except OSError:
         return Known()
     try:
-        remains = store_pages.Remains(pages)
-        for name, one in remains.streams().items():
+        remains = Remains(pages)
+        for name, columns in remains.streams().items():
             with suppress(ValueError):
-                accounts[name] = read_account(*one)
+                accounts[name] = parse_account(*columns)
         names = remains.stream_names()
         properties, descriptions = remains.properties(), remains.descriptions()
         ids = {name: number for number, name in names.items()}
@@ -62,9 +62,12 @@ async def rescued_rows(aside: Path, names: Mapping[str, str]) -> AsyncIterator[l
     """The rows of a file that was set aside, in groups. Raises :class:`RescueFailed`."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *program(Path(store_pages.__file__)), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL, limit=_LINE_BYTES,
-        )  # fmt: skip
+            *module("agent.edges.rescue_child"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=_LINE_BYTES,
+        )
     except OSError as error:
         raise RescueFailed(str(error)) from error
     assert process.stdin is not None

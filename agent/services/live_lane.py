@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from agent.core import wire
 from agent.core.account import StreamAccount
+from agent.core.delivery_timings import DeliveryTimings
 from agent.core.poison import PoisonFinder
 from agent.core.ranges import Ranges
 
@@ -18,11 +19,11 @@ class LiveLane:
     broker cannot take.
     """
 
-    def __init__(self, accounts: Mapping[str, StreamAccount]) -> None:
+    def __init__(self, accounts: Mapping[str, StreamAccount], timings: DeliveryTimings) -> None:
         self.next = {name: account.next for name, account in accounts.items()}
         self.due_s: dict[str, float] = {}
         self.again: defaultdict[str, Ranges] = defaultdict(Ranges)
-        self.poison = PoisonFinder()
+        self.poison = PoisonFinder(timings)
         self.described: set[str] = set()
         self.clearings = 0
         self._recent: dict[str, deque[tuple[int, int]]] = {}

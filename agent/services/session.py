@@ -3,37 +3,37 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from agent.core import wire
 from agent.core.link import LinkLost, Message
 from agent.core.log_fields import tagged
-from agent.core.settings import Publish
 from agent.core.text import say
-from agent.services import delivery
+from agent.services import delivery_context
 from agent.services.delivery import Delivery
-from agent.services.live_lane import LiveLane
-from agent.services.presence import Presence
+from agent.services.delivery_context import DeliveryContext
 
 _log = logging.getLogger(__name__)
 
-_ACK_S = 20.0
-"""A message that is not acknowledged within this ends the connection: MQTT repeats nothing on a live one."""
-_STREAMS_S = 60.0
-_REPEAT_STATE_S = 5.0
-_GOODBYE_S = 0.7
-"""Kept for the last ``streams`` and ``state`` when there is not time to deliver everything."""
+_BASE = "topics.base"
+_CLEARINGS = 2
 
 
 class Unacknowledged(LinkLost):
     """The broker did not acknowledge in time: come back with a smaller window."""
 
 
-_BASE = "topics.base"
-_CLEARINGS = 2
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What a session has to know of those before it. ``careful``: the last one ended because nothing was acknowledged.
+    ``first``: none of this uplink has introduced the gateway yet."""
+
+    careful: bool
+    first: bool
 
 
-class Store(delivery.Store, Protocol):
+class Store(delivery_context.Store, Protocol):
     """What a session needs of the store."""
 
     @property
@@ -43,7 +43,7 @@ class Store(delivery.Store, Protocol):
     def recall(self, name: str) -> str: ...
 
 
-class Link(delivery.Link, Protocol):
+class Link(delivery_context.Link, Protocol):
     """What a session needs of a connection."""
 
     on_ack: Callable[[int, int], None]
@@ -67,16 +67,17 @@ class Session:
     """``wake`` is set by whoever has something for the session: a commit, an acknowledgement, the wish to stop."""
 
     def __init__(
-        self, store: Store, link: Link, lane: LiveLane, presence: Presence, settings: Publish,
-        inbox: Inbox, wake: asyncio.Event, mono_ms: Callable[[], int], careful: bool, first: bool,
-    ) -> None:  # fmt: skip
-        self._store = store
-        self._inbox = inbox
+        self, context: DeliveryContext[Store], link: Link, inbox: Inbox, wake: asyncio.Event, beginning: Beginning
+    ) -> None:
+        self._store = context.store
+        self._lane = context.lane
+        self._presence = context.presence
+        self._timings = context.timings
+        self._now_s = context.clocks.now_s
         self._link = link
-        self._lane = lane
-        self._presence = presence
+        self._inbox = inbox
         self._wake = wake
-        self._first = first
+        self._first = beginning.first
         self.introduced = False
         self.progressed = False
         """Whether the broker has acknowledged rows in this session."""
@@ -84,13 +85,10 @@ class Session:
         """Whether somebody else wrote this gateway's ``state`` before this session."""
         self.on_proof: Callable[[bool], None] = lambda telemetry: None
         """Called when the broker acknowledges telemetry (``True``), or sends our own state back (``False``)."""
-        self._now_s = asyncio.get_running_loop().time
         self.moved_s = self._now_s()
         """When it did its last step. Each wake makes it do one."""
-        self._delivery = Delivery(
-            store, link, lane, settings, presence.topics, presence.description.message, presence.description.mh,
-            self._now_s, mono_ms, careful,
-        )  # fmt: skip
+        self._delivery = Delivery(context, link, beginning.careful)
+        self._publisher = self._delivery.publisher
         self._awaited: dict[int, asyncio.Future[int]] = {}
         self._state = b""
         self._echoed = False
@@ -164,23 +162,28 @@ class Session:
         poison = self._lane.poison
         if poison.paused_until_s(topic) > self._now_s():
             return
-        if not self._delivery.fits(payload):
-            _log.error(say("{topic} cannot be published: the broker takes no message of {count} bytes",
-                           topic=topic, count=len(payload)), extra=tagged("message_too_large"))  # fmt: skip
+        if not self._publisher.fits(payload):
+            line = say(
+                "{topic} cannot be published: the broker takes no message of {count} bytes",
+                topic=topic,
+                count=len(payload),
+            )
+            _log.error(line, extra=tagged("message_too_large"))
             return
-        mid = self._delivery.announce(topic, payload, retain=True)
+        mid = self._publisher.announce(topic, payload, retain=True)
         answered = self._awaited[mid] = asyncio.get_running_loop().create_future()
-        await asyncio.wait((answered, lost), timeout=_ACK_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((answered, lost), timeout=self._timings.ack_s, return_when=asyncio.FIRST_COMPLETED)
         if not answered.done() and poison.topic_lost(topic, self._now_s()):
-            _log.error(say("the broker ends the connection at {topic}: leaving this topic out for now", topic=topic),
-                       extra=tagged("publish_refused"))  # fmt: skip
+            line = say("the broker ends the connection at {topic}: leaving this topic out for now", topic=topic)
+            _log.error(line, extra=tagged("publish_refused"))
         self._check(lost)
         if not answered.done():
             raise Unacknowledged(say("the broker does not acknowledge"))
         poison.topic_heard(topic)
         if answered.result() and payload:
-            _log.error(say("the broker refuses {topic} (reason 0x{code:02x}): check its ACL",
-                           topic=topic, code=answered.result()), extra=tagged("broker_refuses"))  # fmt: skip
+            code = answered.result()
+            line = say("the broker refuses {topic} (reason 0x{code:02x}): check its ACL", topic=topic, code=code)
+            _log.error(line, extra=tagged("broker_refuses"))
 
     def _is_ahead(self, kept: bytes) -> bool:
         """Whether the broker has seen numbers of this epoch that the store has not given."""
@@ -200,45 +203,45 @@ class Session:
 
     def _streams(self) -> bytes:
         self._told_streams = self._presence.streams(self._store.ep, self._store.accounts)
-        self._streams_due_s = self._now_s() + _STREAMS_S
+        self._streams_due_s = self._now_s() + self._timings.streams_s
         return self._told_streams
 
     def _tell_streams_if_due(self) -> None:
         if self._now_s() >= self._streams_due_s and self._delivery.window.room(late=False):
             before = self._told_streams
             if wire.decode(self._streams())["streams"] != wire.decode(before)["streams"]:
-                self._delivery.announce(self._presence.topics.streams, self._told_streams, retain=True)
+                self._publisher.announce(self._presence.topics.streams, self._told_streams, retain=True)
 
     def _answer(self) -> None:
         """Send the answers that wait, as far as there is room."""
         while self._delivery.window.room(late=False) and (answer := self._inbox.answer()) is not None:
-            self._delivery.announce(*answer)
+            self._publisher.announce(*answer)
 
     def _check(self, lost: "asyncio.Task[LinkLost]") -> None:
         if lost.done():
             raise lost.result()
-        self._delivery.pass_over(self._now_s() - _ACK_S)
+        self._delivery.pass_over(self._now_s() - self._timings.ack_s)
         if self._now_s() >= self._ack_due_s():
             raise Unacknowledged(say("the broker does not acknowledge"))
 
     def _ack_due_s(self) -> float:
         oldest_s = self._delivery.window.oldest_s()
-        return self._now_s() + 3600.0 if oldest_s is None else oldest_s + _ACK_S
+        return self._now_s() + 3600.0 if oldest_s is None else oldest_s + self._timings.ack_s
 
     async def _sleep_until(self, due_s: float) -> None:
-        timer = asyncio.get_running_loop().call_at(due_s, self._wake.set)
+        timer = asyncio.get_running_loop().call_later(due_s - self._now_s(), self._wake.set)
         await self._wake.wait()
         timer.cancel()
         self._wake.clear()
 
     async def _goodbye(self, lost: "asyncio.Task[LinkLost]", deadline_s: float) -> None:
-        while self._delivery.live_left() and self._now_s() < deadline_s - _GOODBYE_S:
+        while self._delivery.live_left() and self._now_s() < deadline_s - self._timings.goodbye_s:
             self._check(lost)
             await self._delivery.send(flush=True)
-            await self._sleep_until(min(deadline_s - _GOODBYE_S, self._ack_due_s()))
+            await self._sleep_until(min(deadline_s - self._timings.goodbye_s, self._ack_due_s()))
         self._state = self._presence.state(self._store.ep, online=False, reason="shutdown")
         try:
-            async with asyncio.timeout_at(deadline_s):
+            async with asyncio.timeout(deadline_s - self._now_s()):
                 await self._say(lost, self._presence.topics.streams, self._streams())
                 await self._say(lost, self._presence.topics.state, self._state)
                 await self._link.close()
@@ -269,5 +272,5 @@ class Session:
             self.foreign = self.foreign or (bool(message.payload) and not self._presence.is_own(message.payload))
         elif self._repeat_from_s and message.payload != self._state and self._now_s() >= self._repeat_from_s:
             # A Will that came late, or somebody else: what stands there must be true.
-            self._repeat_from_s = self._now_s() + _REPEAT_STATE_S
-            self._delivery.announce(self._presence.topics.state, self._state, retain=True)
+            self._repeat_from_s = self._now_s() + self._timings.repeat_state_s
+            self._publisher.announce(self._presence.topics.state, self._state, retain=True)

@@ -2,28 +2,29 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from tenacity import RetryCallState
 
 from agent.core.backoff import PROOF, Backoff
+from agent.core.clocks import Clocks
+from agent.core.delivery_timings import DeliveryTimings
 from agent.core.events import client_id_conflict
-from agent.core.link import LinkLost, NotReached, Refused, TakenOver, Unanswered, Will, WrongVersion
+from agent.core.link import LinkLost, TakenOver
 from agent.core.log_fields import tagged
 from agent.core.reading import Fresh
 from agent.core.settings import Config
 from agent.core.text import say
 from agent.services import session
+from agent.services.delivery_context import DeliveryContext
+from agent.services.dialer import Connect, Dialer
 from agent.services.live_lane import LiveLane
 from agent.services.presence import Presence
 from agent.services.retry import retry_forever
-from agent.services.session import Session, Unacknowledged
+from agent.services.session import Beginning, Session, Unacknowledged
 
 _log = logging.getLogger(__name__)
-
-_STABLE_S = 30.0
-"""A session that held this long, or delivered something, was a good one."""
 
 
 class Store(session.Store, Protocol):
@@ -40,38 +41,36 @@ class Link(session.Link, Protocol):
     def drop(self) -> None: ...
 
 
-Connect = Callable[[str, Will, bool, bool], Awaitable[Link]]
-"""Open a connection: url, Will, whether to speak MQTT 5, whether that is a guess. Raises :class:`LinkLost` and its
-kinds."""
-
-
 class Uplink:
     """Delivers the store to the broker while :meth:`run` runs. ``online``: whether a session is up."""
 
     def __init__(
-        self, config: Config, store: Store, connect: Connect, presence: Presence, generation: Callable[[], int],
-        mono_ms: Callable[[], int], inbox: session.Inbox, backoff: Backoff | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        config: Config,
+        store: Store,
+        connect: Connect[Link],
+        presence: Presence,
+        generation: Callable[[], int],
+        mono_ms: Callable[[], int],
+        inbox: session.Inbox,
+        backoff: Backoff | None = None,
+        timings: DeliveryTimings | None = None,
+    ) -> None:
+        timings = timings or DeliveryTimings()
+        clocks = Clocks(asyncio.get_running_loop().time, mono_ms)
+        self._lane = LiveLane(store.accounts, timings)
+        self._context = DeliveryContext(store, self._lane, presence, config.publish, timings, clocks)
         self._inbox = inbox
         self._config = config
         self._store = store
-        self._connect = connect
-        self._presence = presence
-        self._generation = generation
-        self._mono_ms = mono_ms
-        self._lane = LiveLane(store.accounts)
+        self._dialer = Dialer(config.broker, connect, presence, generation)
         self._wake = asyncio.Event()
         self._deadline_s: float | None = None
-        self._five = config.broker.protocol != "3.1.1"
-        self._guessing = config.broker.protocol == "auto"
-        self._tries = 0
         self._tried = False
         self._first = True
         self._careful = False
-        self._will_is_out = True
         self._told = ""
         self._backoff = backoff or Backoff(asyncio.get_running_loop().time())
-        self._sessions = 0
         self._link: Link | None = None
         self._anew = False
         self.online = False
@@ -135,7 +134,7 @@ class Uplink:
 
     def _tell(self, error: BaseException) -> None:
         """One line for each new reason; a broker that stays away is not told of again and again."""
-        self._tries += 1
+        self._dialer.failed()
         if str(error) != self._told:
             self._told = str(error)
             line = say("not connected: {reason}; readings are kept, trying again", reason=error)
@@ -148,7 +147,7 @@ class Uplink:
             return
         self._tried = True
         self._anew = False
-        link = self._link = await self._open()
+        link = self._link = await self._dialer.open(self._store.ep)
         try:
             if not self._anew:
                 await self._session(link)
@@ -167,12 +166,12 @@ class Uplink:
     def _judge(self, one: Session, began_s: float) -> None:
         """Learn from a session that has ended: whether it worked, and whether somebody else uses this gateway's id."""
         now_s = asyncio.get_running_loop().time()
-        if one.progressed or (one.introduced and now_s - began_s >= _STABLE_S):
+        if one.progressed or (one.introduced and now_s - began_s >= self._context.timings.stable_s):
             self._backoff.worked(now_s)
-            self._tries = -1  # the next try is the first one: begin with the first broker
+            self._dialer.worked()
             self._told = ""
         # The first session of a process finds what the process before it said.
-        if one.foreign and self._sessions > 1:
+        if one.foreign and self.sessions > 1:
             self._conflict(1)
 
     def _conflict(self, evidence: int) -> None:
@@ -181,20 +180,18 @@ class Uplink:
         if self._backoff.conflict(evidence, asyncio.get_running_loop().time()):
             gateway = self._config.gateway.id
             self._store.announce(client_id_conflict(gateway))
-            line = say("another client uses the id {gateway}: look for a second gateway with this id; waiting longer",
-                       gateway=gateway)  # fmt: skip
+            line = say(
+                "another client uses the id {gateway}: look for a second gateway with this id; waiting longer",
+                gateway=gateway,
+            )
             _log.error(line, extra=tagged("client_id_conflict"))
 
     async def _session(self, link: Link) -> None:
-        one = Session(
-            self._store, link, self._lane, self._presence, self._config.publish, self._inbox, self._wake, self._mono_ms,
-            self._careful, self._first,
-        )  # fmt: skip
+        one = Session(self._context, link, self._inbox, self._wake, Beginning(self._careful, self._first))
         self.online = True
         self.sessions += 1
         one.on_proof = self._on_proof
         self._current = one
-        self._sessions += 1
         began_s = asyncio.get_running_loop().time()
         line = say("connected, MQTT {version}", version="5" if link.five else "3.1.1")
         _log.info(line, extra=tagged("connected"))
@@ -205,40 +202,6 @@ class Uplink:
             self._first = self._first and not one.introduced
             self._current = None
 
-    async def _open(self) -> Link:
-        urls = self._config.broker.urls
-        url = urls[self._tries % len(urls)]
-        if self._will_is_out:
-            # Durable before the Will goes out: a late Will of an earlier session must be known by its lower number.
-            self._presence.gen = self._generation()
-            self._will_is_out = False
-        try:
-            link = await self._dial(url)
-        except (NotReached, Refused, WrongVersion):
-            raise
-        except LinkLost:
-            self._will_is_out = True
-            raise
-        self._will_is_out = True
-        return link
-
-    async def _dial(self, url: str) -> Link:
-        """Connect in the version that is known, or guessed: 5 first, then 3.1.1, by turns."""
-        will = self._presence.will(self._store.ep)
-        try:
-            link = await self._connect(url, will, self._five, self._guessing and self._five)
-        except WrongVersion:
-            if self._config.broker.protocol != "auto":
-                raise
-            self._five = not self._five
-            link = await self._connect(url, will, self._five, False)
-        except Unanswered:
-            if self._guessing:
-                self._five = not self._five
-            raise
-        self._guessing = False
-        return link
-
     def _on_proof(self, telemetry: bool) -> None:
         if telemetry:
             self.telemetry_acknowledged = True
@@ -247,7 +210,7 @@ class Uplink:
 
     def _on_commit(self, fresh: Mapping[str, Fresh]) -> None:
         now_s = asyncio.get_running_loop().time()
-        mono_ms = self._mono_ms()
+        mono_ms = self._context.clocks.mono_ms()
         for stream, one in fresh.items():
             wait_s = 0.0 if one.urgent else self._config.publish.max_delay_s - (mono_ms - one.mono_ms) / 1000
             self._lane.fresh(stream, one.start, one.mono_ms, now_s + max(0.0, wait_s))

@@ -3,14 +3,14 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-
-import pytest
+from typing import Any
 
 from agent.core.backoff import Backoff
+from agent.core.delivery_timings import DeliveryTimings
 from agent.core.settings import Publish
-from agent.services import delivery, session
-from tests.support.gateway import TOPICS, gateway
+from tests.support.gateway import TOPICS, Running, gateway
 from tests.support.mosquitto import until
 from tests.support.scripted_broker import Publish as Message
 from tests.support.scripted_broker import ScriptedBroker, Session
@@ -29,11 +29,9 @@ async def introduced(broker: ScriptedBroker, sessions: int = 1) -> None:
     await until(lambda: len(broker.sessions) == sessions and "streams" in broker.sessions[-1].leaves())
 
 
-@pytest.fixture
-def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The agent's patience, shortened: 20 s for a PUBACK to 0.5, the pauses between tries to nearly nothing."""
-    monkeypatch.setattr(session, "_ACK_S", 0.5)
-    monkeypatch.setattr(Backoff, "wait_s", lambda self, error, now_s: 0.05)
+def hurried(folder: Path, broker: ScriptedBroker, **more: Any) -> AbstractAsyncContextManager[Running]:
+    """A gateway with little patience: 0.5 s for a PUBACK instead of 20, nearly no pause between two tries."""
+    return gateway(folder, broker.url, wait=0.05, timings=DeliveryTimings(ack_s=0.5), **more)
 
 
 async def test_a_session_says_who_and_what_and_where_it_stands_before_any_reading(tmp_path: Path) -> None:
@@ -46,9 +44,7 @@ async def test_a_session_says_who_and_what_and_where_it_stands_before_any_readin
     assert broker.sessions[0].published[3].content_type == "application/vnd.msgpack"
 
 
-async def test_a_swallowed_acknowledgement_is_waited_for_and_the_rows_sent_again_as_late(
-    tmp_path: Path, hurried: None
-) -> None:
+async def test_a_swallowed_acknowledgement_is_waited_for_and_the_rows_sent_again_as_late(tmp_path: Path) -> None:
     swallowed: list[Message] = []
 
     def swallow_one(session: Session, publish: Message) -> int | None:
@@ -57,7 +53,7 @@ async def test_a_swallowed_acknowledgement_is_waited_for_and_the_rows_sent_again
             return None
         return 0
 
-    async with ScriptedBroker(answer=swallow_one) as broker, gateway(tmp_path, broker.url) as running:
+    async with ScriptedBroker(answer=swallow_one) as broker, hurried(tmp_path, broker) as running:
         running.measure("count-1", 1, 2, 3)
         await until(lambda: bool(swallowed))
         running.measure("count-1", 4)
@@ -70,16 +66,14 @@ async def test_a_swallowed_acknowledgement_is_waited_for_and_the_rows_sent_again
     assert len(broker.sessions) == 1, "others were acknowledged after it: the connection works"
 
 
-async def test_what_was_not_acknowledged_when_the_link_broke_comes_again_and_live_order_is_kept(
-    tmp_path: Path, hurried: None
-) -> None:
+async def test_what_was_not_acknowledged_when_the_link_broke_comes_again_and_live_order_is_kept(tmp_path: Path) -> None:
     def hang_up(session: Session, publish: Message) -> int | None:
         if publish.leaf == COUNT and len(broker.sessions) == 1:
             session.writer.close()
             return None
         return 0
 
-    async with ScriptedBroker(answer=hang_up) as broker, gateway(tmp_path, broker.url) as running:
+    async with ScriptedBroker(answer=hang_up) as broker, hurried(tmp_path, broker) as running:
         running.measure("count-1", *range(20))
         await until(lambda: len(broker.sessions) == 2)
         running.measure("count-1", *range(20, 30))
@@ -115,14 +109,13 @@ async def test_a_row_that_no_packet_can_hold_is_given_up_alone_and_told(tmp_path
     assert_lost(broker, 2)
 
 
-async def test_a_refused_topic_waits_and_the_others_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "_PAUSE_S", 0.3)
-    refused = True
+async def test_a_refused_topic_waits_and_the_others_flow(tmp_path: Path) -> None:
+    refused, timings = True, DeliveryTimings(pause_s=0.3)
 
     def deny(session: Session, publish: Message) -> int | None:
         return 0x87 if refused and publish.leaf == COUNT else 0
 
-    async with ScriptedBroker(answer=deny) as broker, gateway(tmp_path, broker.url) as running:
+    async with ScriptedBroker(answer=deny) as broker, gateway(tmp_path, broker.url, timings=timings) as running:
         running.measure("count-1", 1, 2)
         running.measure("count-2", 1, 2)
         await running.settled("count-2")
@@ -180,23 +173,23 @@ async def test_acknowledgements_that_were_given_before_or_invented_change_nothin
 
 
 async def test_a_takeover_is_told_and_the_agent_keeps_away_for_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     waits: list[float] = []
-    chosen = Backoff.wait_s
 
-    def noted(self: Backoff, error: BaseException | None, now_s: float) -> float:
-        waits.append(chosen(self, error, now_s))
-        return 0.1
+    class Noting(Backoff):
+        def wait_s(self, error: BaseException | None, now_s: float) -> float:
+            waits.append(super().wait_s(error, now_s))
+            return 0.1
 
-    monkeypatch.setattr(Backoff, "wait_s", noted)
+    backoff = Noting(asyncio.get_running_loop().time())
 
     def take_over(session: Session, publish: Message) -> int | None:
         if publish.leaf == "streams" and len(broker.sessions) == 1:
             asyncio.get_running_loop().call_soon(session.disconnect, 0x8E)
         return 0
 
-    async with ScriptedBroker(answer=take_over) as broker, gateway(tmp_path, broker.url):
+    async with ScriptedBroker(answer=take_over) as broker, gateway(tmp_path, broker.url, backoff=backoff):
         await until(lambda: bool(broker.events("client_id_conflict")))
     assert len(waits) == 1
     assert 60 <= waits[0] <= 120
@@ -225,10 +218,10 @@ async def test_a_state_that_another_keeps_writing_is_answered_calmly(tmp_path: P
     assert leaves.count("state") == 2
 
 
-async def test_the_will_bears_its_sessions_generation_and_generations_rise(tmp_path: Path, hurried: None) -> None:
+async def test_the_will_bears_its_sessions_generation_and_generations_rise(tmp_path: Path) -> None:
     async with ScriptedBroker() as broker:
         for start in (1, 3):
-            async with gateway(tmp_path, broker.url):
+            async with hurried(tmp_path, broker):
                 await introduced(broker, start)
                 broker.sessions[-1].writer.close()
                 await introduced(broker, start + 1)
@@ -318,8 +311,8 @@ async def test_an_older_description_goes_before_the_late_rows_that_need_it(tmp_p
     assert values(broker) == [1, 2, 3]
 
 
-async def test_a_half_open_link_is_noticed_within_one_and_a_half_keepalives(tmp_path: Path, hurried: None) -> None:
-    async with ScriptedBroker(answer_pings=False) as broker, gateway(tmp_path, broker.url, keepalive_s=2):
+async def test_a_half_open_link_is_noticed_within_one_and_a_half_keepalives(tmp_path: Path) -> None:
+    async with ScriptedBroker(answer_pings=False) as broker, hurried(tmp_path, broker, keepalive_s=2):
         await introduced(broker)
         quiet_s = asyncio.get_running_loop().time()
         await until(lambda: broker.sessions[0].ended, 8.0)

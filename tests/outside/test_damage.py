@@ -70,7 +70,7 @@ async def drained(store: Store) -> Arrived:
                             store.settle(name, number, number + 1)
             await store.flush()
             if not busy and not any(account.held for account in store.accounts.values()):
-                if not store._backend.rescues:
+                if not store.rescuing:
                     return arrived
                 await asyncio.sleep(0.02)
             elif not busy:
@@ -190,7 +190,7 @@ async def test_16_files_that_are_set_aside_are_bounded_and_the_newest_stays(tmp_
     for number in range(6):
         path.write_bytes(b"%d" % number * 5000)
         store = await opened(path)
-        await until(lambda store=store: not store._backend.rescues)  # type: ignore[misc]
+        await until(lambda store=store: not store.rescuing)  # type: ignore[misc]
         await store.close(5.0)
     kept = sorted(one.read_bytes()[:1] for one in aside(tmp_path))
     assert len(kept) <= 3

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.delivery_timings import DeliveryTimings
 from agent.core.settings import Publish
-from agent.services import session as sessions
 from tests.support.agent_process import BASE, AgentProcess, configuration, sensor
 from tests.support.gateway import TOPICS, Running, gateway
 from tests.support.mosquitto import Mosquitto, until
@@ -26,9 +26,11 @@ def values(broker: ScriptedBroker, stream: str = COUNT) -> set[object]:
     return {row["n"] for row in broker.rows(stream).values()}
 
 
-def hasty(folder: Path, broker: ScriptedBroker) -> AbstractAsyncContextManager[Running]:
+def hasty(
+    folder: Path, broker: ScriptedBroker, timings: DeliveryTimings | None = None
+) -> AbstractAsyncContextManager[Running]:
     """A gateway that waits a tenth of the usual time between two connections."""
-    return gateway(folder, broker.url, wait=0.1)
+    return gateway(folder, broker.url, wait=0.1, timings=timings)
 
 
 class Choosy:
@@ -123,12 +125,32 @@ async def test_21_a_topic_at_which_the_broker_closes_is_paused_and_nothing_of_it
         assert broker.events("rows_lost") == []
 
 
-async def test_21_a_message_that_is_never_acknowledged_holds_up_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("version", [4, 5])
+async def test_21_a_bad_row_with_nothing_behind_it_in_its_stream_is_given_up_and_counted(
+    tmp_path: Path, version: int
 ) -> None:
-    monkeypatch.setattr(sessions, "_ACK_S", 0.3)
+    answer = Poisoned()
+    timings = DeliveryTimings(pause_s=0.2)
+    async with (
+        ScriptedBroker(versions=(version,), answer=answer) as broker,
+        hasty(tmp_path, broker, timings) as running,
+    ):
+        running.measure("count-2", 1)
+        running.measure("count-1", 13)
+        await until(lambda: bool(broker.events("rows_lost")), 40.0)
+        (event,) = broker.events("rows_lost")
+        assert (event["stream"], event["from"], event["n"], event["why"]) == (COUNT, 1, 1, "rejected")
+        assert running.unsettled("count-1") == 0
+        running.measure("count-1", 14)
+        await running.settled()
+        assert answer.taken == {14}
+        assert len(broker.sessions) < 25
+
+
+async def test_21_a_message_that_is_never_acknowledged_holds_up_no_other(tmp_path: Path) -> None:
     answer = Poisoned(closes=False)
-    async with ScriptedBroker(answer=answer) as broker, hasty(tmp_path, broker) as running:
+    timings = DeliveryTimings(ack_s=0.3)
+    async with ScriptedBroker(answer=answer) as broker, hasty(tmp_path, broker, timings) as running:
         for number in range(40):
             running.measure("count-1", number)
             running.measure("count-2", number)

@@ -9,6 +9,7 @@ import msgpack
 import pytest
 
 from agent.core.reading import Reading, Stamp
+from agent.core.store_limits import StoreLimits
 from agent.edges.store import Store
 from tests.outside.disk_faults import SmallDisk, delete_folder, delete_store
 from tests.support.agent_process import AgentProcess, configuration, sensor
@@ -19,8 +20,11 @@ NOW = Stamp(1_795_000_000_000, 5_000, 1)
 LOAD = "telemetry/load"
 
 
-async def opened(path: Path, commit_s: float = 0.0, bid: str = "b0070000", board: str = "") -> Store:
-    return await Store.open(path, 1 << 24, commit_s, bid, board, lambda: NOW)
+async def opened(
+    path: Path, commit_s: float = 0.0, bid: str = "b0070000", board: str = "", limits: StoreLimits | None = None
+) -> Store:
+    """A store of this computer."""
+    return await Store.open(path, 1 << 24, commit_s, bid, board, lambda: NOW, limits=limits)
 
 
 def reading(stream: str = "telemetry/a", **fields: object) -> Reading:
@@ -55,11 +59,8 @@ async def ended_well(agent: AgentProcess) -> None:
     assert agent.count("Traceback") == 0
 
 
-async def test_07_what_memory_drops_while_it_tells_of_what_it_dropped_ends_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.edges.store._MAX_PENDING", 4)
-    store = await opened(tmp_path / "store.db", commit_s=3600.0)
+async def test_07_what_memory_drops_while_it_tells_of_what_it_dropped_ends_nothing(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "store.db", commit_s=3600.0, limits=StoreLimits(max_pending=4))
     for number in range(40):
         store.append(reading(f"telemetry/s{number}"))
     # More comes while the thread is at work: what tells of it pushes out what waits.
@@ -205,7 +206,7 @@ async def killed(store: Store) -> None:
     """End it without a word: the mark of a good end stays away."""
     store.task.cancel()
     await asyncio.gather(store.task, return_exceptions=True)
-    disk = store._backend._disk
+    disk = store._backend.disk
     assert disk is not None
     await store._worker.call(disk.close)
 

@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-import agent.core.poison
 import agent.edges.clock
-import agent.services.delivery
+import agent.services.uplink
 from agent.cli import main
+from agent.core.delivery_timings import DeliveryTimings
 from tests.outside import without_flow as flow
 from tests.outside import without_guards as guards
 
@@ -44,7 +44,7 @@ if __name__ == "__main__":
     for name in os.environ.get("WITHOUT", "").split("+"):
         WITHOUT.get(name, lambda: None)()
     # A topic that was refused is tried again after half a minute: here sooner.
-    agent.services.delivery._PAUSE_S = agent.core.poison._PAUSE_S = 1.0
+    agent.services.uplink.DeliveryTimings = lambda: DeliveryTimings(pause_s=1.0)  # type: ignore[assignment,misc]
     if os.environ.get("GARDU_BOOT"):  # a test cuts the power
         agent.edges.clock.boot_id = lambda: os.environ["GARDU_BOOT"]
     sys.exit(main())

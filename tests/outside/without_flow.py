@@ -12,10 +12,13 @@ import agent.edges.store_backend
 import agent.services.commands
 import agent.services.session
 import agent.services.uplink
+from agent.core.disk_patience import DiskPatience
 from agent.core.events import rows_lost_unnumbered
 from agent.core.poison import PoisonFinder
 from agent.core.sensor_budget import SensorBudget
+from agent.edges.commit_timer import CommitTimer
 from agent.edges.store import Store
+from agent.services.backlog import Backlog
 from agent.services.delivery import Delivery
 
 
@@ -23,9 +26,9 @@ def changing_while_iterating() -> None:
     """7: telling of dropped readings may drop another one."""
 
     def tell(self: Store) -> None:
-        for name, n in self._dropped.items():
+        for name, n in self._group.queue._dropped.items():
             self.announce(rows_lost_unnumbered(name, self.ep, n, "memory"))
-        self._dropped.clear()
+        self._group.queue._dropped.clear()
 
     Store._tell_dropped = tell  # type: ignore[method-assign]
 
@@ -47,13 +50,7 @@ def a_counter_that_must_be_written() -> None:
 
 def no_rows_in_memory() -> None:
     """15, the other half: while the disk takes nothing, nothing gets a number."""
-    really = agent.edges.store_backend.Backend.__init__
-
-    def patient(self: Any, *arguments: Any) -> None:
-        really(self, *arguments)
-        self.patience_ms = 1 << 60
-
-    agent.edges.store_backend.Backend.__init__ = patient  # type: ignore[method-assign]
+    DiskPatience.failed = lambda self, now_ms: False  # type: ignore[method-assign]
 
 
 def damage_is_an_error_like_others() -> None:
@@ -62,7 +59,7 @@ def damage_is_an_error_like_others() -> None:
     def set_aside(self: Any, error: Exception) -> None:
         raise agent.edges.store_backend.StoreError(str(error))
 
-    agent.edges.store_backend.Backend._set_aside = set_aside  # type: ignore[method-assign]
+    agent.edges.store_backend.Damage.set_aside = set_aside  # type: ignore[method-assign]
 
 
 def nobody_looks_for_the_file() -> None:
@@ -95,13 +92,13 @@ def losses_are_not_told() -> None:
 def no_room_above_events() -> None:
     """19: what a PUBACK has armed is not shortened by a reading."""
 
-    def wake_in(self: Store, delay_s: float) -> None:
+    def wake_in(self: CommitTimer, delay_s: float) -> None:
         if delay_s <= 0:
-            self._ready.set()
+            self._due.set()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._ready.set)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._due.set)
 
-    Store._wake_in = wake_in  # type: ignore[method-assign]
+    CommitTimer.wake_in = wake_in  # type: ignore[method-assign]
 
 
 def no_poison() -> None:
@@ -113,12 +110,14 @@ def no_poison() -> None:
 def a_message_for_each_row() -> None:
     """22: whatever tokens there are is sent at once."""
 
-    def behind(self: Delivery) -> Any:
-        self._tokens_due_s = self._now_s() + 0.002
-        owed = [(stream, one) for stream in sorted(self._store.accounts) if (one := self._owed(stream)) is not None]
-        return [(stream, *one, 1) for stream, one in owed if self._tokens >= 1]
+    def wanted(self: Backlog, open_streams: list[str]) -> Any:
+        owed = [(stream, one) for stream in open_streams if (one := self._owed(stream)) is not None]
+        if self._tokens.fill(self._now_s()) >= 1 and self._window.room(late=True):
+            return [(stream, *one, 1) for stream, one in owed]
+        self._tokens.wait_for(1)
+        return []
 
-    Delivery._behind = behind  # type: ignore[method-assign]
+    Backlog.wanted = wanted  # type: ignore[method-assign]
 
 
 def descriptions_once() -> None:

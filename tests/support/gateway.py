@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.core import wire
 from agent.core.backoff import Backoff
+from agent.core.delivery_timings import DeliveryTimings
 from agent.core.link import Will
 from agent.core.reading import Reading, telemetry
 from agent.core.settings import Broker, Config, Gateway, Publish
@@ -51,7 +52,14 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def gateway(
-    folder: Path, url: str, publish: Publish = PROMPT, keepalive_s: int = 60, described: str = "n", wait: float = 1.0
+    folder: Path,
+    url: str,
+    publish: Publish = PROMPT,
+    keepalive_s: int = 60,
+    described: str = "n",
+    wait: float = 1.0,
+    timings: DeliveryTimings | None = None,
+    backoff: Backoff | None = None,
 ) -> AsyncIterator[Running]:
     """Run it; at the end it says goodbye. ``described``: the name of the field in its ``meta``; ``wait``: the factor of
     its waits between two connections."""
@@ -66,8 +74,10 @@ async def gateway(
     async def connect(url: str, will: Will, five: bool, guess: bool) -> broker.Link:
         return await broker.connect(config.broker, url, config.gateway.id, will, five, guess)
 
-    backoff = Backoff(asyncio.get_running_loop().time(), lambda low, high: wait * random.uniform(low, high))
-    uplink = Uplink(config, store, connect, presence, state_dir.next_generation, clock.mono_ms, FakeInbox(), backoff)
+    backoff = backoff or Backoff(asyncio.get_running_loop().time(), lambda low, high: wait * random.uniform(low, high))
+    uplink = Uplink(
+        config, store, connect, presence, state_dir.next_generation, clock.mono_ms, FakeInbox(), backoff, timings
+    )
     task = asyncio.create_task(uplink.run())
     try:
         yield Running(store, uplink, task)

@@ -118,6 +118,7 @@ class ScriptedBroker:
         self.deaf = deaf
         self.deny = False
         self.answer_pings = answer_pings
+        self.answer_subscriptions = True
         self.port = 0
         self._versions = versions
         self._limits = dict(limits or {})
@@ -255,6 +256,8 @@ class ScriptedBroker:
 
     def _subscribe(self, session: Session, body: bytes) -> None:
         mid, rest = body[:2], body[2:]
+        if not self.answer_subscriptions:
+            return
         if session.version == 5:
             _, rest = _properties(rest)
         topics = []

@@ -71,8 +71,12 @@ def test_a_stream_can_begin_at_any_number_and_take_in_older_rows_that_are_found(
     assert list(account.deliverable()) == [(7, 9), (20, 25), (30, 32)]
     assert account.before() == [("00000000", 9), ("aaaaaaaa", 32)]
     assert [account.epoch_of(number) for number in (8, 20, 31, 500, 1000)] == [
-        "00000000", "aaaaaaaa", "aaaaaaaa", "", "bbbbbbbb",
-    ]  # fmt: skip
+        "00000000",
+        "aaaaaaaa",
+        "aaaaaaaa",
+        "",
+        "bbbbbbbb",
+    ]
     assert account.span("bbbbbbbb") == (1000, 1000)
 
 

@@ -91,3 +91,68 @@ def test_the_oracle_notices_one_loss_in_ten_thousand(planted: str, found: int) -
             continue
         ledger.take(OF, number, number, number + 1, 0.0)
     assert ledger.tally()[OF].missing == found
+
+
+@pytest.mark.parametrize("of", [[OF], [OF._replace(ep=f"{n:08x}") for n in range(50)]])
+def test_every_second_number_costs_bounded_memory_and_what_is_no_longer_tracked_is_reported(of: list[StreamId]) -> None:
+    ledger = Ledger(max_ranges=100)
+    reported: list[Gap] = []
+    for number in range(1, 4001, 2):
+        for stream in of:
+            assert ledger.take(stream, 1, number, number + 1, 0.0) == [number]
+        reported += ledger.dropped()
+        assert ledger.kept("batua-01") <= 101
+    assert {gap.why for gap in reported} == {"untracked"}
+    for stream in of:
+        numbers = [number for gap in reported if gap.of == stream for number in range(gap.start, gap.stop)]
+        assert numbers == sorted(set(numbers))
+        assert all(number % 2 == 0 for number in numbers), "only what did not come is reported"
+        assert len(numbers) >= 2000 - 100
+        tally = ledger.tally()[stream]
+        assert (tally.seen, tally.missing, tally.again) == (2000, len(numbers), 0)
+
+
+def test_a_number_that_is_no_longer_tracked_is_not_new_again() -> None:
+    ledger = Ledger(max_ranges=10)
+    for number in range(1, 101, 2):
+        ledger.take(OF, 1, number, number + 1, 0.0)
+    assert ledger.take(OF, 1, 1, 4, 1.0) == []
+    assert ledger.take(OF, 1, 99, 102, 1.0) == [100, 101]
+    assert ledger.tally()[OF].again == 4
+
+
+def test_lost_events_about_every_second_number_cost_bounded_memory() -> None:
+    ledger = Ledger(max_ranges=100)
+    ledger.take(OF, 1, 1, 2, 0.0)
+    for number in range(2, 4001, 2):
+        ledger.lost(OF, number, number + 1)
+        assert ledger.kept("batua-01") <= 101
+    tally = ledger.tally()[OF]
+    assert (tally.seen, tally.lost) == (1, 2000)
+
+
+def test_another_gateway_s_account_is_not_cut_short() -> None:
+    ledger = Ledger(max_ranges=100)
+    other = OF._replace(gateway="pos-1")
+    for number in range(1, 2001, 2):
+        ledger.take(OF, 1, number, number + 1, 0.0)
+        if number < 120:
+            ledger.take(other, 1, number, number + 1, 0.0)
+    assert {gap.of for gap in ledger.dropped()} == {OF}
+    assert ledger.tally()[other].seen == 60
+
+
+def test_a_rising_lo_that_nobody_asks_about_costs_bounded_memory() -> None:
+    ledger = Ledger(max_ranges=100)
+    for number in range(1, 5001):
+        ledger.take(OF, number, number, number + 1, number / 1000)
+    ledger.closed(OF, 5003, 6.0)
+    assert list(ledger.gaps(6.0 + GRACE_S)) == [Gap(OF, 5001, 5003, "late")]
+    assert ledger.kept("batua-01") <= 2
+
+
+def test_a_rising_lo_keeps_its_times_in_a_bounded_list() -> None:
+    ledger = Ledger()
+    for number in range(1, 100_001):
+        ledger.take(OF, number, number, number + 1, 0.0)
+    assert ledger.kept("batua-01") <= 1001

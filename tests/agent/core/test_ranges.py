@@ -38,3 +38,19 @@ def test_gaps_are_what_is_not_in_the_set(pairs: list[tuple[int, int]], span: tup
     first = ranges.first_gap(*span)
     assert (first is None) == (not missing)
     assert first is None or first[0] == min(missing)
+
+
+def test_ranges_are_equal_to_ranges_with_the_same_members_alone() -> None:
+    assert Ranges([(1, 3), (3, 5)]) == Ranges([(1, 5)])
+    assert Ranges([(1, 3)]) != Ranges([(1, 4)])
+    assert Ranges([(1, 3)]) != [(1, 3)]
+    assert Ranges() != ()
+    assert repr(Ranges([(1, 3)])) == "Ranges([(1, 3)])"
+
+
+@given(st.lists(_pairs, max_size=8), _pairs)
+def test_overlap_is_as_with_a_plain_set(pairs: list[tuple[int, int]], span: tuple[int, int]) -> None:
+    held = {number for start, stop in pairs for number in range(start, stop)}
+    if span[0] < span[1]:
+        assert Ranges(pairs).overlaps(*span) == bool(held & set(range(*span)))
+    assert len(Ranges(pairs)) == len(list(Ranges(pairs)))

@@ -4,7 +4,7 @@ import json
 
 from agent.core import wire
 from agent.core.events import rows_lost
-from agent.core.ledger import Gap, StreamId
+from agent.core.ledger import Gap, Ledger, StreamId
 from agent.core.reading import Context, Row
 from agent.core.subscriber import Arrival, Subscriber
 
@@ -13,8 +13,9 @@ CONTEXT = Context("aaaaaaaa", "b41d0c7e", 1, "5e2190ab")
 
 
 def batch(*rows: tuple[int, dict[str, object]], lo: int = 1, late: bool = False) -> bytes:
-    return wire.encode_batch([Row(seq, 1000 + seq, 0, CONTEXT, wire.packed(fields)) for seq, fields in rows], lo, late,
-                             "msgpack")  # fmt: skip
+    return wire.encode_batch(
+        [Row(seq, 1000 + seq, 0, CONTEXT, wire.packed(fields)) for seq, fields in rows], lo, late, "msgpack"
+    )
 
 
 def test_each_row_arrives_once() -> None:
@@ -92,3 +93,15 @@ def test_a_list_of_ended_epochs_that_makes_no_sense_is_ignored() -> None:
         entry = {"first": 1, "lo": 1, "next": 1, "before": before}
         assert subscriber.take(TOPICS.streams, wire.streams("bbbbbbbb", 0, {"telemetry/a": entry}), 0.0) == []
     assert subscriber.refused == 0
+
+
+def test_holes_that_are_too_many_to_keep_are_reported_as_untracked() -> None:
+    subscriber = Subscriber()
+    subscriber.ledger = Ledger(max_ranges=20)
+    topic = TOPICS.stream("telemetry/air-1")
+    items = [item for seq in range(1, 201, 2) for item in subscriber.take(topic, batch((seq, {"pm10": 1.0})), 0.0)]
+    untracked = [(item.start, item.stop, item.why) for item in items if isinstance(item, Gap)]
+    assert untracked[0] == (2, 3, "untracked")
+    (tally,) = subscriber.ledger.tally().values()
+    assert len(untracked) == tally.missing >= 80
+    assert subscriber.ledger.kept("batua-01") <= 21

@@ -16,8 +16,13 @@ from agent.core.reading import Context, Row
 
 CONTEXT = Context("7c1f9a02", "b41d0c7e", 2, "5e2190ab")
 _names = st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True).filter(lambda name: name not in ("t", "q", "ev"))
-_values = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False,
-                    allow_infinity=False), st.text(max_size=40))  # fmt: skip
+_values = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**53), 2**53),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=40),
+)
 _bodies = st.dictionaries(_names, _values, max_size=20)
 
 
@@ -31,10 +36,18 @@ def test_a_batch_has_the_keys_of_the_contract() -> None:
         row(48212, 1795488010123, temp=None, rh=61.0, q={"temp": "bad:crc"}),
     ]
     expected = {
-        "v": 1, "ep": "7c1f9a02", "bid": "b41d0c7e", "seq": 48211, "lo": 48200, "cq": 2, "mh": "5e2190ab",
-        "r": [{"t": 1795488000123, "temp": 4.31, "rh": 61.2},
-              {"t": 1795488010123, "temp": None, "rh": 61.0, "q": {"temp": "bad:crc"}}],
-    }  # fmt: skip
+        "v": 1,
+        "ep": "7c1f9a02",
+        "bid": "b41d0c7e",
+        "seq": 48211,
+        "lo": 48200,
+        "cq": 2,
+        "mh": "5e2190ab",
+        "r": [
+            {"t": 1795488000123, "temp": 4.31, "rh": 61.2},
+            {"t": 1795488010123, "temp": None, "rh": 61.0, "q": {"temp": "bad:crc"}},
+        ],
+    }
     for encoding, decode in (("msgpack", msgpack.unpackb), ("json", json.loads)):
         payload = wire.encode_batch(rows, 48200, late=False, encoding=encoding)
         assert decode(payload) == expected
@@ -75,9 +88,19 @@ def test_garbage_is_refused_and_raises_nothing_else(payload: bytes) -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"null", b"[]", b"{", b'{"v":2}', b'{"v":1,"ep":1}', b'{"v":1,"ep":"a","seq":true,"lo":1,"r":[]}',
-     b'{"v":1,"ep":"a","seq":1,"lo":1,"r":[{"x":1}]}', b"[" * 100_000, b'{"v":' + b"[" * 100_000],
-)  # fmt: skip
+    [
+        b"",
+        b"null",
+        b"[]",
+        b"{",
+        b'{"v":2}',
+        b'{"v":1,"ep":1}',
+        b'{"v":1,"ep":"a","seq":true,"lo":1,"r":[]}',
+        b'{"v":1,"ep":"a","seq":1,"lo":1,"r":[{"x":1}]}',
+        b"[" * 100_000,
+        b'{"v":' + b"[" * 100_000,
+    ],
+)
 def test_what_the_contract_does_not_allow_is_refused(payload: bytes) -> None:
     with pytest.raises(wire.WireError):
         wire.read_batch(wire.decode(payload))
@@ -112,5 +135,8 @@ def test_streams_says_where_every_stream_stands() -> None:
     account = StreamAccount([(1, "aaaaaaaa")], 11, settled=[(1, 4)], gone=[(1, 3)])
     numbers = {"event/door-1": {"first": account.first("aaaaaaaa"), "lo": account.lo("aaaaaaaa"), "next": account.next}}
     assert json.loads(wire.streams("aaaaaaaa", 5, numbers)) == {
-        "v": 1, "ep": "aaaaaaaa", "t": 5, "streams": {"event/door-1": {"first": 3, "lo": 4, "next": 11}},
-    }  # fmt: skip
+        "v": 1,
+        "ep": "aaaaaaaa",
+        "t": 5,
+        "streams": {"event/door-1": {"first": 3, "lo": 4, "next": 11}},
+    }

@@ -7,7 +7,8 @@ import msgpack
 import pytest
 
 from agent.core.reading import Reading, Stamp
-from agent.edges.database import Commit, Database, StoreBroken, StoreBusy, StoreError, StoreNewer
+from agent.edges.database import MEMORY, Commit, Database, StoreBroken, StoreBusy, StoreError, StoreNewer
+from agent.edges.database_schema import FileSize
 
 NOW = Stamp(1_795_000_000_000, 5_000, 1)
 
@@ -178,7 +179,55 @@ def test_the_store_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
 
 def test_commits_are_synced_to_the_disk(tmp_path: Path) -> None:
     database = opened(tmp_path / "store.db")
-    asked = {name: database._connection.execute(f"PRAGMA {name}").fetchone()[0]
-             for name in ("synchronous", "journal_mode", "locking_mode")}  # fmt: skip
+    asked = {
+        name: database.tables.connection.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("synchronous", "journal_mode", "locking_mode")
+    }
     assert asked == {"synchronous": 2, "journal_mode": "wal", "locking_mode": "exclusive"}
+    database.close()
+
+
+def test_a_commit_that_fails_takes_back_new_streams_contexts_and_properties(tmp_path: Path) -> None:
+    database = opened(tmp_path / "store.db")
+    unusable = Reading("telemetry/b", Stamp(1, 1, 1), "mh111111", None)  # type: ignore[arg-type]
+    commit = Commit([*readings("telemetry/a", 1), unusable], NOW, "", properties={"x": "1"})
+    with pytest.raises(StoreError):
+        database.commit(commit)
+    assert (commit.given, database.accounts, database.ids, database.property("x")) == ({}, {}, {}, "")
+    assert committed(database, *readings("telemetry/b", 1)).given == {"telemetry/b": (1, 2)}
+    assert database.ids == {"telemetry/b": 1}
+    committed(database, *readings("telemetry/a", 1))
+    assert database.ids == {"telemetry/b": 1, "telemetry/a": 2}
+    assert [row.context.mh for row in database.rows("telemetry/a", 1, 9, 9)] == ["mh000000"]
+    database.close()
+    assert opened(tmp_path / "store.db").ids == {"telemetry/b": 1, "telemetry/a": 2}
+
+
+def test_what_is_remembered_is_there_after_a_restart(tmp_path: Path) -> None:
+    database = opened(tmp_path / "store.db")
+    database.commit(Commit([], NOW, "", properties={"x": "1"}, descriptions={"mh": b"{}"}))
+    database.set_property("y", "2")
+    database.close()
+    database = opened(tmp_path / "store.db")
+    assert (database.property("x"), database.property("y"), database.property("z")) == ("1", "2", "")
+    assert database.descriptions() == {"mh": b"{}"}
+    database.close()
+
+
+def test_a_file_is_as_large_as_its_bound_allows_and_no_larger() -> None:
+    small, large = FileSize.within(1 << 16, Path("x")), FileSize.within(1 << 28, Path("x"))
+    assert (small.wal_pages, large.wal_pages) == (32, 1000)
+    assert FileSize.within(1 << 20, Path("x")) == FileSize(1024 - 4 * 64, 64)
+    assert FileSize.within(1 << 20, MEMORY).limit_pages == 1024
+    assert FileSize(1, 64).wal_bytes == 64 * 1048 + 32
+
+
+def test_one_s_own_events_go_last_and_never_one_alone(tmp_path: Path) -> None:
+    database = opened(tmp_path / "store.db", max_bytes=1 << 18)
+    shed = []
+    for _ in range(30):
+        shed += committed(database, *readings("event/_agent", 60, size=100), *readings("event/door-1", 20)).shed
+    names = [name for name, _, _ in shed]
+    assert names.index("event/_agent") > names.index("event/door-1")
+    assert all(stop - start > 1 for name, start, stop in shed if name == "event/_agent")
     database.close()

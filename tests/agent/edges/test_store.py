@@ -1,6 +1,5 @@
 """The store as the services use it: appends never wait, commits come in groups, numbers come back."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -8,14 +7,17 @@ import msgpack
 import pytest
 
 from agent.core.reading import Fresh, Reading, Stamp
+from agent.core.store_limits import StoreLimits
 from agent.edges.store import Store
 from tests.support.mosquitto import until
 
 NOW = Stamp(1_795_000_000_000, 5_000, 1)
 
 
-async def opened(path: Path, commit_s: float = 0.0, max_bytes: int = 1 << 24, board: str = "") -> Store:
-    return await Store.open(path, max_bytes, commit_s, "b0070000", board, lambda: NOW)
+async def opened(
+    path: Path, commit_s: float = 0.0, max_bytes: int = 1 << 24, board: str = "", limits: StoreLimits | None = None
+) -> Store:
+    return await Store.open(path, max_bytes, commit_s, "b0070000", board, lambda: NOW, limits=limits)
 
 
 def reading(stream: str = "telemetry/a", urgent: bool = False, **fields: object) -> Reading:
@@ -27,6 +29,19 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
     store = await opened(tmp_path / "store.db")
     yield store
     await store.close(5.0)
+
+
+async def fill_up(store: Store, pages: int = 1) -> None:
+    """Let the store's file grow no further (SQLite raises the number to what is there already)."""
+
+    def bound() -> None:
+        disk = store._backend.disk
+        assert disk is not None
+        disk.tables.connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
+        # The real disk has room: what looks after it must not find that out.
+        disk.cramp = disk.relax = (lambda: None) if pages == 1 else disk.cramp  # type: ignore[method-assign]
+
+    await store._worker.call(bound)
 
 
 async def test_what_was_appended_is_durable_after_flush_and_can_be_read(store: Store) -> None:
@@ -52,7 +67,7 @@ async def test_the_uplink_is_told_what_a_commit_brought(store: Store) -> None:
 async def test_readings_wait_for_a_group_but_urgent_ones_do_not(tmp_path: Path) -> None:
     store = await opened(tmp_path / "store.db", commit_s=3600.0)
     store.append(reading(n=1))
-    await asyncio.sleep(0.05)
+    await store.probe()
     assert store.accounts == {}
     store.append(reading(n=2, urgent=True))
     await until(lambda: "telemetry/a" in store.accounts)
@@ -73,114 +88,8 @@ async def test_close_makes_durable_what_waits_and_what_was_settled(tmp_path: Pat
     await store.close(5.0)
 
 
-async def test_the_file_is_let_go_of_on_close(tmp_path: Path) -> None:
-    first = await opened(tmp_path / "store.db")
-    second = await opened(tmp_path / "store.db")
-    assert not second.durable, "another program has the file: numbers are given in memory"
-    await second.close(5.0)
-    await first.close(5.0)
-    third = await opened(tmp_path / "store.db")
-    assert third.durable
-    await third.close(5.0)
-
-
-async def test_a_damaged_file_is_set_aside_and_a_new_store_begins(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    path.write_bytes(b"\0" * 8192)
-    store = await opened(path)
-    await store.flush()
-    (events,) = await store.read([("event/_agent", 1, 1 << 43, 9)])
-    assert [msgpack.unpackb(row.body)["ev"] for row in events] == ["store_reset"]
-    assert (tmp_path / "store.db.broken-b0070000").read_bytes() == b"\0" * 8192
-    await store.close(5.0)
-
-
-async def test_a_card_moved_to_another_computer_begins_a_new_epoch(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    store = await opened(path, board="1000")
-    ep = store.ep
-    await store.close(5.0)
-    store = await opened(path, board="1000")
-    assert store.ep == ep
-    await store.close(5.0)
-    store = await opened(path, board="2000")
-    assert store.ep != ep
-    await store.flush()
-    (events,) = await store.read([("event/_agent", 1, 9, 9)])
-    assert [msgpack.unpackb(row.body)["why"] for row in events] == ["other_board"]
-    await store.close(5.0)
-
-
-async def test_a_new_epoch_counts_what_was_given_since_the_store_was_opened(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    store = await opened(path)
-    store.append(reading())
-    await store.close(5.0)
-    store = await opened(path)
-    before = store.ep
-    store.append(reading())
-    store.append(reading("telemetry/new"))
-    await store.flush()
-    await store.begin_epoch("behind_broker")
-    await store.flush()
-    (rows, new) = await store.read([("telemetry/a", 1, 9, 9), ("telemetry/new", 1, 9, 9)])
-    assert [row.context.ep for row in rows] == [before, store.ep]
-    assert [row.context.ep for row in new] == [store.ep]
-    assert store.accounts["telemetry/a"].span(store.ep) == (2, 3)
-    await store.close(5.0)
-
-
-async def test_while_the_disk_takes_nothing_numbers_are_given_in_memory_and_kept_later(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    store = await opened(tmp_path / "store.db")
-    store.append(reading(n=-1))
-    await store.flush()
-    before = store.ep
-    await fill_up(store)
-    for number in range(500):
-        store.append(reading(n=number, text="x" * 100))
-    await until(lambda: "holding readings in memory" in caplog.text)
-    store.hurry()
-    await store.flush()
-    assert not store.durable
-    assert store.ep != before
-    (rows,) = await store.read([("telemetry/a", 1, 9999, 9999)])
-    assert [(row.seq, msgpack.unpackb(row.body)["n"]) for row in rows] == [(n + 2, n) for n in range(-1, 500)]
-    assert store.accounts["telemetry/a"].before() == [(before, 2)]
-    ep = store.ep
-    store.settle("telemetry/a", 1, 100)
-    await fill_up(store, pages=1_000_000)
-    await until(lambda: store.durable)
-    assert store.ep == ep
-    await until(lambda: "can be written again" in caplog.text)
-    assert caplog.text.count("holding readings in memory") == 1
-    assert await store.close(5.0)
-    store = await opened(tmp_path / "store.db")
-    (rows,) = await store.read([("telemetry/a", 100, 9999, 9999)])
-    assert [(row.seq, row.context.ep) for row in rows] == [(number, ep) for number in range(100, 502)]
-    assert list(store.accounts["telemetry/a"].settled) == [(1, 100)]
-    await store.close(5.0)
-
-
-async def fill_up(store: Store, pages: int = 1) -> None:
-    """Let the store's file grow no further (SQLite raises the number to what is there already)."""
-
-    def bound() -> None:
-        disk = store._backend._disk
-        assert disk is not None
-        disk._connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
-        # The real disk has room: what looks after it must not find that out.
-        disk.cramp = disk.relax = (lambda: None) if pages == 1 else disk.cramp  # type: ignore[method-assign]
-
-    await store._worker.call(bound)
-
-
-async def test_what_memory_cannot_hold_is_dropped_from_the_oldest_and_counted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.edges.store._MAX_PENDING", 10)
-    store = await opened(tmp_path / "store.db", commit_s=3600.0)
+async def test_what_memory_cannot_hold_is_dropped_from_the_oldest_and_counted(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "store.db", commit_s=3600.0, limits=StoreLimits(max_pending=10))
     for number in range(15):
         store.append(reading(n=number))
     await store.flush()
@@ -193,24 +102,43 @@ async def test_what_memory_cannot_hold_is_dropped_from_the_oldest_and_counted(
     await store.close(5.0)
 
 
-async def test_close_does_not_wait_for_a_disk_that_takes_nothing(tmp_path: Path) -> None:
-    store = await opened(tmp_path / "store.db")
-    await fill_up(store)
-    for _ in range(500):
-        store.append(reading(text="x" * 100))
-    began_s = asyncio.get_running_loop().time()
-    assert not await store.close(0.3)
-    assert store.left > 490
-    assert asyncio.get_running_loop().time() - began_s < 2.0
+async def test_settled_ranges_are_durable_without_a_commit_of_readings(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "store.db", limits=StoreLimits(settle_s=0.01))
+    store.append(reading())
+    await store.flush()
+    store.settle("telemetry/a", 1, 2)
+    disk = store._backend.disk
+    assert disk is not None
+    await until(lambda: disk.accounts["telemetry/a"].unsettled() == 0)
+    await store.close(5.0)
 
 
-async def test_what_is_remembered_survives_a_restart(tmp_path: Path) -> None:
-    store = await opened(tmp_path / "store.db", commit_s=3600.0)
-    assert store.recall("count.rain-1") == ""
-    store.remember("count.rain-1", "41")
-    store.remember("count.rain-1", "42")
-    assert store.recall("count.rain-1") == "42"
+async def test_rows_that_a_full_store_gives_up_are_settled_counted_and_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = await opened(tmp_path / "store.db", max_bytes=1 << 18)
+    told: list[Mapping[str, Fresh]] = []
+    store.on_commit = told.append
+    for _ in range(40):
+        for _ in range(50):
+            store.append(reading(text="x" * 100))
+        await store.flush()
+    account = store.accounts["telemetry/a"]
+    (first, stop), *_ = account.gone
+    assert first == 1
+    assert f"{256} undelivered rows of telemetry/a were given up" in caplog.text
+    assert list(account.settled) == list(account.gone) == [(1, stop)]
+    assert store.accounts["event/_agent"].next > 1
+    assert any(fresh["event/_agent"].urgent for fresh in told if "event/_agent" in fresh)
     await store.close(5.0)
-    store = await opened(tmp_path / "store.db")
-    assert store.recall("count.rain-1") == "42"
-    await store.close(5.0)
+
+
+async def test_what_waits_counts_as_unsettled(store: Store) -> None:
+    store.append(reading())
+    assert store.unsettled() == 1
+    await store.flush()
+    store.append(reading())
+    assert store.unsettled() == 2
+    store.settle("telemetry/a", 1, 2)
+    assert store.unsettled() == 1
+    assert store.accounts["telemetry/a"].lo(store.ep) == 2

@@ -10,10 +10,13 @@ import msgpack
 from agent.core import wire
 from agent.core.account import StreamAccount
 from agent.core.boot_times import BootTimes
+from agent.core.clocks import Clocks
 from agent.core.link import Limits, LinkLost, Message
 from agent.core.reading import Context, Fresh, Reading, Row, Stamp
+from agent.services.presence import Description, Presence
 
 EP = "aaaaaaaa"
+TOPICS = wire.Topics.of("makassar", "health", "batua", "batua-01")
 
 
 class FakeClock:
@@ -31,27 +34,40 @@ class FakeClock:
     def stamp(self) -> Stamp:
         return Stamp(1_795_000_000_000 + self.mono_ms(), self.mono_ms(), 1)
 
+    def clocks(self) -> Clocks:
+        return Clocks(self.seconds, self.mono_ms)
+
+
+PRESENCE = Presence(TOPICS, Description({"a": {}}, {}, {}), "0.1.0", "b0070000", FakeClock().stamp)
+MH = PRESENCE.description.mh
+
 
 class FakeStore:
     """Rows are durable as soon as they are put in."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.accounts: dict[str, StreamAccount] = {}
-        self.mh = "mh000000"
+        self.mh = MH
         self.ep = EP
         self.appended: list[Reading] = []
         self.announced: list[Mapping[str, Any]] = []
         self.remembered: dict[str, str] = {}
-        self.descriptions = {"mh000000": b'{"a":{}}', "01d00000": b'{"old":{}}'}
+        self.descriptions = {MH: b'{"a":{}}', "01d00000": b'{"old":{}}'}
         self.on_commit: Callable[[Mapping[str, Fresh]], None] = lambda fresh: None
         self.times = BootTimes("b0070000")
         self._clock = clock
         self._rows: dict[str, list[Row]] = {}
 
     def put(
-        self, stream: str, count: int = 1, age_s: float = 0.0, mh: str = "mh000000", size: int = 0, cq: int = 1,
+        self,
+        stream: str,
+        count: int = 1,
+        age_s: float = 0.0,
+        mh: str = MH,
+        size: int = 0,
+        cq: int = 1,
         bid: str = "b0070000",
-    ) -> range:  # fmt: skip
+    ) -> range:
         """Add rows that were measured ``age_s`` ago; give their numbers."""
         account = self.accounts.setdefault(stream, StreamAccount([(1, EP)]))
         start = account.next

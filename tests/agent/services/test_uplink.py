@@ -1,4 +1,4 @@
-"""How the uplink comes back: versions, Wills, waiting times, and what is said of it."""
+"""How the uplink holds sessions: what it learns from each, and what is said of it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -7,87 +7,12 @@ from typing import Any
 import pytest
 
 from agent.core import wire
-from agent.core.backoff import Backoff
-from agent.core.link import LinkLost, Message, NotReached, TakenOver, Unanswered, Will, WrongVersion
+from agent.core.delivery_timings import DeliveryTimings
+from agent.core.link import Limits, LinkLost, Message, NotReached, TakenOver
 from agent.core.reading import Fresh
-from agent.core.settings import Broker, Config, Gateway
-from agent.services import uplink
-from agent.services.presence import Description, Presence
-from tests.agent.services.fakes import FakeClock, FakeInbox, FakeLink, FakeStore
+from tests.agent.services.fakes import FakeLink
+from tests.agent.services.uplink_bench import TOPICS, Acknowledging, Bench, Dropping
 from tests.support.mosquitto import until
-
-TOPICS = wire.Topics.of("makassar", "health", "batua", "batua-01")
-
-
-class Acknowledging(FakeLink):
-    """Acknowledges everything at once."""
-
-    def publish(self, topic: str, payload: bytes, *more: Any, **others: Any) -> int:
-        mid = super().publish(topic, payload, *more, **others)
-        asyncio.get_running_loop().call_soon(lambda: self.on_ack(mid, 0))
-        return mid
-
-
-class Dropping(Acknowledging):
-    """Breaks when it is dropped, as a real one does."""
-
-    def drop(self) -> None:
-        super().drop()
-        self.broken.set()
-
-
-class Waiting(Backoff):
-    """Waits always as long, but remembers what it was told."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__(0.0)
-        self._seconds = seconds
-
-    def wait_s(self, error: BaseException | None, now_s: float) -> float:
-        return self._seconds
-
-
-class Bench:
-    """An uplink whose tries are answered by ``answers``, in turn: an exception, or a link."""
-
-    def __init__(self, protocol: str = "auto", url: Any = "mqtt://a", wait_s: float = 0.001) -> None:
-        self.clock = FakeClock()
-        self.store = FakeStore(self.clock)
-        self.generation = 0
-        self.tries: list[tuple[str, bool, bool, dict[str, Any]]] = []
-        self.answers: list[Any] = []
-        self.waits: list[float] = []
-        config = Config(Gateway("batua-01", "batua", "health"), Broker(url, protocol=protocol))  # type: ignore[arg-type]
-        presence = Presence(TOPICS, Description({"a": {}}, {}, {}), "0.1.0", "b0070000", self.clock.stamp)
-        self.mh = presence.description.mh
-        self.uplink = uplink.Uplink(
-            config, self.store, self._connect, presence, self._next, self.clock.mono_ms, FakeInbox(), Waiting(wait_s)
-        )
-        self._task: asyncio.Task[None] | None = None
-
-    def _next(self) -> int:
-        self.generation += 1
-        return self.generation
-
-    async def _connect(self, url: str, will: Will, five: bool, guess: bool) -> Any:
-        self.tries.append((url, five, guess, wire.decode(will.payload)))
-        answer = self.answers.pop(0) if self.answers else NotReached("no more answers")
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    def start(self, *answers: Any) -> None:
-        self.answers = list(answers)
-        self._task = asyncio.create_task(self.uplink.run())
-
-    async def tried(self, count: int) -> None:
-        await until(lambda: len(self.tries) >= count)
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self.uplink.stop(0.5)
-            await asyncio.wait((self._task,), timeout=2)
-            self._task.cancel()
 
 
 @pytest.fixture
@@ -101,59 +26,6 @@ async def make() -> AsyncIterator[Callable[..., Bench]]:
     yield bench
     for one in benches:
         await one.stop()
-
-
-async def test_five_is_tried_first_and_3_1_1_at_once_where_the_broker_says_so(make: Callable[..., Bench]) -> None:
-    bench = make()
-    bench.start(WrongVersion("no"), Acknowledging(five=False))
-    await until(lambda: bench.uplink.online)
-    assert [(five, guess) for _, five, guess, _ in bench.tries] == [(True, True), (False, False)]
-
-
-async def test_a_broker_that_does_not_answer_is_tried_in_turn_with_each_version(make: Callable[..., Bench]) -> None:
-    bench = make()
-    bench.start(Unanswered("?"), Unanswered("?"), Unanswered("?"))
-    await bench.tried(4)
-    assert [five for _, five, _, _ in bench.tries][:4] == [True, False, True, False]
-
-
-async def test_a_version_that_worked_is_kept_through_silent_closes(make: Callable[..., Bench]) -> None:
-    bench = make()
-    link = Acknowledging()
-    bench.start(link, Unanswered("restarting"), Unanswered("restarting"))
-    await until(lambda: bench.uplink.online)
-    link.broken.set()
-    await bench.tried(3)
-    assert [(five, guess) for _, five, guess, _ in bench.tries][:3] == [(True, True), (True, False), (True, False)]
-
-
-@pytest.mark.parametrize(("protocol", "five"), [("5", True), ("3.1.1", False)])
-async def test_a_configured_version_is_not_left(make: Callable[..., Bench], protocol: str, five: bool) -> None:
-    bench = make(protocol=protocol)
-    bench.start(WrongVersion("no"), Unanswered("?"))
-    await bench.tried(3)
-    assert {(one, guess) for _, one, guess, _ in bench.tries} == {(five, False)}
-
-
-async def test_brokers_are_tried_in_their_order(make: Callable[..., Bench]) -> None:
-    bench = make(url=("mqtt://a", "mqtt://b"))
-    bench.start()
-    await bench.tried(4)
-    assert [url for url, _, _, _ in bench.tries[:4]] == ["mqtt://a", "mqtt://b"] * 2
-
-
-async def test_each_session_has_a_higher_generation_and_a_broker_out_of_reach_costs_none(
-    make: Callable[..., Bench],
-) -> None:
-    bench = make()
-    first, second = Acknowledging(), Acknowledging()
-    bench.start(NotReached("x"), NotReached("x"), first, NotReached("x"), LinkLost("after CONNECT"), second)
-    await until(lambda: bench.uplink.online)
-    first.broken.set()
-    await until(lambda: len(bench.tries) == 6)
-    assert [will["gen"] for _, _, _, will in bench.tries] == [1, 1, 1, 2, 2, 3]
-    assert bench.tries[0][3] == {"v": 1, "online": False, "gen": 1, "ep": "aaaaaaaa", "bid": "b0070000",
-                                 "agent": "0.1.0", "t": bench.clock.stamp().t, "reason": "lwt"}  # fmt: skip
 
 
 async def test_a_session_begins_with_state_meta_and_streams_and_then_delivers(make: Callable[..., Bench]) -> None:
@@ -256,7 +128,7 @@ async def test_a_new_connection_on_purpose_is_made_at_once_and_is_no_failure(
 async def test_what_changes_while_it_connects_counts_from_the_next_connection_on(make: Callable[..., Bench]) -> None:
     bench = make()
     bench.start(Dropping(), Dropping())
-    connect, meant = bench._connect, iter([True])
+    connect, meant = bench.connect, iter([True])
 
     async def change(*words: Any) -> Any:
         link = await connect(*words)
@@ -264,5 +136,32 @@ async def test_what_changes_while_it_connects_counts_from_the_next_connection_on
             bench.uplink.reconnect()
         return link
 
-    bench.uplink._connect = change
+    bench.connect = change  # type: ignore[method-assign]
     await until(lambda: len(bench.tries) == 2 and bench.uplink.online)
+
+
+async def test_after_a_broker_that_did_not_acknowledge_the_next_session_begins_with_little(
+    make: Callable[..., Bench],
+) -> None:
+    bench = make(timings=DeliveryTimings(ack_s=0.1))
+    bench.store.put("telemetry/a", 2000, mh=bench.mh, size=300)
+    bench.start(FakeLink(), Acknowledging(), Acknowledging())
+    silent, patient = bench.answers[0], bench.answers[1]
+    patient.limits = Limits()
+    held: list[int] = []
+
+    def hold(topic: str, payload: bytes, *more: Any, **others: Any) -> int:
+        mid = FakeLink.publish(patient, topic, payload, *more, **others)
+        if "telemetry" not in topic:
+            asyncio.get_running_loop().call_soon(lambda: patient.on_ack(mid, 0))
+        else:
+            held.append(len(payload))
+        return mid
+
+    patient.publish = hold
+    await until(lambda: bool(held))
+    assert [sent.topic for sent in silent.sent] == [TOPICS.state]
+    bench.uplink.wake()
+    await asyncio.sleep(0)
+    assert sum(held) <= 16_384 / 2 + 65_536
+    assert len(held) == 1, "one message fills a careful window"

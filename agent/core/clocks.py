@@ -1,0 +1,12 @@
+"""The two clocks that a service needs, as one argument."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """``now_s``: the event loop's time, seconds. ``mono_ms``: milliseconds since boot, as rows have them."""
+
+    now_s: Callable[[], float]
+    mono_ms: Callable[[], int]

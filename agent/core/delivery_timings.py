@@ -1,0 +1,29 @@
+"""Time limits of the way to the broker."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTimings:
+    """Everything in seconds.
+
+    ``ack_s``: a message that is not acknowledged within this ends the connection, since MQTT repeats nothing on a live
+    one. ``streams_s``: between two ``streams`` messages, if they differ. ``repeat_state_s``: between two repetitions of
+    a ``state`` that somebody else wrote over. ``goodbye_s``: kept for the last ``streams`` and ``state`` when there is
+    not time to deliver everything. ``stable_s``: a session that held this long, or delivered something, was a good one.
+    ``pause_s``, ``max_pause_s``: how long a stream that the broker does not take waits, doubled each time.
+    ``small_s``: how long messages stay small after the broker closed the connection at larger ones.
+    """
+
+    ack_s: float = 20.0
+    streams_s: float = 60.0
+    repeat_state_s: float = 5.0
+    goodbye_s: float = 0.7
+    stable_s: float = 30.0
+    pause_s: float = 30.0
+    max_pause_s: float = 600.0
+    small_s: float = 3600.0
+
+    def paused_s(self, before: int) -> float:
+        """How long a stream waits that was paused so many times before."""
+        return min(self.max_pause_s, self.pause_s * 2.0 ** min(before, 32))

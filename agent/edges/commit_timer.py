@@ -1,0 +1,35 @@
+"""When the next commit is due: as soon as the most impatient of all wants it."""
+
+import asyncio
+
+
+class CommitTimer:
+    """Belongs to the event loop."""
+
+    def __init__(self) -> None:
+        self._due = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def wake_in(self, delay_s: float) -> None:
+        """A commit is wanted within so many seconds."""
+        if delay_s <= 0:
+            self._due.set()
+            return
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + delay_s:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(delay_s, self._due.set)
+
+    async def wait(self) -> None:
+        """Return when a commit is due; who wants another one afterwards has to say so again."""
+        await self._due.wait()
+        self._due.clear()
+        self.close()
+
+    def close(self) -> None:
+        """Nobody waits any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
