@@ -23,12 +23,13 @@ async def bench() -> AsyncIterator[Bench]:
 async def test_lines_are_asked_for_as_configured(bench: Bench) -> None:
     options = {"line_a": Option("line"), "line_b": Option("line"), "bias": Option("str")}
     driver = contact(lines=("a", "b"), options=options, debounce_ms=20.0, edges=lambda _: Unhurried())
-    await start(bench, driver, active_low=True, options={"line_a": 5, "line_b": "GPIO6", "bias": "pull_up"})
+    runner = await start(bench, driver, active_low=True, options={"line_a": 5, "line_b": "GPIO6", "bias": "pull_up"})
     lines = {
         "a": LineRequest(5, "both", "pull_up", True, 20.0),
         "b": LineRequest("GPIO6", "both", "pull_up", True, 20.0),
     }
     assert bench.ports.requests == [("gpiochip0", lines, None)]
+    assert runner.proven, "a device that speaks only when something happens is well by having its lines"
 
 
 async def test_the_configuration_s_debounce_beats_the_driver_s(bench: Bench) -> None:
