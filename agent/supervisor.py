@@ -90,8 +90,7 @@ class Supervisor:
             self._count(Starts(bid))  # by somebody, who perhaps mends it
             return
         notifier = Notifier()
-        folder = Folder(self._state_dir.path / "config")
-        kept = UpdateStore(folder, lambda: now.now().mono_ms / 1000, TIMINGS.settle_s)
+        kept = UpdateStore(Folder(self._state_dir.path / "config"), lambda: now.now().mono_ms / 1000, TIMINGS.settle_s)
         parts = self._parts = UpdateParts.of(kept, LocalFiles(self._file), self._catalog, now, TIMINGS)
         chosen = await parts.choose()
         config = chosen.resolved.settings
@@ -102,19 +101,10 @@ class Supervisor:
         )  # fmt: skip
         deadline_s = asyncio.get_running_loop().time()
         try:
-            certificate = ClientCertificate(self._state_dir.path / "certificates")
-            requests = Requests(parts.inbox.take, parts.trust.opened, parts.examiner.plan)
-            connections = BrokerConnections(certificate)
-            runtime = Runtime(store, self._state_dir, now, bid, certificate, connections, requests)
+            runtime = self._runtime(store, now, bid, parts)
             await runtime.change(chosen.resolved.without_sensors() if before.safe else chosen.resolved)
-            store.announce(events.started(__version__, "start"))
-            if before.safe:
-                runtime.safe_mode = True
-                line = say("the agent ended badly again and again: it runs without sensors, for an hour")
-                _log.critical(line, extra=tagged("safe_mode"))
-                store.announce(events.safe_mode())
-            if self._state_dir.failed:
-                store.announce(events.state_dir_failed(self._state_dir.failed))
+            runtime.safe_mode = before.safe
+            self._announce_start(store, before.safe)
             updater = Updater(parts, runtime, store, chosen)
             clock_watch.on_set = runtime.wake
             notifier.ready()
@@ -136,6 +126,20 @@ class Supervisor:
             if not await store.close(left_s):
                 line = say("{n} readings were neither written to disk nor delivered", n=store.left)
                 _log.error(line, extra=tagged("rows_left"))
+
+    def _runtime(self, store: Store, now: clock.Clock, bid: str, parts: UpdateParts) -> Runtime:
+        certificate = ClientCertificate(self._state_dir.path / "certificates")
+        requests = Requests(parts.inbox.take, parts.trust.opened, parts.examiner.plan)
+        return Runtime(store, self._state_dir, now, bid, certificate, BrokerConnections(certificate), requests)
+
+    def _announce_start(self, store: Store, safe: bool) -> None:
+        store.announce(events.started(__version__, "start"))
+        if safe:
+            line = say("the agent ended badly again and again: it runs without sensors, for an hour")
+            _log.critical(line, extra=tagged("safe_mode"))
+            store.announce(events.safe_mode())
+        if self._state_dir.failed:
+            store.announce(events.state_dir_failed(self._state_dir.failed))
 
     async def _stopped_within(self, seconds: float) -> bool:
         line = say("the agent ended badly before: it starts in {n:.0f} s", n=seconds)
