@@ -5,10 +5,10 @@ from typing import Protocol
 
 from agent.core import events
 from agent.core.config import DriverLookup
+from agent.core.config_generation import Generation
 from agent.core.config_resolve import ResolvedConfig
 from agent.core.probation import Observation
 from agent.core.reading import Stamp
-from agent.core.update_state import Generation
 
 
 class Clock(Protocol):

@@ -5,11 +5,11 @@ from collections.abc import Coroutine
 from typing import Any
 
 from agent.core import events
+from agent.core.config_generation import Cause
 from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.core.log_fields import tagged
 from agent.core.refusal import Refused
 from agent.core.text import say
-from agent.core.update_state import Cause
 from agent.edges.update_store import UpdateStore
 from agent.update_guard import BrokenState
 from agent.update_ports import Catalog, Clock, Journal, Runtime, seconds

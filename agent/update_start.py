@@ -3,12 +3,12 @@
 import logging
 from dataclasses import dataclass
 
+from agent.core.config_generation import Cause
 from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.core.log_fields import tagged
 from agent.core.probation import Observation
 from agent.core.refusal import Refused
 from agent.core.text import say
-from agent.core.update_state import Cause
 from agent.core.update_timings import UpdateTimings
 from agent.edges.update_store import UpdateStore
 from agent.update_ports import Catalog, Clock, LocalFiles, seconds

@@ -5,11 +5,11 @@ import contextlib
 import logging
 
 from agent.core import events, version_mark
+from agent.core.config_generation import Cause
 from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.core.log_fields import tagged
 from agent.core.refusal import Refused
 from agent.core.text import say
-from agent.core.update_state import Cause
 from agent.update_guard import Guard
 from agent.update_parts import UpdateParts
 from agent.update_ports import Journal, Runtime, seconds

@@ -6,11 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.core.envelope import MAX_BYTES
 from agent.core.moment import rfc_3339, unix_ms
 from agent.core.refusal import Refused
 from agent.core.remote_config import Tables
-from agent.core.strict_json import loads
+from agent.core.strict_json import MAX_BYTES, loads
 from agent.core.text import say
 
 CONFIRM_S = 300

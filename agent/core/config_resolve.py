@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from agent.core import config as configuration
 from agent.core.config import DriverLookup, Parsed, Problem
+from agent.core.config_generation import Cause, Generation
 from agent.core.config_missing import read_remaining
 from agent.core.guard import unexpected
 from agent.core.refusal import INTERNAL_ERROR, Refused
 from agent.core.remote_config import Tables, merged
 from agent.core.settings import Config
 from agent.core.text import say
-from agent.core.update_state import Cause, Generation
 from drivers.sdk.contract import Driver
 
 # What reads signed documents is loaded when there is one: most gateways run for months without.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from agent.core.config import DriverLookup
 from agent.core.config_document import Document, check_target, fingerprint, read_document, release
+from agent.core.config_generation import Generation
 from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.core.envelope import CONFIG_TYPE, Checked, authenticated, parse
 from agent.core.moment import Moment, check_dates, check_expiry
@@ -15,7 +16,6 @@ from agent.core.refusal import Refused
 from agent.core.remote_config import check_remote
 from agent.core.text import say
 from agent.core.trust import Root
-from agent.core.update_state import Generation
 from agent.core.version_mark import Mark
 
 __all__ = ["Accepted", "Document", "GatewayContext", "NoChange", "examine", "fingerprint", "read_document"]

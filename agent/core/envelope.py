@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, cast
 
 from agent.core.refusal import Refused
-from agent.core.strict_json import loads
+from agent.core.strict_json import MAX_BYTES, loads
 from agent.core.text import say
 
 T = TypeVar("T")
@@ -24,7 +24,6 @@ CONFIG_TYPE = "application/vnd.gardu.config.v1+json"
 COMMAND_TYPE = "application/vnd.gardu.command.v1+json"
 TRUST_TYPE = "application/vnd.gardu.trust.v1+json"
 
-MAX_BYTES = 65_536
 MAX_SIGNATURES = 16
 KEY_BYTES = 32
 SIGNATURE_BYTES = 64

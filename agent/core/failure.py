@@ -1,10 +1,6 @@
 """How a sensor fails, by the answer it calls for. ``why`` is what the ``sensor_lost`` event says."""
 
 
-class Overdue(Exception):
-    """A call in a thread did not return in time. The thread is stuck, and takes no more calls."""
-
-
 class SensorFailure(Exception):
     """The sensor cannot be used now; the text says why, for people. Try again a little later each time."""
 

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agent.core.config_generation import Cause
 from agent.core.text import say
-from agent.core.update_state import Cause
 
 Verdict = Literal["wait", "confirm"] | Cause
 

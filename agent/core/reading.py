@@ -1,7 +1,10 @@
 """A reading: a measurement that has its time, on its way into the store; and a row: the same, coming out."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import msgpack
 
 AGENT = "_agent"
 """The agent's own sensor: its health and its own events."""
@@ -64,3 +67,21 @@ class Fresh(NamedTuple):
     stop: int
     mono_ms: int
     urgent: bool
+
+
+def packed(value: Mapping[str, Any]) -> bytes:
+    """A map as MessagePack, in the form in which the store keeps a row's body."""
+    result: bytes = msgpack.packb(value, use_bin_type=True)
+    return result
+
+
+def missing(rows: Sequence[Row], start: int, stop: int) -> list[tuple[int, int]]:
+    """The numbers of ``[start, stop)`` that ``rows`` leaves out."""
+    holes = []
+    for row in rows:
+        if row.seq > start:
+            holes.append((start, row.seq))
+        start = row.seq + 1
+    if start < stop:
+        holes.append((start, stop))
+    return holes

@@ -1,11 +1,13 @@
 """Why something that came from outside was not taken."""
 
-from agent.core.config_words import CONTROL
+import re
 
 LIBRARY_MISSING = "library_missing"
 VERIFIER_FAILED = "verifier_failed"
 NOT_KEPT = "not_kept"
 INTERNAL_ERROR = "internal_error"
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Refused(Exception):
@@ -21,8 +23,8 @@ class Refused(Exception):
 
     def __init__(self, code: str, message: str, path: str = "") -> None:
         self.code = code
-        self.message = CONTROL.sub("?", message)
-        self.path = CONTROL.sub("?", path[:200])
+        self.message = _CONTROL.sub("?", message)
+        self.path = _CONTROL.sub("?", path[:200])
         super().__init__(f"{self.path}: {self.message}" if path else self.message)
 
     def about(self, version: int, payload_hash: str) -> "Refused":
@@ -39,3 +41,7 @@ class Refused(Exception):
     def passing(self) -> bool:
         """Whether this gateway failed, and not the message: the same bytes may be looked at again."""
         return self.code in (LIBRARY_MISSING, VERIFIER_FAILED, NOT_KEPT)
+
+
+class CallTimeout(Exception):
+    """A call in a thread did not return in time. The thread is stuck and takes no more calls."""

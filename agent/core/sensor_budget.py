@@ -2,7 +2,6 @@
 
 from agent.core.token_bucket import TokenBucket
 
-ROWS_PER_S = 100.0
 """In the long run: ten times as much as the fastest device that the project knows."""
 BURST_S = 600.0
 """At once: what the rate would give in ten minutes."""

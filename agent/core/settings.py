@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from agent.core.sensor_budget import ROWS_PER_S
 from drivers.sdk.contract import Value
 
 
@@ -147,7 +146,7 @@ class Sensor:
     heartbeat_s: Annotated[float, Limit(min=0, max=86_400)] = 0.0
     calibrate: Mapping[FieldName, Calibrate] = field(default_factory=dict)
     label: str = ""
-    max_rows_per_s: Annotated[float, Limit(min=0.01, max=1_000_000)] = ROWS_PER_S
+    max_rows_per_s: Annotated[float, Limit(min=0.01, max=1_000_000)] = 100.0
     required: bool = True
     personal: bool = False
     options: Mapping[str, Value] = field(default_factory=dict, metadata={"in_file": False})

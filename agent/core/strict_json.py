@@ -8,6 +8,8 @@ from typing import NoReturn
 from agent.core.refusal import Refused
 from agent.core.text import say
 
+MAX_BYTES = 65_536
+"""Of a signed document, and of the envelope around it."""
 MAX_DEPTH = 16
 """Arrays and objects inside each other."""
 _MAX_DIGITS = 19

@@ -4,56 +4,18 @@
 (:mod:`agent.edges.update_dir`); after a power cut the agent goes on from the last one.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Literal, cast, get_args
 
+from agent.core.config_generation import Cause
 from agent.core.version_mark import Mark, from_table
 
 Phase = Literal["none", "staged", "applying", "probation", "confirmed", "rolled_back"]
 _MOST_BAD = 32
 MAX_ATTEMPTS = 3
 """How often a candidate is begun with: a cut of power may be the candidate's fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """Everything that makes a configuration: both files of the gateway, and the accepted payload, if there is one."""
-
-    base: str
-    overlay: str = ""
-    payload: str | None = None
-
-    def encoded(self) -> bytes:
-        """As it is kept."""
-        return json.dumps(asdict(self), ensure_ascii=False).encode()
-
-    @classmethod
-    def decoded(cls, raw: bytes) -> "Generation":
-        """Read what :meth:`encoded` wrote. Raises :class:`ValueError`."""
-        table = json.loads(raw)
-        if not isinstance(table, dict):
-            raise ValueError("no generation")
-        base, overlay, payload = table.get("base"), table.get("overlay"), table.get("payload")
-        if not isinstance(base, str) or not isinstance(overlay, str) or not isinstance(payload, str | None):
-            raise ValueError("no generation")
-        return cls(base, overlay, payload)
-
-    @property
-    def name(self) -> str:
-        """Its own name: 32 hex digits, from its content."""
-        return hashlib.sha256(self.encoded()).hexdigest()[:32]
-
-
-@dataclass(frozen=True, slots=True)
-class Cause:
-    """Why a configuration is not the one that was wanted: as in ``config/reported``."""
-
-    code: str
-    message: str
-    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgpack
 
-from agent.core.reading import Context, Row
+from agent.core.reading import Context, Row, packed
 
 VERSION = 1
 MAX_BATCH_BYTES = 65_536
@@ -29,12 +29,6 @@ _TIMED = struct.Struct(">2sBQ")
 
 class WireError(ValueError):
     """A payload that this version of the contract does not allow; the text says what."""
-
-
-def packed(value: Mapping[str, Any]) -> bytes:
-    """A map as MessagePack, in the form in which the store keeps a row's body."""
-    result: bytes = msgpack.packb(value, use_bin_type=True)
-    return result
 
 
 @dataclass(frozen=True, slots=True)

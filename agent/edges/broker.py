@@ -7,9 +7,9 @@ from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 
-from agent.core.failure import Overdue
 from agent.core.link import NotReached, Will
 from agent.core.mqtt_packets import PacketFilter
+from agent.core.refusal import CallTimeout
 from agent.core.settings import Broker
 from agent.core.text import one_line, say
 from agent.core.wire import CONTENT_TYPES
@@ -42,7 +42,7 @@ async def connect(
     worker = Worker("connect")
     try:
         await worker.call(lambda: _open(client, host, port, settings.keepalive_s, five), CONNECT_S)
-    except Overdue:
+    except CallTimeout:
         raise NotReached(say("no answer from {host}:{port}", host=host, port=port)) from None
     except OSError as error:
         raise NotReached(why_not_reached(error, host, port)) from error

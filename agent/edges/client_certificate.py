@@ -24,15 +24,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from agent.core.certificate import Facts, check
-from agent.core.failure import Overdue
 from agent.core.link import LinkLost, NotReached, Unanswered, WrongVersion
 from agent.core.moment import Moment
-from agent.core.refusal import LIBRARY_MISSING, Refused
+from agent.core.refusal import LIBRARY_MISSING, CallTimeout, Refused
 from agent.core.settings import Broker
 from agent.core.text import say
 from agent.edges import certificate_child, child
 from agent.edges.credentials import local_file
-from agent.edges.update_dir import Folder
+from agent.edges.mirrored import Folder
 from agent.edges.worker import Worker
 
 _log = logging.getLogger(__name__)
@@ -200,7 +199,7 @@ class ClientCertificate:
         worker = Worker("certificates")  # a card may take seconds
         try:
             await worker.call(lambda: Folder(self._folder).write(name, text.encode()), _WRITE_S)
-        except (OSError, Overdue) as error:
+        except (OSError, CallTimeout) as error:
             why = getattr(error, "strerror", None) or say("no answer within {n:.0f} s", n=_WRITE_S)
             raise Refused("not_kept", say("the certificate cannot be kept: {why}", why=why)) from error
         finally:

@@ -2,9 +2,8 @@
 
 from agent.core.commit import Commit
 from agent.core.events import Why, rows_lost
-from agent.core.reading import AGENT, Reading, event
+from agent.core.reading import AGENT, Reading, event, packed
 from agent.core.retention import next_to_leave
-from agent.core.wire import packed
 from agent.edges.database_tables import Tables
 
 

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from agent.core.config_generation import Generation
 from agent.core.refusal import Refused
 from agent.core.text import say
-from agent.core.update_state import Generation
 
 
 class LocalFiles:

@@ -18,13 +18,12 @@ from agent.core.account import FIRST_NUMBER, StreamAccount
 from agent.core.boot_times import BootTimes
 from agent.core.commit import Commit
 from agent.core.events import rows_lost, rows_lost_unnumbered, store_reset
-from agent.core.failure import Overdue
 from agent.core.log_fields import tagged
-from agent.core.reading import AGENT, Fresh, Reading, Row, Stamp, event
+from agent.core.reading import AGENT, Fresh, Reading, Row, Stamp, event, packed
+from agent.core.refusal import CallTimeout
 from agent.core.store_limits import StoreLimits
 from agent.core.store_news import News, line_and_code
 from agent.core.text import say
-from agent.core.wire import packed
 from agent.edges.group_commit import GroupCommit
 from agent.edges.store_backend import Backend
 from agent.edges.store_databases import StoreSettings
@@ -202,7 +201,7 @@ class Store:
         self.left = len(self._group.queue)
         try:
             left = await self._worker.call(self._backend.close, timeout_s)
-        except Overdue:
+        except CallTimeout:
             return False
         self._worker.close()
         self.left += sum(stop - start for _, _, start, stop in left)

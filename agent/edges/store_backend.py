@@ -12,10 +12,9 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from secrets import token_hex
 
-from agent.core.batching import missing
 from agent.core.commit import Commit, Range
 from agent.core.owed_rows import Owed, owed, parse_owed
-from agent.core.reading import Row
+from agent.core.reading import Row, missing
 from agent.core.store_news import News
 from agent.core.store_recovery import AsideFile, new_epoch_reason
 from agent.edges.database import Database

@@ -9,9 +9,8 @@ from secrets import token_hex
 
 from agent.core.events import rows_lost
 from agent.core.owed_rows import Owed
-from agent.core.reading import AGENT, Reading, Row, event
+from agent.core.reading import AGENT, Reading, Row, event, packed
 from agent.core.store_recovery import AsideFile, continued, lost_after_rescue, parse_rescues, rescues_text
-from agent.core.wire import packed
 from agent.edges.database import FIRST
 from agent.edges.store_databases import RESCUE, Databases, known_of
 from agent.edges.store_errors import StoreBroken, StoreError

@@ -10,8 +10,9 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agent.core.config_generation import Cause, Generation
 from agent.core.refusal import Refused
-from agent.core.update_state import Cause, Generation, UpdateState, decoded, encoded
+from agent.core.update_state import UpdateState, decoded, encoded
 from agent.core.version_mark import Mark
 from agent.edges.mirrored import Files, Folder, Twin, sealed, unsealed
 

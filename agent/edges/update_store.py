@@ -5,10 +5,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from agent.core.config_generation import Cause, Generation
 from agent.core.log_fields import tagged
 from agent.core.refusal import NOT_KEPT, Refused
 from agent.core.text import say
-from agent.core.update_state import Cause, Generation, UpdateState
+from agent.core.update_state import UpdateState
 from agent.core.version_mark import Mark
 from agent.edges.mirrored import Files
 from agent.edges.update_dir import UpdateDir

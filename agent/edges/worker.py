@@ -7,7 +7,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from agent.core.failure import Overdue
+from agent.core.refusal import CallTimeout
 
 T = TypeVar("T")
 _Job = tuple[Callable[[], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
@@ -31,11 +31,11 @@ class Worker:
         """Run ``function`` in the thread and give what it returns or raises (what would end the program or a task,
         such as :class:`SystemExit`, as a :class:`RuntimeError`).
 
-        Raises :class:`Overdue` when it takes longer than ``timeout_s``; its result is then dropped and the worker
+        Raises :class:`CallTimeout` when it takes longer than ``timeout_s``; its result is then dropped and the worker
         refuses further calls in the same way.
         """
         if self._stuck:
-            raise Overdue(self._thread.name)
+            raise CallTimeout(self._thread.name)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._jobs.put((function, future, loop))
@@ -46,7 +46,7 @@ class Worker:
             self._stuck = True
             future.cancel()
             self.close()
-            raise Overdue(self._thread.name)
+            raise CallTimeout(self._thread.name)
         return future.result()
 
     def post(self, function: Callable[[], None]) -> None:

@@ -5,10 +5,9 @@ import contextlib
 from collections.abc import Callable
 from typing import Protocol
 
-from agent.core.reading import AGENT, Reading, Stamp, telemetry
+from agent.core.reading import AGENT, Reading, Stamp, packed, telemetry
 from agent.core.status import Status
 from agent.core.status_views import agent_telemetry
-from agent.core.wire import packed
 
 PERIOD_S = 60.0
 

@@ -3,9 +3,9 @@
 import logging
 
 from agent.core import wire
-from agent.core.batching import missing
 from agent.core.denied_streams import DeniedStreams
 from agent.core.log_fields import tagged
+from agent.core.reading import missing
 from agent.core.text import say
 from agent.core.window import Flight
 from agent.services.backlog import Backlog

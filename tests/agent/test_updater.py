@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from agent.core import trust
+from agent.core.config_generation import Generation
 from agent.core.moment import rfc_3339
-from agent.core.update_state import Generation
 from agent.core.version_mark import Mark
 from agent.edges import clock
 from agent.edges.catalog import Catalog

@@ -7,7 +7,7 @@ import pytest
 
 from agent.core import wire
 from agent.core.ledger import StreamId
-from agent.core.reading import Context, Row
+from agent.core.reading import Context, Row, packed
 from tests.support.agent_process import BASE, GATEWAY, Accepted
 from tests.support.oracle import holes, judge
 from tests.support.recorder import Received
@@ -20,9 +20,7 @@ SENT = {STREAM: [{"n0_3": number} for number in range(9)]}
 
 def message(*numbers: int, lo: int = 7, late: bool = False, rows: Mapping[int, Mapping[str, Any]] = ROWS) -> Received:
     context = Context(OF.ep, "b41d0c7e", 1, "5e2190ab")
-    found = [
-        Row(number, rows[number]["t"], 0, context, wire.packed({"n0_3": rows[number]["n0_3"]})) for number in numbers
-    ]
+    found = [Row(number, rows[number]["t"], 0, context, packed({"n0_3": rows[number]["n0_3"]})) for number in numbers]
     return Received(f"{BASE}/{STREAM}", wire.encode_batch(found, lo, late, "msgpack"))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from agent.core import wire
+from agent.core.reading import packed
 from tests.outside.mutations import ODD_BYTES, bent_bytes, bent_json
 from tests.support import simulated_fleet
 from tests.support.agent_process import agent_environ
@@ -109,7 +109,7 @@ class StolenGateways:
     def _packed(self, message: Mapping[str, Any]) -> bytes:
         """The message as MessagePack, with something odd where a text was."""
         odd = self._dice.choice((*ODD_BYTES, b"=1+1", b"\x1b[2J", "\u202e".encode(), b"\xed\xa0\x80"))
-        return wire.packed(message).replace(b"\xa1x", bytes((0xA0 + len(odd),)) + odd)
+        return packed(message).replace(b"\xa1x", bytes((0xA0 + len(odd),)) + odd)
 
     def _messages(self) -> list[tuple[str, dict[str, Any]]]:
         now_ms = round(1000 * time.time())
@@ -155,7 +155,7 @@ class StolenGateways:
             self._count += 1
             honest = {"v": 1, "ep": "0" * 8, "bid": "0" * 8, "seq": self._count, "lo": self._count, "cq": 2,
                       "mh": "5e2190ab", "r": [{"t": _ROW["t"], "n": 77_001}]}  # fmt: skip
-            self._stolen.send(f"{ROOT}/pos-1/telemetry/dust-1", wire.packed(honest))
+            self._stolen.send(f"{ROOT}/pos-1/telemetry/dust-1", packed(honest))
             await asyncio.sleep(0.02)
         out = await listening
         if "77001" not in out:

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.core import wire
-from agent.core.reading import Reading, telemetry
+from agent.core.reading import Reading, packed, telemetry
 from agent.edges import clock
 from agent.edges.store import Store
 from drivers.sim.device import SimulatedDevice
@@ -120,7 +119,7 @@ async def test_38_sensors_wait_for_room_and_what_was_taken_in_is_kept(tmp_path: 
         for _ in range(10):
             await store.room()
             for number in range(400):
-                body = wire.packed({"n": number})
+                body = packed({"n": number})
                 store.append(Reading(telemetry(name), clock.Clock().now(), store.mh, body))
 
     try:

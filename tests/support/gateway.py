@@ -11,7 +11,7 @@ from agent.core import wire
 from agent.core.backoff import Backoff
 from agent.core.delivery_timings import DeliveryTimings
 from agent.core.link import Will
-from agent.core.reading import Reading, telemetry
+from agent.core.reading import Reading, packed, telemetry
 from agent.core.settings import Broker, Config, Gateway, Publish
 from agent.edges import broker, clock
 from agent.edges.state_dir import StateDir
@@ -37,7 +37,7 @@ class Running:
     def measure(self, sensor: str, *values: object, **more: object) -> None:
         """Append readings with these values of ``n``."""
         for value in values:
-            body = wire.packed({"n": value, **more})
+            body = packed({"n": value, **more})
             self.store.append(Reading(telemetry(sensor), clock.Clock().now(), self.store.mh, body))
 
     async def settled(self, sensor: str = "count-1") -> None:

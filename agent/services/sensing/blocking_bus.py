@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar
 
-from agent.core.failure import Overdue, PortLost
+from agent.core.failure import PortLost
+from agent.core.refusal import CallTimeout
 from agent.core.text import say
 from agent.services.sensing.context import Worker
 
@@ -49,7 +50,7 @@ class BlockingBus(Generic[P]):
                     self._port = await self._worker.call(self._open_port, _OPEN_S)
                 port = self._port
                 return await self._worker.call(lambda: function(port), timeout_s)
-            except Overdue:
+            except CallTimeout:
                 self._stuck += 1
                 self._worker = self._port = None
                 raise PortLost(say("{bus} did not return within {n:.0f} s", bus=self._name, n=timeout_s)) from None

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Worker(Protocol):
-    """A thread for code that may block. ``call`` raises :class:`~agent.core.failure.Overdue`."""
+    """A thread for code that may block. ``call`` raises :class:`~agent.core.failure.CallTimeout`."""
 
     async def call(self, function: Callable[[], T], timeout_s: float | None = None) -> T: ...
     def post(self, function: Callable[[], None]) -> None: ...

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from agent.core.failure import Overdue, Stuck
+from agent.core.failure import Stuck
+from agent.core.refusal import CallTimeout
 from agent.core.text import say
 from agent.services.sensing.context import SensorLimits, Worker
 from drivers.sdk.contract import Driver
@@ -39,7 +40,7 @@ class DriverIsolation:
             self._worker = self._new_worker()
         try:
             return await self._worker.call(function, timeout_s)
-        except Overdue:
+        except CallTimeout:
             self._worker = None
             self._stuck += 1
             text = say("driver {driver} did not return within {n:.0f} s", driver=self._driver.name, n=timeout_s)

@@ -5,11 +5,10 @@ from collections.abc import Mapping
 
 from agent.core import events
 from agent.core.log_fields import tagged
-from agent.core.reading import Reading, Stamp, event, telemetry
+from agent.core.reading import Reading, Stamp, event, packed, telemetry
 from agent.core.sensor_budget import SensorBudget
 from agent.core.settings import Sensor
 from agent.core.text import say
-from agent.core.wire import packed
 from agent.services.sensing.context import SensorContext
 from drivers.sdk.contract import Measurement
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from agent.core.config_generation import Generation
 from agent.core.desired import Accepted, GatewayContext, NoChange, examine
 from agent.core.envelope import CONFIG_TYPE, TRUST_TYPE, Check, Checked, Role, pre_authentication
 from agent.core.moment import Moment, rfc_3339
 from agent.core.refusal import Refused
 from agent.core.trust import Root, payload
-from agent.core.update_state import Generation
 from agent.core.version_mark import Mark
 from tests.agent.core.config_fakes import FakeCatalog
 

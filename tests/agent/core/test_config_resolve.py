@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from agent.core.config_generation import Generation
 from agent.core.config_resolve import ResolvedConfig, resolve
 from agent.core.refusal import Refused
-from agent.core.update_state import Generation
 from drivers.sdk.contract import Driver
 from tests.agent.core.config_fakes import DUST, MINIMAL, SENSOR, FakeCatalog
 from tests.agent.core.signing_fakes import BASE, CONFIG, document, local_files

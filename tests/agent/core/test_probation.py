@@ -2,8 +2,8 @@
 
 import pytest
 
+from agent.core.config_generation import Cause
 from agent.core.probation import Contact, Probation
-from agent.core.update_state import Cause
 
 SAME = Probation(300.0, frozenset({"air-1"}), broker_changed=False)
 OTHER = Probation(300.0, frozenset({"air-1"}), broker_changed=True)

@@ -5,7 +5,7 @@ import json
 from agent.core import wire
 from agent.core.events import rows_lost
 from agent.core.ledger import Gap, Ledger, StreamId
-from agent.core.reading import Context, Row
+from agent.core.reading import Context, Row, packed
 from agent.core.subscriber import Arrival, Subscriber
 
 TOPICS = wire.Topics.of("makassar", "health", "puskesmas-batua", "batua-01")
@@ -14,7 +14,7 @@ CONTEXT = Context("aaaaaaaa", "b41d0c7e", 1, "5e2190ab")
 
 def batch(*rows: tuple[int, dict[str, object]], lo: int = 1, late: bool = False) -> bytes:
     return wire.encode_batch(
-        [Row(seq, 1000 + seq, 0, CONTEXT, wire.packed(fields)) for seq, fields in rows], lo, late, "msgpack"
+        [Row(seq, 1000 + seq, 0, CONTEXT, packed(fields)) for seq, fields in rows], lo, late, "msgpack"
     )
 
 
@@ -78,7 +78,7 @@ def test_the_account_of_an_ended_epoch_is_closed_when_streams_names_it_no_more()
         ("bbbbbbbb", {"first": 6, "lo": 6, "next": 6, "before": [{"ep": "aaaaaaaa", "next": 6}]}),
         ("bbbbbbbb", {"first": 6, "lo": 6, "next": 6}),
     ]
-    row = wire.packed({"v": 1, "ep": "aaaaaaaa", "seq": 1, "lo": 1, "r": [{"t": 1}, {"t": 2}]})
+    row = packed({"v": 1, "ep": "aaaaaaaa", "seq": 1, "lo": 1, "r": [{"t": 1}, {"t": 2}]})
     subscriber.take(TOPICS.stream("telemetry/a"), row, 0.0)
     gaps = []
     for at, (ep, entry) in enumerate(told):

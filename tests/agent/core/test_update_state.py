@@ -3,8 +3,9 @@
 import pytest
 
 from agent.core import version_mark
+from agent.core.config_generation import Cause, Generation
 from agent.core.trust import Floor
-from agent.core.update_state import MAX_ATTEMPTS, Cause, Generation, UpdateState, decoded, encoded
+from agent.core.update_state import MAX_ATTEMPTS, UpdateState, decoded, encoded
 from agent.core.version_mark import Mark
 
 CAUSE = Cause("silent", "sensor air-1 stays silent", "sensor.air-1")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from agent.core import wire
 from agent.core.account import StreamAccount
-from agent.core.reading import Context, Row
+from agent.core.reading import Context, Row, packed
 
 CONTEXT = Context("7c1f9a02", "b41d0c7e", 2, "5e2190ab")
 _names = st.from_regex(r"[a-z][a-z0-9_]{0,31}", fullmatch=True).filter(lambda name: name not in ("t", "q", "ev"))
@@ -27,7 +27,7 @@ _bodies = st.dictionaries(_names, _values, max_size=20)
 
 
 def row(seq: int, t: int, **fields: object) -> Row:
-    return Row(seq, t, t // 10, CONTEXT, wire.packed(fields))
+    return Row(seq, t, t // 10, CONTEXT, packed(fields))
 
 
 def test_a_batch_has_the_keys_of_the_contract() -> None:
@@ -63,7 +63,7 @@ def test_the_first_byte_tells_the_format() -> None:
 
 @given(st.lists(_bodies, min_size=1, max_size=5), st.integers(0, 2**43), st.booleans())
 def test_any_rows_come_back_as_they_were(bodies: list[dict[str, object]], t: int, late: bool) -> None:
-    rows = [Row(7 + at, t + at, 0, CONTEXT, wire.packed(body)) for at, body in enumerate(bodies)]
+    rows = [Row(7 + at, t + at, 0, CONTEXT, packed(body)) for at, body in enumerate(bodies)]
     expected = [{"t": t + at, **body} for at, body in enumerate(bodies)]
     for encoding in ("msgpack", "json"):
         payload = wire.encode_batch(rows, 3, late, encoding)

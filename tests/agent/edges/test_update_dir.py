@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.config_generation import Cause, Generation
 from agent.core.trust import Floor, Followed, payload
-from agent.core.update_state import Cause, Generation, UpdateState
+from agent.core.update_state import UpdateState
 from agent.core.version_mark import Mark
 from agent.edges.update_dir import Folder, UpdateDir
 from tests.agent.core.signing_fakes import document, root

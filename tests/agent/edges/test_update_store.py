@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.core.config_generation import Cause, Generation
 from agent.core.refusal import Refused
-from agent.core.update_state import Cause, Generation
 from agent.edges.mirrored import Folder
 from agent.edges.update_store import UpdateStore
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from agent.core.failure import Overdue
+from agent.core.refusal import CallTimeout
 from agent.edges.worker import Worker
 
 
@@ -46,9 +46,9 @@ async def test_a_posted_call_is_run_and_not_waited_for() -> None:
 async def test_a_call_that_does_not_return_is_left_behind() -> None:
     worker = Worker("test")
     release = threading.Event()
-    with pytest.raises(Overdue):
+    with pytest.raises(CallTimeout):
         await worker.call(release.wait, 0.05)
-    with pytest.raises(Overdue):
+    with pytest.raises(CallTimeout):
         await worker.call(lambda: 5, 5.0)
     release.set()
     await asyncio.to_thread(worker._thread.join, 5)

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from agent.core.failure import Overdue, PortLost
+from agent.core.failure import PortLost
 from agent.core.reading import Stamp
+from agent.core.refusal import CallTimeout
 from agent.services.sensing.context import SensorContext, SensorLimits
 from drivers.sdk.contract import Item, LineSettings, Measurement, Rejected
 from tests.agent.services.fakes import FakeStore
@@ -105,7 +106,7 @@ class FakeWorker:
             return function()
         except Hang:
             await self._time.sleep(timeout_s or 0.0)
-            raise Overdue(self.name) from None
+            raise CallTimeout(self.name) from None
 
     def post(self, function: Callable[[], None]) -> None:
         self.posted.append(function)
