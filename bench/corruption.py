@@ -12,8 +12,8 @@ import random
 import sys
 from dataclasses import dataclass
 
-from agent.core.quality import assess
-from agent.edges.catalog import Catalog
+from agent.config.io.catalog import Catalog
+from agent.sensing.quality import assess
 from drivers.sdk.contract import Measurement, Options, Rejected
 from drivers.sim.models import model, waving
 

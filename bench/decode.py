@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from agent.core.quality import assess
-from agent.edges.catalog import Catalog
+from agent.config.io.catalog import Catalog
+from agent.sensing.quality import assess
 from drivers.sdk.contract import Driver, Measurement
 from drivers.sim.models import model, waving
 

@@ -20,9 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from agent.core.link import Message
-from agent.core.settings import Broker
-from agent.edges import broker
+from agent.config.settings import Broker
+from agent.delivery.connection import Message
+from agent.delivery.io import mqtt
 from bench.parts import Mosquitto, configuration, cpu_seconds, resident_mb
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model, waving
@@ -90,7 +90,7 @@ async def first_reading_s(run: list[str], port: int, waiting: Waiting) -> float:
             came.set_result(time.monotonic())
 
     url = f"mqtt://127.0.0.1:{port}"
-    link = await broker.connect(Broker(url=url), url, "first", None, five=True)
+    link = await mqtt.connect(Broker(url=url), url, "first", None, five=True)
     link.on_message = take
     await link.subscribe(["#"])
     watching = asyncio.create_task(link.lost())

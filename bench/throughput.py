@@ -18,10 +18,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from agent.core.link import Message
-from agent.core.settings import Broker
-from agent.core.subscriber import Arrival, Subscriber
-from agent.edges import broker
+from agent.config.settings import Broker
+from agent.delivery.connection import Message
+from agent.delivery.io import mqtt
+from agent.fleet.subscriber import Arrival, Subscriber
 from bench.parts import Mosquitto, configuration, cpu_seconds, pinned, resident_mb
 
 
@@ -51,7 +51,7 @@ async def main() -> int:
                 arrived += isinstance(item, Arrival) and item.kind == "telemetry" and item.sensor != "_agent"
 
         url = f"mqtt://127.0.0.1:{mosquitto.port}"
-        link = await broker.connect(Broker(url=url), url, "bench", None, five=True)
+        link = await mqtt.connect(Broker(url=url), url, "bench", None, five=True)
         link.on_message = take
         await link.subscribe(["#"])
         watching = asyncio.create_task(link.lost())

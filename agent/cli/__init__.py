@@ -15,7 +15,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from agent import __version__
-from agent.core.text import choose_language, say
+from agent.base.i18n import choose_language, say
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C in a command that does not end normally by it (128 + SIGINT)."""

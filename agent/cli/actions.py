@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from agent.base.errors import Refused
+from agent.base.i18n import say
 from agent.cli.maintainer_files import Failed
-from agent.core.refusal import Refused
-from agent.core.text import say
 
 
 class Action(Protocol):

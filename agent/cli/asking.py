@@ -5,19 +5,19 @@ from collections.abc import Awaitable, Mapping, Sequence
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from agent.base.errors import Refused
+from agent.base.i18n import say
+from agent.base.strict_json import loads
 from agent.cli.broker_options import BrokerOptions
 from agent.cli.maintainer_files import Failed
 from agent.cli.prepared import Prepared, prepared
-from agent.core import wire
-from agent.core.fleet_reports import Fleet, filters
-from agent.core.link import Message
-from agent.core.refusal import Refused
-from agent.core.strict_json import loads
-from agent.core.text import say
-from agent.edges.broker import Link
+from agent.delivery import wire
+from agent.delivery.connection import Message
+from agent.delivery.io.mqtt import Link
+from agent.fleet.reports import Fleet, filters
 
 if TYPE_CHECKING:
-    from agent.edges.signing_key import SigningKey
+    from agent.fleet.io.signing_key import SigningKey
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Asking:
 
     @classmethod
     async def open(cls, options: BrokerOptions) -> "Asking":
-        """Connect. Raises :class:`~agent.core.link.LinkLost`."""
+        """Connect. Raises :class:`~agent.delivery.connection.LinkLost`."""
         return cls(await options.connect(f"gardu-command-{token_hex(4)}"))
 
     async def close(self) -> None:
@@ -55,9 +55,9 @@ class Asking:
         return await self.send(prepared(gateway, name, arguments, keys, timeout_s), timeout_s)
 
     async def send(self, one: Prepared, timeout_s: float) -> dict[str, Any]:
-        """Send a command, and give the reply. Raises :class:`~agent.core.link.LinkLost`, :class:`LookupError` where
-        there is no such gateway, :class:`TimeoutError` where it does not reply, and :class:`Failed` where its reply
-        cannot be read."""
+        """Send a command and return the reply. Raises :class:`~agent.delivery.connection.LinkLost`;
+        :class:`LookupError` if there is no such gateway; :class:`TimeoutError` if it does not reply; and
+        :class:`Failed` if its reply cannot be read."""
         base = await self._base(one.gateway)
         topic = wire.Topics(base).reply(one.id)
         reply = self._replies[topic] = asyncio.get_running_loop().create_future()
@@ -89,7 +89,7 @@ class Asking:
                 raise LookupError(say("no gateway {name} has told its state to this broker", name=gateway)) from None
 
     async def _within(self, coming: Awaitable[T], timeout_s: float) -> T:
-        """What is waited for. Raises :class:`TimeoutError` and :class:`~agent.core.link.LinkLost`."""
+        """What is waited for. Raises :class:`TimeoutError` and :class:`~agent.delivery.connection.LinkLost`."""
         waiting = asyncio.ensure_future(coming)
         try:
             await asyncio.wait((waiting, self._lost), timeout=max(0.0, timeout_s), return_when=asyncio.FIRST_COMPLETED)

@@ -4,10 +4,10 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from agent.core.link import Unanswered, WrongVersion
-from agent.core.settings import Broker
-from agent.core.text import say
-from agent.edges import broker
+from agent.base.i18n import say
+from agent.config.settings import Broker
+from agent.delivery.connection import Unanswered, WrongVersion
+from agent.delivery.io import mqtt
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
@@ -58,14 +58,14 @@ class BrokerOptions:
         )  # fmt: skip
         return cls(url, settings, unquote(parts.password) if parts.password is not None else None)
 
-    async def connect(self, client_id: str) -> broker.Link:
+    async def connect(self, client_id: str) -> mqtt.Link:
         """Connect, in the other version of MQTT if the broker does not know the first. Raises
-        :class:`~agent.core.link.LinkLost`."""
+        :class:`~agent.delivery.connection.LinkLost`."""
         try:
             return await self._connect(client_id)
         except (WrongVersion, Unanswered):
             self.five = not self.five
             return await self._connect(client_id)
 
-    async def _connect(self, client_id: str) -> broker.Link:
-        return await broker.connect(self.settings, self.url, client_id, None, self.five, self.five, self.password)
+    async def _connect(self, client_id: str) -> mqtt.Link:
+        return await mqtt.connect(self.settings, self.url, client_id, None, self.five, self.five, self.password)

@@ -4,9 +4,9 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from agent.core.config import MAX_BYTES, Parsed, parse
-from agent.core.text import say
-from agent.edges.catalog import Catalog
+from agent.base.i18n import say
+from agent.config.io.catalog import Catalog
+from agent.config.parse import MAX_BYTES, Parsed, parse
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any
 
+from agent.base.i18n import json_text, say
 from agent.cli import UsageError
 from agent.cli.actions import told_in_one_line
 from agent.cli.asking import Asking
@@ -13,9 +14,8 @@ from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.command_arguments import WrongArguments, arguments
 from agent.cli.maintainer_files import Failed, private_keys, read, write
 from agent.cli.prepared import Prepared, countersigned, prepared, read_prepared
-from agent.core import command
-from agent.core.link import LinkLost
-from agent.core.text import json_text, say
+from agent.commands import command
+from agent.delivery.connection import LinkLost
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from agent.core.text import one_line, say
+from agent.base.i18n import one_line, say
 
 Kind = Literal["text", "number", "value"]
 

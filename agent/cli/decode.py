@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.core.quality import assess
-from agent.core.text import say
-from agent.edges.catalog import LOCAL_PROFILES, Catalog, DriverBroken, UnknownDriver
+from agent.base.i18n import say
+from agent.config.io.catalog import LOCAL_PROFILES, Catalog, DriverBroken, UnknownDriver
+from agent.sensing.quality import assess
 from drivers.sdk.contract import Driver, Item, Rejected
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.core.text import say
-from agent.edges.catalog import LOCAL_PROFILES, Catalog, DriverBroken, UnknownDriver
+from agent.base.i18n import say
+from agent.config.io.catalog import LOCAL_PROFILES, Catalog, DriverBroken, UnknownDriver
 from drivers.sdk.bus import I2cDriver, ModbusDriver
 from drivers.sdk.contract import Driver, Field, LineSettings, Option, SerialDriver
 

@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Callable, Mapping
 from secrets import token_hex
 
+from agent.base.i18n import say
 from agent.cli.broker_options import BrokerOptions
-from agent.core.fleet_reports import Fleet, filters
-from agent.core.link import LinkLost, Message
-from agent.core.text import say
-from agent.edges.broker import Link
+from agent.delivery.connection import LinkLost, Message
+from agent.delivery.io.mqtt import Link
+from agent.fleet.reports import Fleet, filters
 
 _QUIET_S = 1.0
 _MOST_S = 8.0

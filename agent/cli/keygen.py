@@ -4,10 +4,10 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from agent.base.i18n import say
 from agent.cli.actions import told_in_one_line
 from agent.cli.maintainer_files import Failed, write
-from agent.core.envelope import key_id
-from agent.core.text import say
+from agent.update.signed.dsse import key_id
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def run(args: Namespace) -> int:
 
 
 def _create(args: Namespace) -> int:
-    from agent.edges.signing_key import create
+    from agent.fleet.io.signing_key import create
 
     file: Path = args.file
     public = file.with_name(f"{file.name}.pub")

@@ -8,13 +8,13 @@ from secrets import token_hex
 
 from tenacity import wait_random_exponential
 
+from agent.base.i18n import one_line, say
+from agent.base.retry import retry_forever
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.listen_formats import FORMATS, Format
-from agent.core.ledger import GRACE_S
-from agent.core.link import LinkLost, Message
-from agent.core.subscriber import Subscriber
-from agent.core.text import one_line, say
-from agent.services.retry import retry_forever
+from agent.delivery.connection import LinkLost, Message
+from agent.fleet.gap_ledger import GRACE_S
+from agent.fleet.subscriber import Subscriber
 
 _TICK_S = 1.0
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TextIO
 
-from agent.core.ledger import Gap
-from agent.core.subscriber import Arrival, Subscriber
-from agent.core.text import csv_cell, json_text, one_line, say
+from agent.base.i18n import csv_cell, json_text, one_line, say
+from agent.fleet.gap_ledger import Gap
+from agent.fleet.subscriber import Arrival, Subscriber
 
 _RESERVED = ("t", "q")
 _TEXT_CHARS = 200

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.core.config_document import Document, read_document
-from agent.core.envelope import Envelope, parse
-from agent.core.refusal import Refused
-from agent.core.remote_config import Tables
-from agent.core.text import say
-from agent.core.trust import public_key
+from agent.base.errors import Refused
+from agent.base.i18n import say
+from agent.config.document import Document, read_document
+from agent.config.layers import Tables
+from agent.update.signed.dsse import Envelope, parse
+from agent.update.signed.trust import public_key
 
 if TYPE_CHECKING:
-    from agent.edges.signing_key import SigningKey
+    from agent.fleet.io.signing_key import SigningKey
 
 _MOST_BYTES = 4 * 1024 * 1024
 
@@ -70,7 +70,7 @@ def envelope(raw: bytes, path: Path) -> tuple[Envelope, Document]:
 
 def private_keys(paths: Sequence[Path]) -> "list[SigningKey]":
     """Private keys. Raises :class:`Failed` and :class:`OSError`, and :class:`ImportError` without the extra."""
-    from agent.edges.signing_key import KeyRefused, load
+    from agent.fleet.io.signing_key import KeyRefused, load
 
     found = []
     for path in paths:

@@ -8,18 +8,18 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from agent.base.errors import Refused
+from agent.base.i18n import json_text, one_line, say
+from agent.base.strict_json import loads
+from agent.base.trusted_time import rfc_3339
 from agent.cli.maintainer_files import Failed
-from agent.core import command
-from agent.core import envelope as dsse
-from agent.core.batch_rules import is_name, is_sequence_number
-from agent.core.envelope import COMMAND_TYPE
-from agent.core.moment import rfc_3339
-from agent.core.refusal import Refused
-from agent.core.strict_json import loads
-from agent.core.text import json_text, one_line, say
+from agent.commands import command
+from agent.delivery.policies.batch_rules import is_name, is_sequence_number
+from agent.update.signed import dsse as dsse
+from agent.update.signed.dsse import COMMAND_TYPE
 
 if TYPE_CHECKING:
-    from agent.edges.signing_key import SigningKey
+    from agent.fleet.io.signing_key import SigningKey
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.core.envelope import Envelope, Role, checks
-from agent.core.rollout import Recognise
-from agent.core.text import say
+from agent.base.i18n import say
+from agent.fleet.rollout import Recognise
+from agent.update.signed.dsse import Envelope, Role, checks
 
 
 def add_trust_option(parser: ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def recogniser(keys: Sequence[bytes], trust: Path | None) -> tuple[Recognise, in
             floor = max((root.floor for root in complete if root.floor is not None), default=0)
 
     def recognise(envelope: Envelope) -> bool:
-        from agent.edges.ed25519_check import answers
+        from agent.update.io.ed25519_check import answers
 
         asked = checks(envelope, role)
         signers = {check.key for check, good in zip(asked, answers(asked), strict=True) if good}

@@ -7,18 +7,18 @@ import signal
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from agent.app.supervisor import Fault, Supervisor
+from agent.base.i18n import say
+from agent.base.io.journald import start_logging
+from agent.base.io.state_dir import PRIVACY_KEY, Held, StateDir
+from agent.base.log_fields import tagged
 from agent.cli import RUN_SIGNALS
-from agent.core import config as configuration
-from agent.core.log_fields import tagged
-from agent.core.privacy import KEY_BYTES
-from agent.core.settings import Config
-from agent.core.text import say
-from agent.edges.catalog import Catalog
-from agent.edges.journal import start_logging
-from agent.edges.state_dir import PRIVACY_KEY, Held, StateDir
-from agent.edges.store_errors import StoreNewer
-from agent.supervisor import Fault, Supervisor
-from agent.update_start import NoConfiguration
+from agent.config import parse as configuration
+from agent.config.io.catalog import Catalog
+from agent.config.settings import Config
+from agent.sensing.privacy import KEY_BYTES
+from agent.store.io.errors import StoreNewer
+from agent.update.start import NoConfiguration
 
 CONFIGURATION_WRONG = 78
 _EXAMPLES = "/usr/share/doc/gardu/examples"

@@ -1,4 +1,4 @@
-from agent.edges.catalog import Catalog
+from agent.config.io.catalog import Catalog
 from drivers.sdk.contract import Item, Measurement
 
 DRIVER = Catalog().get("barcode")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.edges.catalog import Catalog
+from agent.config.io.catalog import Catalog
 from bench.corruption import CHECK_BITS, run
 
 FRAMES = 400

@@ -1,5 +1,6 @@
 """One suite over every shipped driver: its recorded frames, its page, its simulator."""
 
+import ast
 import dataclasses
 import json
 import tomllib
@@ -12,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import drivers
-from agent.core.quality import assess
-from agent.core.settings import Sensor
-from agent.edges.catalog import Catalog
+from agent.config.io.catalog import Catalog
+from agent.config.settings import Sensor
+from agent.sensing.quality import assess
 from drivers.sdk.bus import I2cDriver, ModbusDriver, W1Driver
 from drivers.sdk.contract import REASONS, Driver, Field, Item, Measurement, Rejected, SerialDriver, Value
 from drivers.sdk.gpio import GpioDriver
@@ -347,3 +348,16 @@ def test_what_the_simulator_sends_means_the_same_in_any_chunking(name: str, cont
 def test_no_garbage_makes_a_decoder_fail(name: str, garbage: bytes) -> None:
     for item in decode(CATALOG.get(name), garbage):
         assert "rejected" in item or "fields" in item
+
+
+@pytest.mark.parametrize("file", sorted(Path(drivers.__file__).parent.glob("*.py")), ids=lambda file: file.stem)
+def test_a_driver_imports_the_kit_and_no_other_driver(file: Path) -> None:
+    """Each can be read, shipped and removed alone."""
+    imported = {
+        name
+        for node in ast.walk(ast.parse(file.read_text("utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+    }
+    own = {name for name in imported if name.split(".")[0] in ("drivers", "agent")}
+    assert {name for name in own if not name.startswith("drivers.sdk")} == set()

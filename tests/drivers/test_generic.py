@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from agent.edges.catalog import Catalog
+from agent.config.io.catalog import Catalog
 from drivers.sdk.bus import ModbusDriver, ModbusRead
 from drivers.sdk.contract import Driver, Item, LineSettings, Measurement, Rejected, SerialDriver
 from drivers.sdk.modbus import answer

@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from agent.core.config import parse
-from agent.core.config_pending import PENDING
-from agent.edges.catalog import Catalog
+from agent.config.io.catalog import Catalog
+from agent.config.parse import parse
+from agent.config.rules.pending import PENDING
 
 CATALOG = Catalog()
 every_name = pytest.mark.parametrize("name", CATALOG.names())

@@ -1,4 +1,4 @@
-from agent.core.presence import PresenceTracker
+from agent.sensing.presence import PresenceTracker
 from drivers.rdm6300 import DRIVER
 from drivers.sdk.contract import Item, Measurement, Rejected
 from drivers.sim.models import model

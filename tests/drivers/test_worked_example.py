@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from agent.edges.catalog import Catalog
+from agent.config.io.catalog import Catalog
 from drivers.sdk.bus import ModbusDriver
 from drivers.sdk.checksum import CHECKSUMS
 from drivers.sdk.contract import LineSettings, Measurement, SerialDriver

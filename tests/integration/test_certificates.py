@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from agent.edges import signing_key
+from agent.fleet.io import signing_key
 from tests.support.agent_process import GATEWAY, ROOT, AgentProcess, configuration, gardu, sensor
 from tests.support.city_broker import SHIPPED, CityBroker
 from tests.support.maintainer import Maintainer

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from agent.core import wire
-from agent.core.ledger import Ledger, StreamId
-from agent.edges import signing_key
+from agent.delivery import wire
+from agent.fleet.gap_ledger import Ledger, StreamId
+from agent.fleet.io import signing_key
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model
 from tests.support.agent_process import BASE, GATEWAY, ROOT, AgentProcess, configuration, gardu, sensor

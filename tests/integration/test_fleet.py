@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from agent.core import envelope
-from agent.core.config_document import read_document
-from agent.edges import signing_key
+from agent.config.document import read_document
+from agent.fleet.io import signing_key
+from agent.update.signed import dsse
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model
 from tests.support.agent_process import ROOT, AgentProcess, configuration, gardu, sensor
@@ -321,6 +321,6 @@ def test_the_simulated_gateways_answer_of_what_they_were_sent() -> None:
     maintained = {"version": 3, "hash": ""}
     payload = b'{"target":{"gateways":["pos-1"]},"version":3,"issued":"2026-01-01T00:00:00Z",' \
               b'"expires":"2026-02-01T00:00:00Z","config":{}}'  # fmt: skip
-    message = envelope.written(envelope.table(envelope.CONFIG_TYPE, payload, {}))
+    message = dsse.written(dsse.table(dsse.CONFIG_TYPE, payload, {}))
     maintained["hash"] = read_document(payload).hash
     assert SimulatedFleet.answer(message)["running"] == maintained

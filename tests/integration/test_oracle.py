@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from agent.core import wire
-from agent.core.ledger import StreamId
-from agent.core.reading import Context, Row, packed
+from agent.base.reading import Context, Row, packed
+from agent.delivery import wire
+from agent.fleet.gap_ledger import StreamId
 from tests.support.agent_process import BASE, GATEWAY, Accepted
 from tests.support.oracle import holes, judge
 from tests.support.recorder import Received

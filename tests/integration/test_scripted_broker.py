@@ -7,9 +7,9 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
-from agent.core.backoff import Backoff
-from agent.core.delivery_timings import DeliveryTimings
-from agent.core.settings import Publish
+from agent.config.settings import Publish
+from agent.delivery.policies.backoff import Backoff
+from agent.delivery.timings import DeliveryTimings
 from tests.support.gateway import TOPICS, Running, gateway
 from tests.support.mosquitto import until
 from tests.support.scripted_broker import Publish as Message

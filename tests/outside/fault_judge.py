@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.account import StreamAccount
+from agent.store.stream_account import StreamAccount
 from tests.outside.unruly_broker import Arrival, number_of
 
 STARTS_WITHIN_S = 10.0

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from agent.core.account import StreamAccount
-from agent.edges.database import Database
+from agent.store.io.database import Database
+from agent.store.stream_account import StreamAccount
 from drivers.sdk.contract import Value
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model

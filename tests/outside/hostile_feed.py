@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.core.command import COMMANDS
-from agent.core.envelope import COMMAND_TYPE, CONFIG_TYPE
-from agent.core.moment import rfc_3339
+from agent.base.trusted_time import rfc_3339
+from agent.commands.command import COMMANDS
+from agent.update.signed.dsse import COMMAND_TYPE, CONFIG_TYPE
 from tests.outside.fed_agent import FedAgent, Unwell, soon_ms
 from tests.outside.mutations import ODD_BYTES, bent_bytes, bent_json
 from tests.support.agent_process import BASE, GATEWAY

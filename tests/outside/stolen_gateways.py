@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from agent.core.reading import packed
+from agent.base.reading import packed
 from tests.outside.mutations import ODD_BYTES, bent_bytes, bent_json
 from tests.support import simulated_fleet
 from tests.support.agent_process import agent_environ

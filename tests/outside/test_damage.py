@@ -10,10 +10,10 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from agent.core.account import StreamAccount
-from agent.core.reading import AGENT, Reading, Stamp, event
-from agent.edges.database import Commit, Database
-from agent.edges.store import Store
+from agent.base.reading import AGENT, Reading, Stamp, event
+from agent.store.io.database import Commit, Database
+from agent.store.store import Store
+from agent.store.stream_account import StreamAccount
 from tests.outside.disk_faults import damage_page, delete_store, page_count
 from tests.support.agent_process import AgentProcess, configuration
 from tests.support.mosquitto import Mosquitto, until

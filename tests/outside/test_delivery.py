@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.delivery_timings import DeliveryTimings
-from agent.core.settings import Publish
+from agent.config.settings import Publish
+from agent.delivery.timings import DeliveryTimings
 from tests.support.agent_process import BASE, AgentProcess, configuration, sensor
 from tests.support.gateway import TOPICS, Running, gateway
 from tests.support.mosquitto import Mosquitto, until

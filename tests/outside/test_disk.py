@@ -8,9 +8,9 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from agent.core.reading import Reading, Stamp
-from agent.core.store_limits import StoreLimits
-from agent.edges.store import Store
+from agent.base.reading import Reading, Stamp
+from agent.store.limits import StoreLimits
+from agent.store.store import Store
 from tests.outside.disk_faults import SmallDisk, delete_folder, delete_store
 from tests.support.agent_process import AgentProcess, configuration, sensor
 from tests.support.mosquitto import Mosquitto, until
@@ -79,7 +79,7 @@ async def test_07_what_memory_drops_while_it_tells_of_what_it_dropped_ends_nothi
 async def test_20_what_tells_of_losses_is_not_pushed_out_of_memory_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent.edges.store._MAX_PENDING", 4)
+    monkeypatch.setattr("agent.store.store._MAX_PENDING", 4)
     store = await opened(tmp_path / "store.db", commit_s=3600.0)
     store.announce({"ev": "rows_lost", "stream": "telemetry/a", "n": 1, "why": "rejected"})
     for number in range(10):

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.reading import Reading, packed, telemetry
-from agent.edges import clock
-from agent.edges.store import Store
+from agent.base.io import clock
+from agent.base.reading import Reading, packed, telemetry
+from agent.store.store import Store
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model
 from tests.support.agent_process import AgentProcess, configuration, sensor

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.link import NotReached
-from agent.core.settings import Broker
-from agent.edges import broker
+from agent.config.settings import Broker
+from agent.delivery.connection import NotReached
+from agent.delivery.io import mqtt
 from tests.support.agent_process import BASE, AgentProcess, configuration, sensor
 from tests.support.mosquitto import Mosquitto, until
 from tests.support.mqtt_caller import Caller
@@ -92,13 +92,13 @@ async def test_03_a_huge_message_is_passed_over_before_it_is_buffered(tmp_path: 
 async def test_04_a_name_that_no_host_can_have_is_not_reached_and_ends_nothing(host: str) -> None:
     url = f"mqtt://{host}:1883"
     with pytest.raises(NotReached):
-        await broker.connect(Broker(url), url, "pos-1", None, five=True)
+        await mqtt.connect(Broker(url), url, "pos-1", None, five=True)
 
 
 @pytest.mark.parametrize("url", ["mqtt://host:99999", "mqtt://host:x", "mqtt://[::1", "http://host", "", "mqtt://"])
 async def test_04_an_address_that_is_none_is_not_reached_and_ends_nothing(url: str) -> None:
     with pytest.raises(NotReached):
-        await broker.connect(Broker(url), url, "pos-1", None, five=True)
+        await mqtt.connect(Broker(url), url, "pos-1", None, five=True)
 
 
 async def test_02_a_broker_that_speaks_no_mqtt_is_named_so_and_left(tmp_path: Path, city: ScriptedBroker) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges import signing_key
+from agent.fleet.io import signing_key
 from tests.support.agent_process import GATEWAY, AgentProcess, agent_environ, configuration, gardu, sensor
 from tests.support.mosquitto import Mosquitto, until
 from tests.support.recorder import Recorder

@@ -9,9 +9,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from agent.core import wire
-from agent.core.reading import Reading, Stamp
-from agent.edges.database import Commit, Database
+from agent.base.reading import Reading, Stamp
+from agent.delivery import wire
+from agent.store.io.database import Commit, Database
 from tests.support.agent_process import BASE, AgentProcess, configuration, sensor
 from tests.support.mosquitto import Mosquitto, until
 from tests.support.mqtt_caller import Caller

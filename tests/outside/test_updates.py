@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.edges.mirrored import sealed
+from agent.base.io.atomic_files import sealed
 from tests.support import foreign_driver
 from tests.support.agent_process import BASE, AgentProcess, configuration, gardu, sensor
 from tests.support.maintainer import Maintainer

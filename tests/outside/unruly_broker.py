@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
-from agent.core import wire
+from agent.delivery import wire
 from tests.support.scripted_broker import Publish, ScriptedBroker, Session
 
 MISDEEDS = ("well", "well", "away", "silent", "poisoned", "never acknowledges", "refuses", "garbage")

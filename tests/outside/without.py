@@ -8,10 +8,10 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 
-import agent.edges.clock
-import agent.services.uplink
+import agent.base.io.clock
+import agent.delivery.uplink
 from agent.cli import main
-from agent.core.delivery_timings import DeliveryTimings
+from agent.delivery.timings import DeliveryTimings
 from tests.outside import without_flow as flow
 from tests.outside import without_guards as guards
 
@@ -44,7 +44,7 @@ if __name__ == "__main__":
     for name in os.environ.get("WITHOUT", "").split("+"):
         WITHOUT.get(name, lambda: None)()
     # A topic that was refused is tried again after half a minute: here sooner.
-    agent.services.uplink.DeliveryTimings = lambda: DeliveryTimings(pause_s=1.0)  # type: ignore[assignment,misc]
+    agent.delivery.uplink.DeliveryTimings = lambda: DeliveryTimings(pause_s=1.0)  # type: ignore[assignment,misc]
     if os.environ.get("GARDU_BOOT"):  # a test cuts the power
-        agent.edges.clock.boot_id = lambda: os.environ["GARDU_BOOT"]
+        agent.base.io.clock.boot_id = lambda: os.environ["GARDU_BOOT"]
     sys.exit(main())

@@ -5,21 +5,21 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-import agent.edges.database
-import agent.edges.state_dir
-import agent.edges.store
-import agent.edges.store_backend
-import agent.services.commands
-import agent.services.session
-import agent.services.uplink
-from agent.core.disk_patience import DiskPatience
-from agent.core.events import rows_lost_unnumbered
-from agent.core.poison import PoisonFinder
-from agent.core.sensor_budget import SensorBudget
-from agent.edges.commit_timer import CommitTimer
-from agent.edges.store import Store
-from agent.services.backlog import Backlog
-from agent.services.delivery import Delivery
+import agent.base.io.state_dir
+import agent.commands.dispatcher
+import agent.delivery.session
+import agent.delivery.uplink
+import agent.store.io.backend
+import agent.store.io.database
+import agent.store.store
+from agent.base.events import rows_lost_unnumbered
+from agent.delivery.backlog import Backlog
+from agent.delivery.policies.poison import PoisonFinder
+from agent.delivery.scheduler import Delivery
+from agent.sensing.sensor_budget import SensorBudget
+from agent.store.commit_timer import CommitTimer
+from agent.store.disk_patience import DiskPatience
+from agent.store.store import Store
 
 
 def changing_while_iterating() -> None:
@@ -35,7 +35,7 @@ def changing_while_iterating() -> None:
 
 def a_counter_that_must_be_written() -> None:
     """15: the session counter cannot be counted on a disk that takes nothing."""
-    really = agent.edges.state_dir.StateDir.write
+    really = agent.base.io.state_dir.StateDir.write
 
     def next_generation(self: Any) -> int:
         text = self.read("gen").strip()
@@ -45,7 +45,7 @@ def a_counter_that_must_be_written() -> None:
             raise OSError("no space left")
         return generation
 
-    agent.edges.state_dir.StateDir.next_generation = next_generation  # type: ignore[method-assign]
+    agent.base.io.state_dir.StateDir.next_generation = next_generation  # type: ignore[method-assign]
 
 
 def no_rows_in_memory() -> None:
@@ -57,14 +57,14 @@ def damage_is_an_error_like_others() -> None:
     """16: a damaged file is not set aside."""
 
     def set_aside(self: Any, error: Exception) -> None:
-        raise agent.edges.store_backend.StoreError(str(error))
+        raise agent.store.io.backend.StoreError(str(error))
 
-    agent.edges.store_backend.Damage.set_aside = set_aside  # type: ignore[method-assign]
+    agent.store.io.backend.Damage.set_aside = set_aside  # type: ignore[method-assign]
 
 
 def nobody_looks_for_the_file() -> None:
     """17: a store that was deleted under the agent is not noticed."""
-    agent.edges.store_backend.StoreFiles.replaced = lambda self: False  # type: ignore[method-assign]
+    agent.store.io.backend.StoreFiles.replaced = lambda self: False  # type: ignore[method-assign]
 
 
 def one_epoch_over_power_cuts() -> None:
@@ -74,7 +74,7 @@ def one_epoch_over_power_cuts() -> None:
 
 def losses_are_not_told() -> None:
     """20: what was in a file that was set aside, or in memory, is neither looked for nor counted."""
-    really, give_up = Store.announce, agent.edges.database.Database.give_up
+    really, give_up = Store.announce, agent.store.io.database.Database.give_up
 
     def announce(self: Store, row: Mapping[str, object]) -> None:
         if row.get("ev") != "rows_lost" or row.get("why") not in ("corrupt", "memory"):
@@ -85,8 +85,8 @@ def losses_are_not_told() -> None:
         give_up(self, commit, lost)
 
     Store.announce = announce  # type: ignore[method-assign]
-    agent.edges.database.Database.give_up = silent  # type: ignore[method-assign]
-    agent.edges.store_backend.Backend.rescued = lambda self, rows: 0  # type: ignore[method-assign]
+    agent.store.io.database.Database.give_up = silent  # type: ignore[method-assign]
+    agent.store.io.backend.Backend.rescued = lambda self, rows: 0  # type: ignore[method-assign]
 
 
 def no_room_above_events() -> None:
@@ -127,22 +127,22 @@ def descriptions_once() -> None:
         self._lane.again[stream].add(start, stop)
         self._wake.set()
 
-    agent.services.uplink.Uplink.send_again = send_again  # type: ignore[method-assign]
+    agent.delivery.uplink.Uplink.send_again = send_again  # type: ignore[method-assign]
 
 
 def old_topics_stay() -> None:
     """24: what stands at an old path is not cleared."""
-    agent.services.session._CLEARINGS = 0
+    agent.delivery.session._CLEARINGS = 0
 
 
 def replies_are_forgotten() -> None:
     """25: a repeated command is answered without its result."""
-    really = agent.services.commands.CommandRecord.put
+    really = agent.commands.dispatcher.CommandRecord.put
 
     def put(self: Any, identity: str, outcome: Any) -> None:
         really(self, identity, type(outcome)(outcome.status, outcome.detail, None, outcome.expires_ms))
 
-    agent.services.commands.CommandRecord.put = put  # type: ignore[method-assign]
+    agent.commands.dispatcher.CommandRecord.put = put  # type: ignore[method-assign]
 
 
 def no_budget() -> None:

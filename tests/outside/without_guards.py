@@ -9,17 +9,17 @@ from typing import Any
 
 from paho.mqtt.client import MQTTMessage
 
-import agent.core.command
-import agent.core.config_broker
-import agent.core.fleet_reports
-import agent.edges.broker
-import agent.update_guard
+import agent.commands.command
+import agent.config.rules.broker
+import agent.delivery.io.mqtt
+import agent.fleet.reports
+import agent.update.guard
 import drivers.sdk.profile_line
-from agent.core import wire
-from agent.core.link import Message
-from agent.core.mqtt_packets import PacketFilter
-from agent.edges.mqtt_link import Link
-from agent.services.commands import CommandDesk
+from agent.commands.dispatcher import CommandDesk
+from agent.delivery import wire
+from agent.delivery.connection import Message
+from agent.delivery.io.mqtt_connection import Link
+from agent.delivery.policies.mqtt_packets import PacketFilter
 
 
 def no_guard_for_commands() -> None:
@@ -30,8 +30,8 @@ def no_guard_for_commands() -> None:
         lane.answers.append((self._topics.reply(one.id), payload, False))
         self._wake()
 
-    agent.core.command.loads = lambda raw, most: None  # type: ignore[assignment]
-    agent.core.command.name_of = agent.core.command.text
+    agent.commands.command.loads = lambda raw, most: None  # type: ignore[assignment]
+    agent.commands.command.name_of = agent.commands.command.text
     CommandDesk._answer = answer  # type: ignore[method-assign]
 
 
@@ -51,7 +51,7 @@ def no_guard_for_topics() -> None:
 
 def no_limit_of_messages() -> None:
     """3: a message of any length is buffered whole."""
-    agent.edges.broker.PacketFilter = lambda most, five: PacketFilter(1 << 28, five)  # type: ignore[assignment,misc]
+    agent.delivery.io.mqtt.PacketFilter = lambda most, five: PacketFilter(1 << 28, five)  # type: ignore[assignment,misc]
 
 
 class Unforeseen(Exception):
@@ -60,7 +60,7 @@ class Unforeseen(Exception):
 
 def no_check_of_hosts() -> None:
     """4: a name that no host can have passes the check, and raises what the uplink does not know."""
-    really = agent.edges.broker._open
+    really = agent.delivery.io.mqtt._open
 
     def open_(*arguments: Any) -> None:
         try:
@@ -68,8 +68,8 @@ def no_check_of_hosts() -> None:
         except UnicodeError as error:
             raise Unforeseen(str(error)) from error
 
-    agent.edges.broker._open = open_
-    agent.core.config_broker._is_name = lambda host: True
+    agent.delivery.io.mqtt._open = open_
+    agent.config.rules.broker._is_name = lambda host: True
 
 
 def no_check_of_dates() -> None:
@@ -87,7 +87,7 @@ def no_check_of_dates() -> None:
             raise OverflowError(t_ms)
         return "2026-01-01T00:00:00Z"
 
-    agent.update_guard.Guard.run = run  # type: ignore[method-assign]
+    agent.update.guard.Guard.run = run  # type: ignore[method-assign]
     for module in [one for name, one in sys.modules.items() if name.startswith("agent.")]:
         if hasattr(module, "unix_ms"):
             module.unix_ms = unix_ms  # type: ignore[attr-defined]
@@ -113,7 +113,7 @@ def gateways_are_believed() -> None:
 
     really = agent.cli.fleet.push._orders
     agent.cli.fleet.push._orders = orders
-    agent.core.fleet_reports.loads = lambda raw, most: json.loads(raw)  # type: ignore[assignment]
+    agent.fleet.reports.loads = lambda raw, most: json.loads(raw)  # type: ignore[assignment]
     for module in [module for name, module in sys.modules.items() if name.startswith("agent.")]:
         for name, lenient in (("one_line", as_it_came), ("csv_cell", as_it_came), ("json_text", plain_json)):
             if hasattr(module, name):

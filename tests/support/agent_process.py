@@ -12,8 +12,8 @@ from types import TracebackType
 
 import msgpack
 
-from agent.core.ledger import StreamId
-from agent.edges.database import Database
+from agent.fleet.gap_ledger import StreamId
+from agent.store.io.database import Database
 from tests.support.mosquitto import until
 
 ROOT = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ import signal
 import sys
 from pathlib import Path
 
-import agent.supervisor
+import agent.app.supervisor
 from agent.cli import main
-from agent.core.update_timings import UpdateTimings
-from agent.edges.update_dir import Folder
+from agent.update.io.update_dir import Folder
+from agent.update.timings import UpdateTimings
 
 
 def _doom(at: int, how: str, count: int = 1) -> None:
@@ -38,7 +38,7 @@ def _doom(at: int, how: str, count: int = 1) -> None:
 
 if __name__ == "__main__":
     # A gateway comes back to these after minutes.
-    agent.supervisor.TIMINGS = UpdateTimings(again_s=0.5, settle_s=0.2)
+    agent.app.supervisor.TIMINGS = UpdateTimings(again_s=0.5, settle_s=0.2)
     if os.environ.get("DOOM"):
         _doom(**json.loads(os.environ["DOOM"]))
     sys.exit(main())

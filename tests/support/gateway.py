@@ -7,18 +7,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.core import wire
-from agent.core.backoff import Backoff
-from agent.core.delivery_timings import DeliveryTimings
-from agent.core.link import Will
-from agent.core.reading import Reading, packed, telemetry
-from agent.core.settings import Broker, Config, Gateway, Publish
-from agent.edges import broker, clock
-from agent.edges.state_dir import StateDir
-from agent.edges.store import Store
-from agent.services.presence import Description, Presence
-from agent.services.uplink import Uplink
-from tests.agent.services.fakes import FakeInbox
+from agent.base.io import clock
+from agent.base.io.state_dir import StateDir
+from agent.base.reading import Reading, packed, telemetry
+from agent.config.settings import Broker, Config, Gateway, Publish
+from agent.delivery import wire
+from agent.delivery.connection import Will
+from agent.delivery.identity import Description, Presence
+from agent.delivery.io import mqtt
+from agent.delivery.policies.backoff import Backoff
+from agent.delivery.timings import DeliveryTimings
+from agent.delivery.uplink import Uplink
+from agent.store.store import Store
+from tests.agent.fakes import FakeInbox
 from tests.support.mosquitto import until
 
 TOPICS = wire.Topics.of("makassar", "security", "checkpoint", "pos-1")
@@ -71,8 +72,8 @@ async def gateway(
     config = Config(Gateway("pos-1", "checkpoint", "security"), Broker(url, keepalive_s=keepalive_s), publish)
     presence = Presence(TOPICS, described_by, "0.0.0", BID, now)
 
-    async def connect(url: str, will: Will, five: bool, guess: bool) -> broker.Link:
-        return await broker.connect(config.broker, url, config.gateway.id, will, five, guess)
+    async def connect(url: str, will: Will, five: bool, guess: bool) -> mqtt.Link:
+        return await mqtt.connect(config.broker, url, config.gateway.id, will, five, guess)
 
     backoff = backoff or Backoff(asyncio.get_running_loop().time(), lambda low, high: wait * random.uniform(low, high))
     uplink = Uplink(

@@ -5,10 +5,10 @@ import sys
 import time
 from pathlib import Path
 
-import agent.supervisor
+import agent.app.supervisor
+from agent.base.io import clock
 from agent.cli import main
-from agent.core.update_timings import UpdateTimings
-from agent.edges import clock
+from agent.update.timings import UpdateTimings
 
 
 class WrongTime:
@@ -27,6 +27,6 @@ class WrongTime:
 
 
 if __name__ == "__main__":
-    agent.supervisor.TIMINGS = UpdateTimings(clock_s=0.2, confirm_s=2.0)
+    agent.app.supervisor.TIMINGS = UpdateTimings(clock_s=0.2, confirm_s=2.0)
     clock.time = WrongTime(Path(sys.argv[sys.argv.index("--config") + 1]).with_name("clock"))  # type: ignore[assignment]
     sys.exit(main())

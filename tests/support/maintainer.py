@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.core import envelope, trust
-from agent.core.moment import rfc_3339
-from agent.core.trust import Role, Root
-from agent.edges import signing_key
+from agent.base.trusted_time import rfc_3339
+from agent.fleet.io import signing_key
+from agent.update.signed import dsse, trust
+from agent.update.signed.trust import Role, Root
 from tests.support.agent_process import GATEWAY
 
 _DAY_MS = 86_400_000
@@ -33,7 +33,7 @@ class Maintainer:
 
     def command(self, asked: Mapping[str, Any]) -> bytes:
         """A signed command."""
-        return envelope.written(self._signed(envelope.COMMAND_TYPE, json.dumps(asked).encode(), "command"))
+        return dsse.written(self._signed(dsse.COMMAND_TYPE, json.dumps(asked).encode(), "command"))
 
     def trust(self) -> bytes:
         """The ``trust.json`` that a technician installs."""
@@ -52,12 +52,12 @@ class Maintainer:
             "issued": rfc_3339(round(1000 * now.timestamp())),
             "expires": rfc_3339(round(1000 * (now + timedelta(days=30)).timestamp())), **more,
         }  # fmt: skip
-        return envelope.written(self._signed(envelope.CONFIG_TYPE, json.dumps(document).encode(), "config"))
+        return dsse.written(self._signed(dsse.CONFIG_TYPE, json.dumps(document).encode(), "config"))
 
     def signed(self, kind: str, payload: bytes, role: str) -> bytes:
         """Any payload, whatever it is, in a signed envelope."""
-        return envelope.written(self._signed(kind, payload, role))
+        return dsse.written(self._signed(kind, payload, role))
 
     def _signed(self, kind: str, payload: bytes, role: str) -> dict[str, object]:
         key = self._keys[role]
-        return envelope.table(kind, payload, {key.public: key.sign(envelope.pre_authentication(kind, payload))})
+        return dsse.table(kind, payload, {key.public: key.sign(dsse.pre_authentication(kind, payload))})

@@ -1,7 +1,7 @@
 """Says whether a run lost, doubled, invented, altered or reordered a reading.
 
 Three accounts are held against each other: what the devices sent, what the agent's store took in, and what came over
-the wire. The subscriber's own account (:mod:`agent.core.ledger`) must agree with the result.
+the wire. The subscriber's own account (:mod:`agent.fleet.gap_ledger`) must agree with the result.
 """
 
 import itertools
@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from agent.core import wire
-from agent.core.ledger import StreamId
-from agent.core.subscriber import Arrival, Subscriber
+from agent.delivery import wire
+from agent.fleet.gap_ledger import StreamId
+from agent.fleet.subscriber import Arrival, Subscriber
 from tests.support.agent_process import Accepted
 from tests.support.recorder import Received
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-from agent.core import wire
+from agent.delivery import wire
 
 _CONNECT_S = 10.0
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from agent.core import wire
+from agent.delivery import wire
 
 _CONNECT, _CONNACK, _PUBLISH, _PUBACK, _SUBSCRIBE, _SUBACK, _PING, _PONG, _DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
 _UNSUPPORTED = 0x84

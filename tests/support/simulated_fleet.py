@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from agent.core import envelope
+from agent.update.signed import dsse
 from tests.support.mqtt_caller import Arrived, Caller
 
 ROOT = "makassar/v1/security/checkpoint"
@@ -45,7 +45,7 @@ class SimulatedFleet:
     @staticmethod
     def answer(message: bytes) -> dict[str, Any]:
         """What a gateway reports that took this, and has confirmed it."""
-        payload = envelope.parse(message).payload
+        payload = dsse.parse(message).payload
         return report(json.loads(payload)["version"], hashlib.sha256(payload).hexdigest())
 
     def take(self, message: Arrived) -> None:

@@ -4,8 +4,8 @@ wrong, ``synchronised`` is there while a time server is heard, ``boot`` holds th
 import sys
 from pathlib import Path
 
+from agent.base.io import clock
 from agent.cli import main
-from agent.edges import clock
 from tests.support.hasty_agent import WrongTime
 
 if __name__ == "__main__":

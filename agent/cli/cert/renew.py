@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agent.base.i18n import one_line, say
+from agent.base.trusted_time import rfc_3339
 from agent.cli.asking import Asking
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.maintainer_files import Failed, private_keys
-from agent.core.link import LinkLost
-from agent.core.moment import rfc_3339
-from agent.core.text import one_line, say
+from agent.delivery.connection import LinkLost
 
 if TYPE_CHECKING:
-    from agent.edges.signing_key import SigningKey
+    from agent.fleet.io.signing_key import SigningKey
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 from typing import TextIO
 
-from agent.core.config_diff import Difference, Unresolved, diff, differences
-from agent.core.config_words import shown
-from agent.core.remote_config import Tables, is_local_key
-from agent.core.text import one_line, say
+from agent.base.i18n import one_line, say
+from agent.config.diff import Difference, Unresolved, diff, differences
+from agent.config.layers import Tables, is_local_key
+from agent.config.words import shown
 
 _LONGEST = 160
 _LOGIN = re.compile(r"://[^/\s\"]*@")

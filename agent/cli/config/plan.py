@@ -4,13 +4,13 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from agent.base.i18n import json_text, one_line, say
 from agent.cli.config.differences import print_differences
 from agent.cli.maintainer_files import Failed, envelope, is_envelope, read, tables, toml
-from agent.core.config import read as read_config
-from agent.core.config_diff import Unresolved, diff, differences
-from agent.core.remote_config import Tables, check_remote, merged, without_local
-from agent.core.text import json_text, one_line, say
-from agent.edges.catalog import Catalog
+from agent.config.diff import Unresolved, diff, differences
+from agent.config.io.catalog import Catalog
+from agent.config.layers import Tables, check_remote, merged, without_local
+from agent.config.parse import read as read_config
 
 _STAND_IN: Tables = {"gateway": {"id": "gateway", "site": "site", "sector": "health"}}
 

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.base.i18n import say
+from agent.base.trusted_time import rfc_3339
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.config.running import LEAVES
 from agent.cli.fleet_watch import FleetWatch
 from agent.cli.maintainer_files import Failed, envelope, read
-from agent.core.config_document import Document
-from agent.core.envelope import CONFIG_TYPE
-from agent.core.fleet_reports import Fleet, Gateway
-from agent.core.link import LinkLost
-from agent.core.moment import rfc_3339
-from agent.core.rollout import Order, judge
-from agent.core.text import say
+from agent.config.document import Document
+from agent.delivery.connection import LinkLost
+from agent.fleet.reports import Fleet, Gateway
+from agent.fleet.rollout import Order, judge
+from agent.update.signed.dsse import CONFIG_TYPE
 
 _SLACK_S = 120.0
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.base.errors import Refused
+from agent.base.i18n import say
 from agent.cli.broker_options import BrokerOptions
 from agent.cli.fleet_watch import FleetWatch
 from agent.cli.maintainer_files import Failed, envelope, is_envelope, read, toml
-from agent.core.config_document import read_document
-from agent.core.envelope import parse
-from agent.core.fleet_reports import Fleet, Gateway
-from agent.core.refusal import Refused
-from agent.core.remote_config import Tables, without_local
-from agent.core.rollout import Recognise, signed_document
-from agent.core.text import say
+from agent.config.document import read_document
+from agent.config.layers import Tables, without_local
+from agent.fleet.reports import Fleet, Gateway
+from agent.fleet.rollout import Recognise, signed_document
+from agent.update.signed.dsse import parse
 
 LEAVES = ("state", "config/reported", "config/desired")
 
@@ -39,8 +39,8 @@ def from_file(path: Path) -> Running:
 
 
 async def from_broker(options: BrokerOptions, gateways: Sequence[str], recognise: Recognise) -> Mapping[str, Running]:
-    """What was published to each gateway. Raises :class:`~agent.core.link.LinkLost`, and :class:`Failed` where one is
-    not there."""
+    """What was published to each gateway. Raises :class:`~agent.delivery.connection.LinkLost`, and :class:`Failed` if a
+    gateway does not exist."""
     fleet = Fleet()
     watch = await FleetWatch.open(options, fleet, *LEAVES)
     try:

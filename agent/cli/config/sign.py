@@ -9,24 +9,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from agent.base.i18n import say
+from agent.base.trusted_time import rfc_3339
 from agent.cli import UsageError
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.config.differences import print_differences
 from agent.cli.config.running import from_broker, from_file, unknown
 from agent.cli.maintainer_files import Failed, envelope, is_envelope, private_keys, read, toml, write
 from agent.cli.recognition import add_trust_option, recogniser
-from agent.core import envelope as dsse
-from agent.core.config import read as read_config
-from agent.core.config_document import CONFIRM_S, Document, read_document, written_document
-from agent.core.envelope import CONFIG_TYPE
-from agent.core.link import LinkLost
-from agent.core.moment import rfc_3339
-from agent.core.remote_config import Tables, local_keys, without_local
-from agent.core.text import say
-from agent.edges.catalog import Catalog
+from agent.config.document import CONFIRM_S, Document, read_document, written_document
+from agent.config.io.catalog import Catalog
+from agent.config.layers import Tables, local_keys, without_local
+from agent.config.parse import read as read_config
+from agent.delivery.connection import LinkLost
+from agent.update.signed import dsse as dsse
+from agent.update.signed.dsse import CONFIG_TYPE
 
 if TYPE_CHECKING:
-    from agent.edges.signing_key import SigningKey
+    from agent.fleet.io.signing_key import SigningKey
 
 _DAYS = 30.0
 _STAND_IN = {"site": "site", "sector": "health"}

@@ -5,7 +5,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
 
-from agent.core.text import say
+from agent.base.i18n import say
 
 DEFAULT_S = 30.0
 

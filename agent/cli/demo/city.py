@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.edges.database import Database
+from agent.store.io.database import Database
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import Values, model, waving
 from drivers.sim.route import AROUND_KAREBOSI, drive_around

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from agent.core.subscriber import Arrival, Subscriber
-from agent.core.text import one_line, say
+from agent.base.i18n import one_line, say
+from agent.fleet.subscriber import Arrival, Subscriber
 
 _SIGNS = {"Cel": "°C", "ug/m3": "µg/m³", "lat": "°", "lon": "°", "deg": "°", "count": ""}
 """Of units whose SenML name nobody says. Others stay as they are."""

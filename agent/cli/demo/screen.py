@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from agent.base.i18n import say
 from agent.cli.demo.city import Place
 from agent.cli.demo.readable import readable_row
-from agent.core.ledger import Gap
-from agent.core.subscriber import Arrival, Subscriber
-from agent.core.text import say
+from agent.fleet.gap_ledger import Gap
+from agent.fleet.subscriber import Arrival, Subscriber
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -7,14 +7,14 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+from agent.base.i18n import say
 from agent.cli.demo.city import PLACES, Agent
 from agent.cli.demo.network import EmbeddedBroker, Proxy
 from agent.cli.demo.screen import LiveScreen, PlainScreen, Screen
-from agent.core.link import Message
-from agent.core.settings import Broker
-from agent.core.subscriber import Arrival, Subscriber
-from agent.core.text import say
-from agent.edges import broker
+from agent.config.settings import Broker
+from agent.delivery.connection import Message
+from agent.delivery.io import mqtt
+from agent.fleet.subscriber import Arrival, Subscriber
 
 _TICK_S = 0.25
 _QUIET_S = 2.0
@@ -67,9 +67,9 @@ class Show:
         await embedded.stop()
         return self._conclude(sent, statuses)
 
-    async def _subscribe(self, port: int) -> broker.Link:
+    async def _subscribe(self, port: int) -> mqtt.Link:
         url = f"mqtt://127.0.0.1:{port}"
-        link = await broker.connect(Broker(url=url), url, "gardu-demo", None, five=False)
+        link = await mqtt.connect(Broker(url=url), url, "gardu-demo", None, five=False)
         link.on_message = self._on_message
         await link.subscribe(["#"])
         return link

@@ -5,12 +5,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from agent.base.i18n import one_line, say
 from agent.cli.asking import Asking
 from agent.cli.broker_options import BrokerOptions
 from agent.cli.maintainer_files import Failed
-from agent.core.batch_rules import is_sequence_number
-from agent.core.certificate import days_left
-from agent.core.text import one_line, say
+from agent.delivery.certificates.validity import days_left
+from agent.delivery.policies.batch_rules import is_sequence_number
 
 _AT_A_TIME = 20
 _REPLY_S = 15.0
@@ -26,7 +26,7 @@ class Certificate:
 
 async def ask_certificates(options: BrokerOptions, names: Sequence[str]) -> tuple[dict[str, Certificate], list[str]]:
     """The certificates of those that answer, and a line for each that does not. Raises
-    :class:`~agent.core.link.LinkLost`."""
+    :class:`~agent.delivery.connection.LinkLost`."""
     found: dict[str, Certificate] = {}
     failures: list[str] = []
     room = asyncio.Semaphore(_AT_A_TIME)

@@ -3,8 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import TextIO
 
-from agent.core.rollout import Order
-from agent.core.text import say
+from agent.base.i18n import say
+from agent.fleet.rollout import Order
 
 _WIDTH = 30
 

@@ -8,17 +8,18 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.base.errors import Refused
+from agent.base.i18n import say
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet.progress import Progress
 from agent.cli.fleet.rendered import Rings, rendered
 from agent.cli.fleet_watch import FleetWatch
 from agent.cli.maintainer_files import Failed, private_keys
 from agent.cli.recognition import add_trust_option, recogniser
-from agent.core.config_document import CONFIRM_S
-from agent.core.fleet_reports import Fleet, Gateway
-from agent.core.link import LinkLost
-from agent.core.refusal import Refused
-from agent.core.rollout import (
+from agent.config.document import CONFIRM_S
+from agent.delivery.connection import LinkLost
+from agent.fleet.reports import Fleet, Gateway
+from agent.fleet.rollout import (
     Order,
     Recognise,
     Sign,
@@ -29,7 +30,6 @@ from agent.core.rollout import (
     signed_document,
     standing,
 )
-from agent.core.text import say
 
 _DAYS = 30.0
 _SLACK_S = 120.0

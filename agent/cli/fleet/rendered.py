@@ -6,13 +6,13 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from agent.base.errors import Refused
+from agent.base.i18n import say
 from agent.cli.maintainer_files import Failed, read
-from agent.core import fleet as rendering
-from agent.core.fleet import FleetError, Row
-from agent.core.refusal import Refused
-from agent.core.rollout import Wanted
-from agent.core.text import say
-from agent.edges.catalog import Catalog
+from agent.config.io.catalog import Catalog
+from agent.fleet import template as rendering
+from agent.fleet.rollout import Wanted
+from agent.fleet.template import FleetError, Row
 
 Rings = Sequence[Sequence[str]]
 

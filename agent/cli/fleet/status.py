@@ -5,14 +5,14 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 
+from agent.base.i18n import json_text, say
+from agent.base.trusted_time import rfc_3339
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet.certificates import Certificate, ask_certificates
 from agent.cli.fleet_watch import FleetWatch
 from agent.cli.maintainer_files import Failed
-from agent.core.fleet_reports import Fleet, Gateway
-from agent.core.link import LinkLost
-from agent.core.moment import rfc_3339
-from agent.core.text import json_text, say
+from agent.delivery.connection import LinkLost
+from agent.fleet.reports import Fleet, Gateway
 
 
 def add_arguments(parser: ArgumentParser) -> None:

@@ -2,10 +2,10 @@
 
 from argparse import ArgumentParser
 
+from agent.base.i18n import say
 from agent.cli.actions import run_action as run
 from agent.cli.trust import publish
 from agent.cli.trust.steps import add_steps
-from agent.core.text import say
 
 __all__ = ["add_arguments", "run"]
 

@@ -5,15 +5,15 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from agent.base.errors import Refused
+from agent.base.i18n import say
 from agent.cli.maintainer_files import Failed, private_keys, read
-from agent.core import envelope as dsse
-from agent.core.envelope import TRUST_TYPE, Check, Role, checks
-from agent.core.refusal import Refused
-from agent.core.text import say
-from agent.core.trust import Root, first, parse_chain, read_root, written_chain
-from agent.core.trust import payload as root_payload
-from agent.edges.ed25519_check import answers
-from agent.edges.signatures import answered
+from agent.update.io.ed25519_check import answers
+from agent.update.io.signatures import answered
+from agent.update.signed import dsse as dsse
+from agent.update.signed.dsse import TRUST_TYPE, Check, Role, checks
+from agent.update.signed.trust import Root, first, parse_chain, read_root, written_chain
+from agent.update.signed.trust import payload as root_payload
 
 Entry = Mapping[str, object]
 _LACKING = ("unsigned", "wrong_key", "same_key", "threshold")

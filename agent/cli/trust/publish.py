@@ -4,13 +4,13 @@ import asyncio
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from agent.base.i18n import say
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet_watch import FleetWatch
 from agent.cli.maintainer_files import Failed
 from agent.cli.trust.file import TrustFile
-from agent.core.fleet_reports import Fleet
-from agent.core.link import LinkLost
-from agent.core.text import say
+from agent.delivery.connection import LinkLost
+from agent.fleet.reports import Fleet
 
 
 def add_arguments(parser: ArgumentParser) -> None:

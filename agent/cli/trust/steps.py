@@ -13,13 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
+from agent.base.i18n import say
+from agent.base.trusted_time import rfc_3339
 from agent.cli.maintainer_files import Failed, public_key_of, public_keys, write
 from agent.cli.trust.file import TrustFile
-from agent.core.envelope import Role, key_id
-from agent.core.moment import rfc_3339
-from agent.core.text import say
-from agent.core.trust import ROLES, RoleName, Root, grouped, read_root
-from agent.core.trust import payload as root_payload
+from agent.update.signed.dsse import Role, key_id
+from agent.update.signed.trust import ROLES, RoleName, Root, grouped, read_root
+from agent.update.signed.trust import payload as root_payload
 
 _DAYS = 730.0
 

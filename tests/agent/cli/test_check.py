@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.base.i18n import choose_language
 from agent.cli import main
-from agent.core.config import parse
-from agent.core.text import choose_language
-from agent.edges.catalog import Catalog
+from agent.config.io.catalog import Catalog
+from agent.config.parse import parse
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = sorted((ROOT / "config").glob("*.toml"))

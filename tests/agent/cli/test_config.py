@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from agent.base.i18n import choose_language
+from agent.base.io.clock import BUILD_MS
+from agent.base.trusted_time import Moment
 from agent.cli import main
-from agent.core.desired import Accepted, examine
-from agent.core.moment import Moment
-from agent.core.text import choose_language
-from agent.core.trust import first
-from agent.core.version_mark import Mark
-from agent.edges.catalog import Catalog
-from agent.edges.clock import BUILD_MS
-from agent.edges.signatures import answered
-from tests.agent.core.signing_fakes import local_files, standing
+from agent.config.io.catalog import Catalog
+from agent.update.io.signatures import answered
+from agent.update.signed.acceptance import Accepted, examine
+from agent.update.signed.trust import first
+from agent.update.signed.version_mark import Mark
+from tests.agent.update.signing_fakes import local_files, standing
 
 CONFIG = """
 [broker]
@@ -210,7 +210,7 @@ def test_the_local_part_can_be_left_out(team: Desk) -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_is_one_line_and_changes_nothing(words: tuple[str, ...], line: str, team: Desk) -> None:
-    from agent.core.envelope import key_id
+    from agent.update.signed.dsse import key_id
 
     ids = {name: key_id(bytes.fromhex(team.read(f"{name}.pub").decode())) for name in ("ayu", "budi", "citra")}
     before = {file.name: file.read_bytes() for file in team.place.iterdir()}
@@ -310,7 +310,7 @@ def test_every_step_makes_the_next_version(team: Desk) -> None:
 
 
 def _id(team: Desk, name: str) -> str:
-    from agent.core.envelope import key_id
+    from agent.update.signed.dsse import key_id
 
     return key_id(bytes.fromhex(team.read(f"{name}.pub").decode()))
 

@@ -4,8 +4,8 @@ import pytest
 
 from agent.cli.demo.city import PLACES
 from agent.cli.demo.readable import readable_row, readable_value
-from agent.core.ledger import StreamId
-from agent.core.subscriber import Arrival, Subscriber
+from agent.fleet.gap_ledger import StreamId
+from agent.fleet.subscriber import Arrival, Subscriber
 
 
 @pytest.mark.parametrize(

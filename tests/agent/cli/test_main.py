@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from agent import __version__
+from agent.base.i18n import choose_language
 from agent.cli import commands, main
-from agent.core.text import choose_language
 
 ROOT = Path(__file__).parents[3]
 GARDU = [sys.executable, "-c", "import sys; from agent.cli import main; sys.exit(main())"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.core.refusal import INTERNAL_ERROR, LIBRARY_MISSING, NOT_KEPT, VERIFIER_FAILED
-from tests.agent.core.test_desired_refused import VECTORS
+from agent.base.errors import INTERNAL_ERROR, LIBRARY_MISSING, NOT_KEPT, VERIFIER_FAILED
+from tests.agent.update.signed.test_acceptance_refused import VECTORS
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "maintainers.md").read_text("utf-8")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.edges.catalog import Catalog
+from agent.config.io.catalog import Catalog
 from drivers.sdk.contract import Item, Measurement, SerialDriver
 from drivers.sdk.profile import load_profile
 from drivers.sim.device import SimulatedDevice

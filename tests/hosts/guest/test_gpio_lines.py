@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from agent.core.failure import PortLost
-from agent.edges.gpio_link import GpioLink, LineEdge, LineSettings
+from agent.sensing.io.gpio_lines import GpioLink, LineEdge, LineSettings
+from agent.sensing.sensor_errors import PortLost
 from tests.support.gpio_chips import ON_A_KERNEL, Chip, Chips, ShimChips, only_a_kernel, only_the_shim
 
 DOOR = 3

@@ -11,16 +11,16 @@ from typing import Any
 import msgpack
 import pytest
 
-from agent.core.reading import Row, Stamp
-from agent.core.settings import Sensor
-from agent.edges.catalog import Catalog
-from agent.edges.clock import Clock
-from agent.edges.gpio_link import GpioLink, LineSettings
-from agent.edges.store import Store
-from agent.edges.worker import Worker
-from agent.services.sensing.context import LoopTime, SensorContext
-from agent.services.sensing.factory import sensor_runner
-from agent.services.sensing.sources.gpio import LineRequest
+from agent.base.io.clock import Clock
+from agent.base.io.worker import Worker
+from agent.base.reading import Row, Stamp
+from agent.config.io.catalog import Catalog
+from agent.config.settings import Sensor
+from agent.sensing.context import LoopTime, SensorContext
+from agent.sensing.factory import sensor_runner
+from agent.sensing.io.gpio_lines import GpioLink, LineSettings
+from agent.sensing.sources.gpio import LineRequest
+from agent.store.store import Store
 from tests.support.gpio_chips import Chip, Chips, only_the_shim
 
 CONTACT, OTHER = 3, 4

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from smbus2 import SMBus
 
-from agent.core.failure import PortLost
-from agent.core.settings import Sensor
-from agent.edges.catalog import Catalog
-from agent.edges.i2c_port import I2cPort
-from agent.edges.worker import Worker
-from agent.services.sensing.blocking_bus import BlockingBus
-from agent.services.sensing.context import LoopTime, SensorContext
-from agent.services.sensing.factory import sensor_runner
+from agent.base.io.worker import Worker
+from agent.config.io.catalog import Catalog
+from agent.config.settings import Sensor
+from agent.sensing.context import LoopTime, SensorContext
+from agent.sensing.factory import sensor_runner
+from agent.sensing.io.i2c_bus import I2cPort
+from agent.sensing.sensor_errors import PortLost
+from agent.sensing.sources.blocking_bus import BlockingBus
 from drivers.mlx90614 import pec
 from drivers.sim.encoders import BME280_CALIBRATION, bme280_values
-from tests.agent.services.fakes import FakeClock, FakeStore
+from tests.agent.fakes import FakeClock, FakeStore
 from tests.support.gpio_chips import ON_A_KERNEL
 from tests.support.mosquitto import until
 

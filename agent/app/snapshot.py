@@ -1,0 +1,85 @@
+"""Takes the snapshot of the whole agent: the one place where its parts are asked how they are."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from agent import __version__
+from agent.app.io.process import usage
+from agent.base.reading import Stamp
+from agent.base.status import (
+    CertificateStatus,
+    ClockStatus,
+    ConfigurationStatus,
+    DeliveryStatus,
+    ProcessStatus,
+    SensorStatus,
+    Status,
+    StoreStatus,
+    StreamStatus,
+)
+from agent.store.stream_account import StreamAccount
+
+
+class Sensor(Protocol):
+    """A sensor that can be asked."""
+
+    def status(self) -> SensorStatus: ...
+
+
+class Uplink(Protocol):
+    """The way to the broker."""
+
+    online: bool
+    sessions: int
+
+
+class Store(Protocol):
+    """What keeps the readings."""
+
+    accounts: dict[str, StreamAccount]
+
+    @property
+    def durable(self) -> bool: ...
+    def unsettled(self) -> int: ...
+
+
+def snapshot(
+    sensors: Mapping[str, Sensor],
+    uplink: Uplink | None,
+    store: Store,
+    reported: Mapping[str, object],
+    certificate: CertificateStatus,
+    now: Stamp,
+    *,
+    safe_mode: bool = False,
+) -> Status:
+    """How everything is now. ``reported``: the last ``config/reported``; ``safe_mode``: sensors were left out."""
+    used = usage()
+    streams = {name: StreamStatus(account.next, account.lo(account.ep)) for name, account in store.accounts.items()}
+    return Status(
+        sensors={name: sensor.status() for name, sensor in sensors.items()},
+        delivery=DeliveryStatus(uplink is not None and uplink.online, 0 if uplink is None else uplink.sessions),
+        store=StoreStatus(store.unsettled(), store.durable, streams),
+        configuration=_configuration(reported),
+        certificate=certificate,
+        clock=ClockStatus(now.t, now.cq),
+        process=ProcessStatus(
+            __version__,
+            used.cpu_s,
+            used.memory_peak_bytes,
+            safe_mode and not sensors,
+        ),
+    )
+
+
+def _configuration(reported: Mapping[str, object]) -> ConfigurationStatus:
+    running = reported.get("running")
+    return ConfigurationStatus(
+        _whole(reported.get("version")),
+        str(reported.get("state", "")),
+        _whole(running.get("version")) if isinstance(running, Mapping) else 0,
+    )
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else 0

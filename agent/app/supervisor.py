@@ -1,0 +1,205 @@
+"""One agent: opens the store, chooses the configuration, runs it, takes everything down in the right order."""
+
+import asyncio
+import contextlib
+import logging
+from pathlib import Path
+from typing import Any
+
+from agent import __version__
+from agent.app import crash_loop
+from agent.app.clock_watch import ClockWatch
+from agent.app.crash_loop import Starts
+from agent.app.io.fault_file import FaultFile
+from agent.app.io.sd_notify import Notifier
+from agent.app.runtime import Requests, Runtime
+from agent.app.watchdog import Watchdog
+from agent.base import events
+from agent.base.i18n import say
+from agent.base.io import clock
+from agent.base.io.atomic_files import Folder
+from agent.base.io.state_dir import StateDir, board_serial
+from agent.base.log_fields import tagged
+from agent.base.status_views import status_line
+from agent.config.io.local_files import LocalFiles
+from agent.delivery.io.broker_connections import BrokerConnections
+from agent.delivery.io.client_certificate import ClientCertificate
+from agent.store.store import Store
+from agent.update.io.update_store import UpdateStore
+from agent.update.parts import UpdateParts
+from agent.update.ports import Catalog
+from agent.update.start import NoConfiguration
+from agent.update.timings import UpdateTimings
+from agent.update.updater import Updater
+
+_log = logging.getLogger(__name__)
+
+_STOP_S = 4.5
+"""The agent stops within 5 s, whatever a driver, the disk or the broker does."""
+_FLUSH_S = 1.0
+_GOODBYE_S = 2.5
+_STARTS = "starts"
+TIMINGS = UpdateTimings()
+"""Those of updates."""
+
+
+class Fault(Exception):
+    """A part of the agent ended that never should: a fault of the program."""
+
+
+class Supervisor:
+    """One agent over one state directory. ``stop`` and ``reread`` may be called at any time, from the event loop."""
+
+    def __init__(self, file: Path, state_dir: StateDir, catalog: Catalog) -> None:
+        self._file = file
+        self._state_dir = state_dir
+        self._catalog = catalog
+        self._stopping = asyncio.Event()
+        self._parts: UpdateParts | None = None
+
+    def stop(self) -> None:
+        """End :meth:`run` in good order."""
+        self._stopping.set()
+
+    def reread(self) -> None:
+        """The gateway's own files were perhaps changed."""
+        if self._parts is not None:
+            self._parts.inbox.reread()
+
+    async def run(self) -> None:
+        """Run until :meth:`stop`. Raises :class:`~agent.store.io.errors.StoreNewer`,
+        :class:`~agent.update.start.NoConfiguration`, and :class:`Fault`."""
+        now, bid = clock.Clock(), clock.boot_id()
+        fault = FaultFile(self._state_dir.path)
+        before = crash_loop.decoded(self._state_dir.read(_STARTS), bid)
+        if fault.taken():
+            before = before.after_fault()
+            self._count(before)
+        fault.watch()
+        try:
+            await self._run(now, bid, before)
+        except NoConfiguration:  # systemd leaves it alone until somebody starts it
+            raise
+        except Exception as error:
+            fault.note(repr(error))
+            raise
+        finally:
+            fault.close()
+
+    async def _run(self, now: clock.Clock, bid: str, before: Starts) -> None:
+        if before.wait_s and await self._stopped_within(before.wait_s):
+            self._count(Starts(bid))  # by somebody, who perhaps mends it
+            return
+        notifier = Notifier()
+        kept = UpdateStore(Folder(self._state_dir.path / "config"), lambda: now.now().mono_ms / 1000, TIMINGS.settle_s)
+        parts = self._parts = UpdateParts.of(kept, LocalFiles(self._file), self._catalog, now, TIMINGS)
+        chosen = await parts.choose()
+        config = chosen.resolved.settings
+        clock_watch = ClockWatch(now, bid)
+        store = await Store.open(
+            self._state_dir.path / config.store.path, config.store.max_bytes, config.store.commit_s, bid,
+            board_serial(), now.now, clock_watch.begin,
+        )  # fmt: skip
+        deadline_s = asyncio.get_running_loop().time()
+        try:
+            runtime = self._runtime(store, now, bid, parts)
+            await runtime.change(chosen.resolved.without_sensors() if before.safe else chosen.resolved)
+            runtime.safe_mode = before.safe
+            self._announce_start(store, before.safe)
+            updater = Updater(parts, runtime, store, chosen)
+            clock_watch.on_set = runtime.wake
+            notifier.ready()
+            lasting = [
+                asyncio.create_task(updater.run(), name="updates"),
+                asyncio.create_task(self._grow_old(bid, before.safe, runtime, updater), name="starts"),
+                asyncio.create_task(clock_watch.run(), name="clock"),
+            ]
+            if notifier.heard:
+                watchdog = _watchdog(notifier, runtime, store)
+                lasting.append(asyncio.create_task(watchdog.run(), name="watchdog"))
+            await self._until_stopped(runtime, [store.task, *lasting])
+            notifier.stopping()
+            clock_watch.keep()
+            deadline_s = await self._take_down(runtime, store, updater, lasting)
+            self._count(Starts(bid))
+        finally:
+            left_s = max(0.3, deadline_s - asyncio.get_running_loop().time())
+            if not await store.close(left_s):
+                line = say("{n} readings were neither written to disk nor delivered", n=store.left)
+                _log.error(line, extra=tagged("rows_left"))
+
+    def _runtime(self, store: Store, now: clock.Clock, bid: str, parts: UpdateParts) -> Runtime:
+        certificate = ClientCertificate(self._state_dir.path / "certificates")
+        requests = Requests(parts.inbox.take, parts.trust.opened, parts.examiner.plan)
+        return Runtime(store, self._state_dir, now, bid, certificate, BrokerConnections(certificate), requests)
+
+    def _announce_start(self, store: Store, safe: bool) -> None:
+        store.announce(events.started(__version__, "start"))
+        if safe:
+            line = say("the agent ended badly again and again: it runs without sensors, for an hour")
+            _log.critical(line, extra=tagged("safe_mode"))
+            store.announce(events.safe_mode())
+        if self._state_dir.failed:
+            store.announce(events.state_dir_failed(self._state_dir.failed))
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        line = say("the agent ended badly before: it starts in {n:.0f} s", n=seconds)
+        _log.warning(line, extra=tagged("ended_badly"))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
+
+    def _count(self, count: Starts) -> None:
+        with contextlib.suppress(OSError):  # a disk that takes nothing is told of by the store
+            self._state_dir.write(_STARTS, count.encoded())
+
+    async def _grow_old(self, bid: str, safe: bool, runtime: Runtime, updater: Updater) -> None:
+        """Count this start as a good one once it has lasted; try the sensors again that safe mode left out."""
+        await asyncio.sleep(crash_loop.QUICK_S)
+        self._count(Starts(bid))
+        if safe:
+            await asyncio.sleep(crash_loop.SAFE_S - crash_loop.QUICK_S)
+            if not runtime.sensors:
+                _log.warning(say("the sensors are tried again"))
+                await runtime.change(updater.running)
+        await asyncio.Event().wait()
+
+    async def _until_stopped(self, runtime: Runtime, own: "list[asyncio.Task[Any]]") -> None:
+        stopping = asyncio.create_task(self._stopping.wait())
+        while not stopping.done():
+            lasting: list[asyncio.Task[Any]] = [*own, *runtime.lasting]
+            await asyncio.wait((stopping, *lasting), return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
+            for task in lasting:
+                # What a change has replaced has ended as well, and on purpose.
+                if task.done() and (task in runtime.lasting or task in own) and not stopping.done():
+                    stopping.cancel()
+                    why = "cancelled" if task.cancelled() else repr(task.exception())
+                    raise Fault(f"{task.get_name()}: {why}")
+
+    async def _take_down(
+        self, runtime: Runtime, store: Store, updater: Updater, lasting: "list[asyncio.Task[None]]"
+    ) -> float:
+        """Sensors first, so that nothing new comes; then the store, then the goodbye to the broker."""
+        deadline_s = asyncio.get_running_loop().time() + _STOP_S
+        for task in lasting:
+            task.cancel()
+        await asyncio.gather(*lasting, return_exceptions=True)
+        await updater.close()
+        await runtime.stop_sensors()
+        store.announce(events.stopped("shutdown"))
+        store.hurry()
+        flush = asyncio.create_task(store.flush())
+        await asyncio.wait((flush,), timeout=_FLUSH_S)
+        flush.cancel()
+        await asyncio.gather(flush, return_exceptions=True)
+        await runtime.close(_GOODBYE_S)
+        return deadline_s
+
+
+def _watchdog(notifier: Notifier, runtime: Runtime, store: Store) -> Watchdog:
+    def uplink_moved_s() -> float:
+        assert runtime.uplink is not None
+        runtime.uplink.wake()
+        return runtime.uplink.moved_s
+
+    return Watchdog(notifier, store.probe, uplink_moved_s, lambda: status_line(runtime.status()))

@@ -1,0 +1,85 @@
+"""Feeds systemd's watchdog for as long as every part of the agent moves, whatever comes of what it does.
+
+A broker that is away or a disk that is full is no reason to restart: trying counts as moving.
+"""
+
+import asyncio
+import faulthandler
+import logging
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
+
+from agent.app.liveness import Vitals
+from agent.base.i18n import say
+from agent.base.log_fields import tagged
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_PERIOD_S = 10.0
+STORE_S = 60.0
+"""A worn card may stall for many seconds in one write."""
+UPLINK_S = 120.0
+"""Longer than any attempt to connect takes."""
+
+
+class Notifier(Protocol):
+    """What the watchdog needs of systemd."""
+
+    watchdog_s: float
+
+    def feed(self) -> None: ...
+    def status(self, line: str) -> None: ...
+
+
+class Watchdog:
+    """``probe``: comes back when the store's thread has taken a call; ``uplink_moved_s``: when the uplink's state
+    machine did its last step (it is woken for that); ``status``: a line for people."""
+
+    def __init__(
+        self, notifier: Notifier, probe: Callable[[], Awaitable[None]], uplink_moved_s: Callable[[], float],
+        status: Callable[[], str], limits_s: Mapping[str, float] | None = None,
+    ) -> None:  # fmt: skip
+        self._notifier = notifier
+        self._probe = probe
+        self._uplink_moved_s = uplink_moved_s
+        self._status = status
+        self._now_s = asyncio.get_running_loop().time
+        self._vitals = Vitals(limits_s or {"store": STORE_S, "uplink": UPLINK_S}, self._now_s())
+        self._period_s = min(_LONGEST_PERIOD_S, self._notifier.watchdog_s / 4 or _LONGEST_PERIOD_S)
+        self._told: set[str] = set()
+
+    async def run(self) -> None:
+        """Feed, for ever. That it comes round at all is the sign of the event loop, on which the sensors are read."""
+        probing: asyncio.Future[None] | None = None
+        try:
+            while True:
+                if probing is None or probing.done():
+                    if probing is not None and not probing.cancelled() and probing.exception() is None:
+                        self._vitals.moved("store", self._now_s())
+                    probing = asyncio.ensure_future(self._probe())
+                self._vitals.moved("uplink", self._uplink_moved_s())
+                still = self._vitals.still(self._now_s())
+                if not still:
+                    self._told.clear()
+                    self._notifier.feed()
+                self._warn(still)
+                self._watch_the_loop()
+                self._notifier.status(self._status())
+                await asyncio.sleep(self._period_s)
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            if probing is not None:
+                probing.cancel()
+
+    def _warn(self, still: Mapping[str, float]) -> None:
+        for part in still.keys() - self._told:
+            self._told.add(part)
+            line = say("{part} has not moved for {n:.0f} s: the watchdog is not fed", part=part, n=still[part])
+            _log.critical(line, extra=tagged("stands_still"))
+            faulthandler.dump_traceback(sys.stderr)
+
+    def _watch_the_loop(self) -> None:
+        """Should the event loop stand still, where it stands is written down before systemd ends it."""
+        if self._notifier.watchdog_s:
+            faulthandler.dump_traceback_later(0.7 * self._notifier.watchdog_s, file=sys.stderr)

@@ -1,0 +1,40 @@
+"""The guard around everything that comes from outside: what fails unexpectedly is refused, and ends nothing."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from agent.base.errors import INTERNAL_ERROR
+from agent.base.i18n import say
+from agent.base.log_fields import tagged
+
+_MOST_KINDS = 200
+
+_log = logging.getLogger(__name__)
+_logged: set[tuple[str, str, int]] = set()
+
+
+@contextmanager
+def guarded(what: str) -> Iterator[None]:
+    """Handle one thing from outside: an unexpected error in the body refuses that thing alone (:func:`unexpected`)."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - the guard: whatever a stranger sent must not end the agent
+        unexpected(what, error)
+
+
+def unexpected(what: str, error: Exception) -> None:
+    """Log an unexpected error while ``what`` was handled: one line for each place it comes from, with its traceback
+    at the level debug."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    file, line = (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else ("", 0)
+    kind = (type(error).__name__, file, line)
+    if kind in _logged or len(_logged) >= _MOST_KINDS:
+        return
+    _logged.add(kind)
+    text = say("internal error while handling {what}: it was refused; please report it ({error}, {file}:{line})",
+               what=what, error=type(error).__name__, file=file, line=line)  # fmt: skip
+    _log.error(text, extra=tagged(INTERNAL_ERROR))
+    _log.debug("%s", what, exc_info=error)

@@ -1,0 +1,76 @@
+"""What is said of the agent's status, and where: systemd's line, the reply to ``diagnostics``, the agent's telemetry.
+Pure."""
+
+from collections.abc import Mapping
+
+from agent.base.i18n import say
+from agent.base.status import SensorStatus, Status
+from drivers.sdk.contract import Field, Value
+
+AGENT_FIELDS: Mapping[str, Field] = {
+    "backlog": Field("count", min=0),
+    "sensors_ok": Field("count", min=0),
+    "sensors_lost": Field("count", min=0),
+    "rejected": Field("count", kind="counter", min=0),
+    "cpu": Field("s", kind="counter", resolution=0.01, min=0),
+    "memory_peak": Field("B", min=0),
+    "cert_left": Field("s"),
+}
+"""The fields of the agent's telemetry. ``backlog``: readings that the broker does not have yet. ``rejected``: frames
+refused since the start. ``cert_left``: until the certificate in use ends; only where that is known."""
+
+
+def status_line(status: Status) -> str:
+    """One line for ``systemctl status``."""
+    link = say("connected") if status.delivery.online else say("not connected")
+    if status.process.safe_mode:
+        return say("safe mode: no sensors, {link}", link=link)
+    count = len(status.sensors)
+    return say(
+        "{well} of {count} sensors are well, {link}, {backlog} readings to send",
+        well=count - status.sensors_lost,
+        count=count,
+        link=link,
+        backlog=status.store.unsettled,
+    )
+
+
+def diagnostics(status: Status) -> dict[str, object]:
+    """The result of the command ``diagnostics``."""
+    left_s = status.certificate.left_s
+    return {
+        "agent": status.process.release,
+        "clock": status.clock.quality,
+        "certificate": {
+            "not_after": status.certificate.not_after_ms,
+            "days": None if left_s is None else left_s // 86_400,
+        },
+        "unsettled": status.store.unsettled,
+        "streams": {
+            name: {"next": stream.next, "lo": stream.low_water} for name, stream in sorted(status.store.streams.items())
+        },
+        "sensors": {name: _sensor(sensor) for name, sensor in status.sensors.items()},
+    }
+
+
+def _sensor(sensor: SensorStatus) -> dict[str, object]:
+    return {
+        "lost": sensor.lost,
+        "why": sensor.why,
+        "quiet_s": round(sensor.last_good_s, 1),
+        "rejected": sensor.rejected,
+    }
+
+
+def agent_telemetry(status: Status) -> dict[str, Value]:
+    """One reading of the agent's own (:data:`AGENT_FIELDS`)."""
+    left_s = status.certificate.left_s
+    return {
+        "backlog": status.store.unsettled,
+        "sensors_ok": len(status.sensors) - status.sensors_lost,
+        "sensors_lost": status.sensors_lost,
+        "rejected": sum(sensor.rejected for sensor in status.sensors.values()),
+        "cpu": round(status.process.cpu_s, 2),
+        "memory_peak": status.process.memory_peak_bytes,
+        **({} if left_s is None else {"cert_left": left_s}),
+    }

@@ -1,0 +1,92 @@
+"""JSON as a signed document needs it: one meaning, and bounded work, whatever the bytes."""
+
+import json
+import re
+from math import isfinite
+from typing import NoReturn
+
+from agent.base.errors import Refused
+from agent.base.i18n import say
+
+MAX_BYTES = 65_536
+"""Of a signed document, and of the envelope around it."""
+MAX_DEPTH = 16
+"""Arrays and objects inside each other."""
+_MAX_DIGITS = 19
+_BRACKET = re.compile(rb"[\[\]{}]")
+_STRING = re.compile(rb'"(?:[^"\\]+|\\(?:.|\Z))*+(?:"|\Z)', re.DOTALL)
+"""To the end where it is not closed, and possessive: one pass over any bytes."""
+
+
+def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
+    """Parse UTF-8 JSON. Raises :class:`Refused`, with ``path``: ``too_large``, ``malformed`` or ``duplicate_keys``.
+
+    Refused are also what parsers read differently: a byte order mark, a key that is there twice, NaN and infinite
+    numbers, integers beyond 64 bits, lone surrogates.
+    """
+    if len(raw) > max_bytes:
+        raise Refused("too_large", say("{count} bytes, at most {most}", count=len(raw), most=max_bytes), path)
+    try:
+        text = raw.decode()
+        _check_depth(raw)
+        # Python's reader alone would follow a hundred thousand brackets down.
+        value = json.loads(
+            text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
+        )
+        _check_text(value)
+    except _Twice as error:
+        message = say('the key "{key}" is there twice', key=str(error)[:64])
+        raise Refused("duplicate_keys", message, path) from error
+    except ValueError as error:
+        raise Refused("malformed", say("this is not JSON: {why}", why=str(error)[:100]), path) from error
+    return value
+
+
+class _Twice(ValueError):
+    """A key stands in an object twice."""
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        seen: set[str] = set()
+        raise _Twice(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+    return table
+
+
+def _constant(word: str) -> NoReturn:
+    raise ValueError(word)
+
+
+def _float(text: str) -> float:
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(text[:20])
+    return value
+
+
+def _int(text: str) -> int:
+    if len(text.lstrip("-")) > _MAX_DIGITS:
+        raise ValueError(text[:20])
+    return int(text)
+
+
+def _check_depth(raw: bytes) -> None:
+    depth = 0
+    for found in _BRACKET.finditer(_STRING.sub(b"", raw)):
+        depth += 1 if found[0] in b"[{" else -1
+        if depth > MAX_DEPTH:
+            raise ValueError(f"depth {depth}")
+
+
+def _check_text(value: object) -> None:
+    """Refuse half a character (a lone surrogate), which JSON can escape and nothing else can write."""
+    if isinstance(value, str):
+        value.encode()
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key)
+            _check_text(item)
+    elif isinstance(value, list):
+        for item in value:
+            _check_text(item)

@@ -1,0 +1,117 @@
+"""The signed document of a configuration: how it is written, and how strictly it is read. Pure."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.base.errors import Refused
+from agent.base.i18n import say
+from agent.base.strict_json import MAX_BYTES, loads
+from agent.base.trusted_time import rfc_3339, unix_ms
+from agent.config.layers import Tables
+
+CONFIRM_S = 300
+_MAX_GATEWAYS = 1000
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_AGENT = re.compile(r"(\d{1,6})\.(\d{1,6})(?:\.(\d{1,6}))?.{0,32}", re.ASCII)
+_REQUIRED = frozenset({"target", "version", "issued", "expires", "config"})
+_OPTIONAL = frozenset({"min_agent", "confirm_s"})
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """The payload of a configuration. ``hash``: SHA-256 of its bytes, in hex."""
+
+    gateways: tuple[str, ...]
+    version: int
+    issued_ms: int
+    expires_ms: int
+    config: Tables
+    hash: str
+    min_agent: str = "0.0"
+    confirm_s: float = CONFIRM_S
+
+
+def fingerprint(raw: bytes) -> str:
+    """SHA-256 in hex, as messages and payloads are told apart."""
+    return hashlib.sha256(raw).hexdigest()
+
+
+def written_document(
+    config: Tables,
+    gateways: Sequence[str],
+    version: int,
+    issued_ms: int,
+    expires_ms: int,
+    confirm_s: float = CONFIRM_S,
+    min_agent: str = "",
+) -> bytes:
+    """The payload to sign. Raises :class:`Refused` for what no gateway would read, and :class:`TypeError` for a value
+    that JSON does not know (TOML has dates)."""
+    document: dict[str, object] = {
+        "target": {"gateways": list(gateways)},
+        "version": version,
+        "issued": rfc_3339(issued_ms),
+        "expires": rfc_3339(expires_ms),
+        "confirm_s": confirm_s,
+    }
+    if min_agent:
+        document["min_agent"] = min_agent
+    payload = json.dumps({**document, "config": config}, ensure_ascii=False).encode()
+    read_document(payload)
+    return payload
+
+
+def read_document(payload: bytes) -> Document:
+    """Read a payload strictly. Raises :class:`Refused`: ``malformed``, ``duplicate_keys``, ``target``."""
+    table = loads(payload, MAX_BYTES)
+    if not isinstance(table, dict):
+        raise _malformed("")
+    for key in sorted(_REQUIRED - table.keys()) + sorted(table.keys() - _REQUIRED - _OPTIONAL):
+        raise _malformed(key[:64])
+    version, issued, expires = table["version"], unix_ms(table["issued"]), unix_ms(table["expires"])
+    confirm_s, min_agent = table.get("confirm_s", CONFIRM_S), table.get("min_agent", "0.0")
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise _malformed("version")
+    if issued is None:
+        raise _malformed("issued")
+    if expires is None:
+        raise _malformed("expires")
+    if not isinstance(confirm_s, int | float) or isinstance(confirm_s, bool) or not 1 <= confirm_s <= 86_400:
+        raise _malformed("confirm_s")
+    if not isinstance(min_agent, str) or not _AGENT.fullmatch(min_agent):
+        raise _malformed("min_agent")
+    if not isinstance(table["config"], dict):
+        raise _malformed("config")
+    gateways = _gateways(table["target"])
+    digest = fingerprint(payload)
+    return Document(gateways, version, issued, expires, table["config"], digest, min_agent, float(confirm_s))
+
+
+def check_target(document: Document, gateway: str) -> None:
+    """Raise :class:`Refused`: ``target``."""
+    if gateway not in document.gateways:
+        raise Refused("target", say("this is not for {gateway}", gateway=gateway), "target.gateways")
+
+
+def release(version: str) -> tuple[int, ...]:
+    """A version of the agent, to be compared."""
+    found = _AGENT.fullmatch(version)
+    return tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)
+
+
+def _gateways(target: object) -> tuple[str, ...]:
+    """Whom a document is for: names of gateways, and nothing else, since a group is not something a gateway knows."""
+    names = target.get("gateways") if isinstance(target, Mapping) and target.keys() == {"gateways"} else None
+    if not isinstance(names, list) or not 0 < len(names) <= _MAX_GATEWAYS:
+        raise Refused("target", say("a target is a list of gateways"), "target")
+    for at, name in enumerate(names):
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise Refused("target", say("a target is a list of gateways"), f"target.gateways[{at}]")
+    return tuple(names)
+
+
+def _malformed(path: str) -> Refused:
+    return Refused("malformed", say("this is not as a configuration document has it"), path)

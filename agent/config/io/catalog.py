@@ -1,0 +1,178 @@
+"""Finds drivers by name and hands them over as values; loads only what is asked for.
+
+Looked for in this order: profiles in a directory of the gateway's own, profiles and Python drivers shipped
+with the package, drivers of other distributions (entry points of the group ``gardu.drivers``).
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import drivers
+from agent.base.i18n import say
+from drivers.sdk.contract import Driver, is_field_name
+
+if TYPE_CHECKING:
+    from drivers.sdk.profile_table import Problem
+
+LOCAL_PROFILES = Path("/etc/gardu/profiles")
+ENTRY_POINTS = "gardu.drivers"
+_NO_DRIVERS = frozenset({"sdk", "sim", "profiles"})
+_NAME = re.compile("[a-z0-9][a-z0-9_-]{0,31}")
+
+
+class UnknownDriver(LookupError):
+    """There is no driver of this name. Its text is one line for people, with the ``near`` names."""
+
+    def __init__(self, name: str, near: tuple[str, ...]) -> None:
+        self.name, self.near = name, near
+        if near:
+            text = say("there is no driver {name}; did you mean {near}?", name=name, near=", ".join(near))
+        else:
+            text = say("there is no driver {name}; `gardu drivers` lists them", name=name)
+        super().__init__(text)
+
+
+class DriverBroken(ValueError):
+    """A driver is there but cannot be used. Its text is one line for people: which, where, why."""
+
+
+class Catalog:
+    """The gateway's drivers. ``local``: a directory of profiles that come before the shipped ones."""
+
+    def __init__(self, local: Path = LOCAL_PROFILES) -> None:
+        self._package = Path(next(iter(drivers.__path__)))
+        self._folders = (local, self._package / "profiles")
+        self._loaded: dict[str, tuple[bytes, Driver]] = {}
+
+    def names(self) -> tuple[str, ...]:
+        """Every name that may be asked for, sorted. Loads no driver, but lists all distributions."""
+        return tuple(sorted({*self._own_names(), *_entry_points()}))
+
+    def stamp(self) -> object:
+        """Another value when a profile or a driver module came, went or was changed; no profile is read for it."""
+        found: list[tuple[str, int]] = []
+        for folder in (*self._folders, self._package):
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    with contextlib.suppress(OSError):
+                        found.append((entry.path, entry.stat().st_mtime_ns))
+        return sorted(found)
+
+    def get(self, name: str) -> Driver:
+        """The driver of this name; the same value as before where its profile has not changed.
+
+        Raises UnknownDriver, or DriverBroken where its module or profile cannot be loaded. Reads files.
+        """
+        if _NAME.fullmatch(name):
+            for folder in self._folders:
+                if (raw := _profile_bytes(folder / f"{name}.toml")) is not None:
+                    return self._from_profile(name, raw, folder / f"{name}.toml")
+            if name in self._module_names():
+                return self._from_module(name)
+            if name in (points := _entry_points()):
+                return self._from_module(name, points[name])
+        raise UnknownDriver(name, self._near(name))
+
+    def _from_profile(self, name: str, raw: bytes, file: Path) -> Driver:
+        if name in self._loaded and self._loaded[name][0] == raw:
+            return self._loaded[name][1]
+        from drivers.sdk.profile import load_profile
+        from drivers.sdk.profile_table import ProfileError
+
+        try:
+            driver = load_profile(raw, str(file))
+        except ProfileError as error:
+            problems = "; ".join(_translated(problem) for problem in error.problems)
+            raise DriverBroken(say("the profile {file} is wrong: {problems}", file=file, problems=problems)) from error
+        self._loaded[name] = raw, self._checked(name, driver, str(file))
+        return self._loaded[name][1]
+
+    def _from_module(self, name: str, target: str = "") -> Driver:
+        if name not in self._loaded:
+            module, _, attribute = (target or f"drivers.{name}:DRIVER").partition(":")
+            try:
+                found = getattr(import_module(module), attribute or "DRIVER")
+            except Exception as error:
+                why = f"{type(error).__name__}: {error}".splitlines()[0]
+                raise DriverBroken(
+                    say(
+                        "the driver {name} ({module}) cannot be loaded: {why}",
+                        name=name,
+                        module=module,
+                        why=why,
+                    )
+                ) from error
+            driver = self._checked(name, found, module)
+            # Somebody else's code never runs on the loop, whatever it says of itself.
+            self._loaded[name] = b"", replace(driver, inline=False) if target else driver
+        return self._loaded[name][1]
+
+    def _checked(self, name: str, found: object, where: str) -> Driver:
+        if not isinstance(found, Driver):
+            raise DriverBroken(
+                say("{where} holds no driver: DRIVER is {found}", where=where, found=type(found).__name__)
+            )
+        if found.name != name:
+            raise DriverBroken(
+                say("{where} calls its driver {other}, not {name}", where=where, other=found.name, name=name)
+            )
+        for field in found.fields:
+            if not is_field_name(field):
+                raise DriverBroken(
+                    say("{where} has a field {field}: that name cannot be published", where=where, field=field)
+                )
+        return found
+
+    def _own_names(self) -> Iterator[str]:
+        for folder in self._folders:
+            yield from (Path(entry).stem for entry in _entries(folder) if entry.endswith(".toml"))
+        yield from self._module_names()
+
+    def _module_names(self) -> Iterator[str]:
+        for entry in _entries(self._package):
+            stem, suffix = os.path.splitext(entry)
+            is_package = not suffix and (self._package / entry / "__init__.py").is_file()
+            if stem not in _NO_DRIVERS and _NAME.fullmatch(stem) and (suffix == ".py" or is_package):
+                yield stem
+
+    def _near(self, name: str) -> tuple[str, ...]:
+        from difflib import get_close_matches
+
+        return tuple(get_close_matches(name, self.names(), cutoff=0.5))
+
+
+def _translated(problem: "Problem") -> str:
+    values = {key: say(str(value)) if key == "wanted" else value for key, value in problem.values.items()}
+    where = f"{problem.path}: " if problem.path else ""
+    line = say("line {line}", line=problem.line) + ": " if problem.line else ""
+    return line + where + say(problem.sentence, **values)
+
+
+def _profile_bytes(file: Path) -> bytes | None:
+    """A profile's content; None where there is none. Raises DriverBroken if it cannot be read."""
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise DriverBroken(say("the profile {file} cannot be read: {why}", file=file, why=error.strerror)) from error
+
+
+def _entries(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except OSError:
+        return []
+
+
+def _entry_points() -> dict[str, str]:
+    """Drivers of other distributions: name -> ``module:attribute``."""
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}

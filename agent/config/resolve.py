@@ -1,0 +1,138 @@
+"""One configuration as a value: built once, then checked, kept, run, planned and reported as this very object. Pure."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from agent.base.errors import INTERNAL_ERROR, Refused
+from agent.base.guard import unexpected
+from agent.base.i18n import say
+from agent.config import parse as configuration
+from agent.config.generation import Cause, Generation
+from agent.config.layers import Tables, merged
+from agent.config.missing import read_remaining
+from agent.config.parse import DriverLookup, Parsed, Problem
+from agent.config.settings import Config
+from drivers.sdk.contract import Driver
+
+# What reads signed documents is loaded when there is one: most gateways run for months without.
+if TYPE_CHECKING:
+    from agent.config.document import Document
+
+_IMPOSSIBLE = frozenset(
+    {
+        "address",
+        "duplicate_id",
+        "family",
+        "no_output",
+        "no_port",
+        "not_shared",
+        "port_and_bus",
+        "port_shared",
+        "unknown_bus",
+        "unknown_field",
+        "unknown_sensor",
+    }
+)
+"""Codes of problems with which a file is well written and yet no device can be as it says."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedConfig:
+    """What a generation makes at this gateway.
+
+    ``drivers``: by sensor id; ``installed``: those of the catalog that they are or were made of, by name; ``tables``:
+    the merged ones that ``settings`` was made of; ``drift``: paths at which ``local.toml`` decided; ``document``: of
+    the accepted payload, where the generation has one; ``missing``: why some sensors were left out.
+    """
+
+    generation: Generation
+    settings: Config
+    drivers: Mapping[str, Driver] = field(default_factory=dict)
+    installed: Mapping[str, Driver] = field(default_factory=dict)
+    tables: Tables = field(default_factory=dict)
+    drift: tuple[str, ...] = ()
+    document: "Document | None" = None
+    missing: tuple[str, ...] = ()
+
+    @property
+    def degraded(self) -> Cause | None:
+        """Why not all of its sensors are there, as a cause to report; ``None`` where they are."""
+        if not self.missing:
+            return None
+        return Cause("degraded", "; ".join(self.missing)[:500], self.missing[0].partition(":")[0])
+
+    def without_sensors(self) -> "ResolvedConfig":
+        """The same gateway with no sensor and no alarm."""
+        tables = {name: table for name, table in self.tables.items() if name not in ("sensor", "alarm")}
+        settings = replace(self.settings, sensor=(), alarm=())
+        return replace(self, settings=settings, drivers={}, installed={}, tables=tables)
+
+
+def resolve(
+    generation: Generation, catalog: DriverLookup, document: "Document | None" = None, *, remaining: bool = False
+) -> ResolvedConfig:
+    """Build the configuration of a generation. Raises :class:`Refused`, whatever a driver, a profile or a stored
+    payload does: ``schema``, ``driver_unknown``, ``device_impossible``, ``internal_error``, and those of a document.
+
+    ``document``: the generation's payload where it was parsed before. ``remaining``: it was accepted once, so leave out
+    the sensors that cannot be built here now.
+    """
+    try:
+        return _resolved(generation, catalog, document, remaining)
+    except Refused:
+        raise
+    except Exception as error:
+        unexpected("a configuration", error)
+        raise Refused(INTERNAL_ERROR, say("internal error: {why}", why=repr(error)[:200])) from error
+
+
+def _resolved(
+    generation: Generation, catalog: DriverLookup, document: "Document | None", remaining: bool
+) -> ResolvedConfig:
+    if document is None and generation.payload:
+        from agent.config.document import read_document
+
+        document = read_document(generation.payload.encode())
+    base, overlay = _tables(generation.base, "gardu.toml"), _tables(generation.overlay, "local.toml")
+    whole = merged(base, None if document is None else document.config, overlay)
+    tables = whole.tables
+    missing: tuple[str, ...] = ()
+    if remaining:
+        rest = read_remaining(tables, catalog)
+        parsed, tables, missing = rest.parsed, rest.tables, tuple(str(problem) for problem in rest.missing)
+    else:
+        parsed = configuration.read(tables, catalog)
+    if parsed.config is None:
+        raise _refusal(parsed, local=document is None)
+    return ResolvedConfig(
+        generation, parsed.config, parsed.drivers, parsed.installed, tables, whole.drift, document, missing
+    )
+
+
+def _tables(text: str, name: str) -> Tables:
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Refused("schema", say("{place} is not valid TOML: {why}", place=name, why=error), "") from error
+
+
+def _refusal(parsed: Parsed, *, local: bool) -> Refused:
+    """The first error in the order of the checks: what is badly written, then drivers, then devices. ``local``: of the
+    gateway's own files, whose code is always the same."""
+    problems = [problem for problem in parsed.problems if problem.level == "error"]
+    if local:
+        return Refused("schema", problems[0].message, problems[0].path)
+    coded = [(_code(problem), problem) for problem in problems]
+    for code in ("schema", "driver_unknown", "device_impossible"):
+        for found, problem in coded:
+            if found == code:
+                return Refused(code, str(problem).removeprefix(f"{problem.path}: "), problem.path)
+    raise AssertionError("a configuration is refused for a reason")
+
+
+def _code(problem: Problem) -> str:
+    if problem.code in ("unknown_driver", "broken_driver"):
+        return "driver_unknown"
+    return "device_impossible" if problem.code in _IMPOSSIBLE else "schema"

@@ -1,0 +1,126 @@
+"""What the driver of a sensor asks of the sensor's keys, and which of them it does not use."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+from agent.base.i18n import say
+from agent.config.problems import Report
+from agent.config.settings import Sensor
+from drivers.sdk.contract import Driver, PollDriver, SerialDriver
+
+if TYPE_CHECKING:
+    from drivers.sdk.bus import I2cDriver, W1Driver
+    from drivers.sdk.gpio import GpioDriver
+
+_PLACES = ("port", "bus", "unit", "i2c_bus", "address", "w1", "chip", "line")
+_LINE = ("baud", "parity", "stop_bits")
+MIN_POLL_S = 0.05
+"""A device is not asked, and a line not looked at, more often than this."""
+
+
+def shares_its_port(driver: Driver | None) -> bool:
+    """Whether several sensors may name the same port: a Modbus TCP server has many units."""
+    return getattr(driver, "tcp", False)
+
+
+def check_driver(path: str, sensor: Sensor, driver: Driver, report: Report) -> None:
+    """Report what the sensor's driver lacks, does not use or does not know."""
+    used = _check_place(path, sensor, driver, report)
+    _check_interval(path, sensor, driver, report)
+    for key in (*_PLACES, *_LINE, "active_low", "debounce_ms"):
+        value = getattr(sensor, key)
+        if key not in used and value is not None and value is not False and value not in ("", 0):
+            report.warn(f"{path}.{key}", "unused", say("{driver} does not use this", driver=driver.name))
+    for key, names in (("calibrate", sensor.calibrate), ("deadband", sensor.deadband)):
+        for name in names:
+            check_known(f"{path}.{key}.{name}", "unknown_field", name, driver.fields, report)
+
+
+def _check_interval(path: str, sensor: Sensor, driver: Driver, report: Report) -> None:
+    """A device that is asked needs a rhythm that the computer can keep."""
+    interval_s = sensor.interval_s
+    if interval_s is None or interval_s >= MIN_POLL_S or report.wrong(f"{path}.interval_s"):
+        return
+    if isinstance(driver, SerialDriver):
+        asked = bool(driver.request)
+    else:
+        # A GPIO line tells of its changes by itself: 0 is right for it.
+        asked = interval_s > 0 or isinstance(driver, PollDriver) or not hasattr(driver, "edges")
+    if asked:
+        message = say("{value} is out of range", value=f"{interval_s:g}")
+        hint = say("{driver} is asked: at least {min_s} s; leave it out for every {period_s:g} s",
+                   driver=driver.name, min_s=MIN_POLL_S, period_s=driver.period_s)  # fmt: skip
+        report.error(f"{path}.interval_s", "range", message, hint)
+
+
+def _check_place(path: str, sensor: Sensor, driver: Driver, report: Report) -> tuple[str, ...]:
+    """Check the keys that say where a device is; give those that this kind of driver uses."""
+    if isinstance(driver, SerialDriver):
+        _need_port(path, driver, sensor.port, 'port = "/dev/serial/by-path/..."', report)
+        if sensor.bus:
+            message = say("{driver} has its port for itself", driver=driver.name)
+            report.error(f"{path}.bus", "not_shared", message, say("give it a port instead of a bus"))
+        return ("port", "bus", *_LINE)
+    if isinstance(driver, PollDriver):
+        return ()
+    # Only now: a gateway without such devices does not load what describes them.
+    from drivers.sdk.bus import I2cDriver, ModbusDriver, W1Driver
+    from drivers.sdk.gpio import GpioDriver
+
+    match driver:
+        case ModbusDriver():
+            example = 'port = "192.0.2.7:502"' if driver.tcp else 'bus = "rs485-0", unit = 1'
+            _need_port(path, driver, sensor.port or sensor.bus, example, report)
+            return ("port", "bus", "unit", *_LINE)
+        case I2cDriver():
+            _check_address(path, sensor, driver, report)
+            return ("i2c_bus", "address")
+        case W1Driver():
+            _check_w1(path, sensor, driver, report)
+            return ("w1",)
+        case GpioDriver():
+            _check_lines(path, sensor, driver, report)
+            return ("chip", "line", "active_low", "debounce_ms")
+    return ()
+
+
+def check_known(path: str, code: str, name: str, known: Collection[str], report: Report) -> bool:
+    """Report a name that is not among those that are known; say whether it is."""
+    if name in known:
+        return True
+    if not report.wrong(path):
+        hint = report.near(name, known, say("there are: {names}", names=", ".join(sorted(known)[:20]) or "-"))
+        report.error(path, code, say('there is no "{name}"', name=name), hint)
+    return False
+
+
+def _need_port(path: str, driver: Driver, given: str, example: str, report: Report) -> None:
+    if not given and not report.wrong(f"{path}.port"):
+        message = say("{driver} needs the port of its device", driver=driver.name)
+        report.error(f"{path}.port", "no_port", message, example)
+
+
+def _check_address(path: str, sensor: Sensor, driver: "I2cDriver", report: Report) -> None:
+    if sensor.address is not None and sensor.address not in driver.addresses:
+        known = ", ".join(f"0x{address:02x}" for address in driver.addresses)
+        message = say("{driver} has no address 0x{address:02x}", driver=driver.name, address=sensor.address)
+        report.error(f"{path}.address", "address", message, say("one of {choices}", choices=known))
+
+
+def _check_w1(path: str, sensor: Sensor, driver: "W1Driver", report: Report) -> None:
+    if not sensor.w1:
+        message = say("{driver} needs the number of its device", driver=driver.name)
+        report.error(f"{path}.w1", "missing", message, 'w1 = "28-0316a2795cff"')
+    elif sensor.w1.partition("-")[0] not in driver.families or "/" in sensor.w1:
+        message = say("{value} is no {driver}", value=sensor.w1, driver=driver.name)
+        report.error(f"{path}.w1", "family", message, say("a name as under /sys/bus/w1/devices: {example}-…",
+                                                         example=driver.families[0]))  # fmt: skip
+
+
+def _check_lines(path: str, sensor: Sensor, driver: "GpioDriver", report: Report) -> None:
+    if not sensor.chip:
+        message = say("{driver} needs the chip of its lines", driver=driver.name)
+        report.error(f"{path}.chip", "missing", message, 'chip = "gpiochip0"')
+    if "line" in driver.lines and sensor.line == "":
+        message = say("{driver} needs its line", driver=driver.name)
+        report.error(f"{path}.line", "missing", message, 'line = "GPIO17"')

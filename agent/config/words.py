@@ -1,0 +1,65 @@
+"""Types and values of the configuration, in a person's words."""
+
+import re
+from types import UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
+
+from agent.base.i18n import say
+from agent.config.settings import Limit
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+"""Characters that no text of a configuration needs, and that would spoil a line of a log."""
+
+NO_LIMIT = Limit()
+
+
+def unwrap(hint: object, limit: Limit = NO_LIMIT) -> tuple[object, Limit]:
+    """A type without its annotation, and its limit."""
+    if get_origin(hint) is not Annotated:
+        return hint, limit
+    inner, *notes = get_args(hint)
+    return inner, next((note for note in notes if isinstance(note, Limit)), limit)
+
+
+def expected(hint: object, limit: Limit = NO_LIMIT) -> str:
+    """What a value must be, in words."""
+    hint, limit = unwrap(hint, limit)
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return say(" or ").join(expected(part) for part in get_args(hint) if part is not type(None))
+    if origin is Literal:
+        return say(" or ").join(shown(choice) for choice in get_args(hint))
+    if limit.means:
+        return say(limit.means)
+    if hint in (int, float):
+        return _range_words(say("a whole number") if hint is int else say("a number"), limit)
+    if hint is bool:
+        return say("true or false")
+    if hint is str:
+        return say("a text in quotes")
+    return say("a list") if origin is tuple else say("a table")
+
+
+def shown(value: object) -> str:
+    """A value of the file as a person wrote it, short, and without a password that stands in a URL."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        text = re.sub(r"://.*@", "://...@", value, flags=re.DOTALL)
+        text = CONTROL.sub("?", text if len(text) <= 60 else text[:57] + "...")
+        return f'"{text}"'
+    if isinstance(value, int) and value.bit_length() > 64:
+        return say("a number of {bits} bits", bits=value.bit_length())
+    if isinstance(value, int | float):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, dict | list):
+        return say("a table") if isinstance(value, dict) else say("a list")
+    return "null" if value is None else say("a date or time")
+
+
+def _range_words(kind: str, limit: Limit) -> str:
+    if limit.min is not None and limit.max is not None:
+        return say("{kind} from {low} to {high}", kind=kind, low=shown(limit.min), high=shown(limit.max))
+    if limit.min is not None:
+        return say("{kind}, at least {low}", kind=kind, low=shown(limit.min))
+    return kind

@@ -1,0 +1,49 @@
+"""A gateway's certificate: whether a new one is right, and when the end of one is to be told. Pure."""
+
+from dataclasses import dataclass
+
+from agent.base.errors import Refused
+from agent.base.i18n import say
+from agent.base.trusted_time import Moment, rfc_3339
+
+DAY_MS = 86_400_000
+STEPS = (30, 14, 7, 3, 0)
+"""Days before the end at which it is told, each once; from 3 on as an alarm."""
+ALARM_DAYS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a certificate says. ``names``: its common names; ``matches``: whether its key is the one that was made for
+    it; times in Unix milliseconds."""
+
+    names: tuple[str, ...]
+    matches: bool
+    begins_ms: int
+    ends_ms: int
+
+
+def check(facts: Facts, gateway: str, moment: Moment) -> None:
+    """Raise :class:`Refused` for a certificate that this gateway cannot use: ``certificate_key``,
+    ``certificate_name``, ``certificate_time``."""
+    if not facts.matches:
+        raise Refused("certificate_key", say("this certificate is not for the key that was made here"))
+    if facts.names != (gateway,):
+        names = ", ".join(facts.names)[:200]
+        raise Refused("certificate_name", say("this certificate is for {names}, not for {gateway}", names=names,
+                                              gateway=gateway))  # fmt: skip
+    if facts.ends_ms <= moment.earliest_ms:
+        raise Refused("certificate_time", say("not valid any more since {date}", date=rfc_3339(facts.ends_ms)))
+    if moment.is_set and facts.begins_ms > moment.clock_ms:
+        raise Refused("certificate_time", say("not valid before {date}", date=rfc_3339(facts.begins_ms)))
+
+
+def days_left(ends_ms: int, now_ms: int) -> int:
+    """Whole days until the end; below 0 after it."""
+    return (ends_ms - now_ms) // DAY_MS
+
+
+def step(ends_ms: int, now_ms: int) -> int | None:
+    """The last of :data:`STEPS` that was reached; ``None`` before the first."""
+    reached = [one for one in STEPS if ends_ms - now_ms <= one * DAY_MS]
+    return min(reached, default=None)

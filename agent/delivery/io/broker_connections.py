@@ -1,0 +1,21 @@
+"""Connections to a configuration's brokers, with the certificate that is to be shown there."""
+
+from agent.config.settings import Broker, Config
+from agent.delivery.connection import Will
+from agent.delivery.io import mqtt
+from agent.delivery.io.client_certificate import ClientCertificate
+
+
+class BrokerConnections:
+    """``certificate``: chooses what is shown, and hears what a broker makes of it."""
+
+    def __init__(self, certificate: ClientCertificate) -> None:
+        self._certificate = certificate
+
+    async def connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> mqtt.Link:
+        """Open a connection. Raises :class:`~agent.delivery.connection.LinkLost`."""
+
+        async def attempt(settings: Broker) -> mqtt.Link:
+            return await mqtt.connect(settings, url, config.gateway.id, will, five, guess)
+
+        return await self._certificate.connect(config.broker, url, attempt)

@@ -1,0 +1,253 @@
+"""One MQTT connection on the event loop.
+
+paho is used for the protocol alone. It queues nothing for us (its queue lives in memory, drops the newest when full
+and never repeats on a live socket), never reconnects by itself, and its limits and timers are kept by the uplink:
+each connection is a new client, driven by the event loop, given up at the first doubt.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from paho.mqtt.client import Client, MQTTMessage
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from agent.base.guard import guarded, unexpected
+from agent.base.i18n import one_line, say
+from agent.base.log_fields import tagged
+from agent.delivery.connection import Limits, LinkLost, Message, TakenOver, Unanswered
+from agent.delivery.io.broker_errors import refusal
+from agent.delivery.io.mqtt_socket import BoundedSocket
+from agent.delivery.policies.mqtt_packets import OVERSIZED_TOPIC, PacketFilter
+
+_log = logging.getLogger(__name__)
+
+CONNECT_S = 10.0
+"""For DNS, TCP and TLS together, and again for the broker's CONNACK."""
+MAX_INCOMING_BYTES = 262_144
+"""The longest packet that is taken: announced to the broker on MQTT 5, and enforced before it is buffered on both."""
+_MAX_TURN_READS = 16
+"""Reads in one turn of the event loop: a broker that sends without end does not keep the others waiting."""
+
+
+class BoundedClient(Client):
+    """paho's client on a socket that is bounded."""
+
+    packets: PacketFilter
+
+    def _create_socket(self) -> Any:
+        sock: Any = super()._create_socket()
+        return BoundedSocket(sock, self.packets)
+
+
+class Link:
+    """An open connection. Made by :func:`connect`; useless once :meth:`lost` has returned.
+
+    ``on_ack(mid, failure)``: a PUBACK came; ``failure`` is 0, or the reason code (128 and up) of a refusal.
+    ``on_message(message)``: a subscription brought something. ``answer_s``: the time for a SUBACK, seconds.
+    """
+
+    def __init__(self, client: "BoundedClient", five: bool, keepalive_s: int, answer_s: float = CONNECT_S) -> None:
+        self._client = client
+        self.answer_s = answer_s
+        self._packets = client.packets
+        self._loop = asyncio.get_running_loop()
+        self._socket: Any = None
+        self._writing = False
+        self._connected: asyncio.Future[None] = self._loop.create_future()
+        self._lost: asyncio.Future[LinkLost] = self._loop.create_future()
+        self._heard = self._loop.time()
+        self.five = five
+        self.limits = Limits()
+        self.keepalive_s = keepalive_s
+        self.on_ack: Callable[[int, int], None] = lambda mid, failure: None
+        self.on_message: Callable[[Message], None] = lambda message: None
+        self._subscribed: dict[int | None, asyncio.Future[None]] = {}
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+
+    def attach(self) -> None:
+        """Let the event loop drive the socket that the connecting thread has opened."""
+        self._socket = self._client.socket()
+        if self._socket is None:
+            self._break(Unanswered(say("the broker closed the connection")))
+            return
+        self._loop.add_reader(self._socket, self._read)
+        self._client.on_socket_register_write = lambda *_: self._start_writing()
+        self._client.on_socket_unregister_write = lambda *_: self._stop_writing()
+        # Called before paho closes its socket: afterwards the event loop could not let go of it any more.
+        self._client.on_socket_close = lambda *_: self._detach()
+        self._start_writing()
+
+    async def connected(self, timeout_s: float) -> None:
+        """Wait for the CONNACK. Raises :class:`LinkLost` or one of its kind."""
+        done, _ = await asyncio.wait(
+            (self._connected, self._lost), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+        )
+        if self._lost in done:
+            raise self._lost.result()
+        if not done:
+            raise Unanswered(say("the broker accepts connections but does not answer"))
+
+    async def lost(self) -> LinkLost:
+        """Return, with the reason, when the connection is gone. Keeps the ping timer meanwhile."""
+        while not self._lost.done():
+            # paho sends the ping when the line was quiet for one keepalive; half of one more is the answer's time.
+            overdue_s = self._heard + 1.5 * self.keepalive_s - self._loop.time()
+            if overdue_s <= 0:
+                self._break(LinkLost(say("the broker has been silent for {n:.0f} s", n=1.5 * self.keepalive_s)))
+                break
+            self._client.loop_misc()
+            await asyncio.wait((self._lost,), timeout=min(overdue_s, self.keepalive_s / 4))
+        return self._lost.result()
+
+    def publish(
+        self, topic: str, payload: bytes, retain: bool = False, content_type: str = "", encoding: str = ""
+    ) -> int:
+        """Send at QoS 1 and give the message's id. ``encoding``: the payload's ``content-encoding``.
+
+        Raises :class:`LinkLost` when there is no connection.
+        """
+        properties = None
+        if self.five and (content_type or encoding):
+            properties = properties_of(PacketTypes.PUBLISH)
+            if content_type:
+                properties.ContentType = content_type
+            if encoding:
+                properties.UserProperty = ("content-encoding", encoding)
+        if self._lost.done():
+            raise self._lost.result()
+        return self._client.publish(topic, payload, 1, retain, properties).mid
+
+    async def subscribe(self, topics: list[str]) -> None:
+        """Subscribe at QoS 1 and wait for the SUBACK. Raises :class:`LinkLost`."""
+        from paho.mqtt.subscribeoptions import SubscribeOptions
+
+        # Retain As Published: what the agent wrote itself must be told from what the broker had kept.
+        wanted: Any = (
+            [(topic, SubscribeOptions(qos=1, retainAsPublished=True)) for topic in topics]
+            if self.five
+            else [(topic, 1) for topic in topics]
+        )
+        _, mid = self._client.subscribe(wanted)
+        answered = self._subscribed[mid] = self._loop.create_future()
+        await asyncio.wait((answered, self._lost), timeout=self.answer_s, return_when=asyncio.FIRST_COMPLETED)
+        if not answered.done():
+            raise self._lost.result() if self._lost.done() else LinkLost(say("the broker does not answer"))
+
+    async def close(self, timeout_s: float = 1.0) -> None:
+        """Say goodbye (so that the broker drops the Will) and close."""
+        if self._socket is not None and not self._lost.done():
+            self._client.disconnect()
+            await asyncio.wait((self._lost,), timeout=timeout_s)
+        self.drop()
+
+    def drop(self) -> None:
+        """Close without a word: the broker will publish the Will."""
+        self._break(LinkLost(say("the connection was closed")))
+
+    def _break(self, reason: LinkLost) -> None:
+        if not self._lost.done():
+            self._lost.set_result(reason)
+        sock = self._socket
+        if sock is not None:
+            self._detach()
+            sock.close()
+
+    def _detach(self) -> None:
+        """Let the event loop go of the socket."""
+        sock, self._socket = self._socket, None
+        if sock is not None:
+            self._loop.remove_reader(sock)
+            self._loop.remove_writer(sock)
+
+    def _read(self) -> None:
+        self._heard = self._loop.time()
+        try:
+            for _ in range(_MAX_TURN_READS):
+                self._client.loop_read()
+                self._report_oversized()
+                if self._socket is None or not self._socket.pending():
+                    return
+        except Exception as error:  # noqa: BLE001 - the guard: paho raises anything for a malformed packet
+            unexpected("MQTT", error)
+            self._break(LinkLost(say("the broker sent something that is not MQTT")))
+            return
+        self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._socket is not None:
+            self._read()
+
+    def _report_oversized(self) -> None:
+        while self._packets.oversized:
+            topic, size_bytes = self._packets.oversized.pop()
+            line = say(
+                "a message of {count} bytes on {topic} was refused: at most {most} are taken",
+                count=size_bytes,
+                topic=one_line(topic),
+                most=MAX_INCOMING_BYTES,
+            )
+            _log.warning(line, extra=tagged("message_too_large"))
+
+    def _start_writing(self) -> None:
+        if self._socket is not None and not self._writing:
+            self._writing = True
+            self._loop.add_writer(self._socket, self._client.loop_write)
+
+    def _stop_writing(self) -> None:
+        if self._socket is not None and self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._socket)
+
+    def _on_connect(self, client: Client, userdata: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
+        if code.is_failure:
+            self._break(refusal(code))
+            return
+        if self.five:
+            self.limits = Limits(
+                getattr(properties, "ReceiveMaximum", 65_535), getattr(properties, "MaximumPacketSize", 268_435_455)
+            )
+            self.keepalive_s = getattr(properties, "ServerKeepAlive", self.keepalive_s)
+        if not self._connected.done():
+            self._connected.set_result(None)
+
+    def _on_disconnect(self, client: Client, userdata: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
+        if flags.is_disconnect_packet_from_server and code.value == 0x8E:
+            self._break(TakenOver(say("another client with the same id has connected")))
+        elif flags.is_disconnect_packet_from_server:
+            self._break(LinkLost(say("the broker ended the session: {reason}", reason=code)))
+        else:
+            kind = LinkLost if self._connected.done() else Unanswered
+            not_mqtt = say("the broker sent something that is not MQTT")
+            self._break(kind(not_mqtt if self._packets.broken else say("the broker closed the connection")))
+
+    def _on_publish(self, client: Client, userdata: Any, mid: int, code: ReasonCode, properties: Any) -> None:
+        self.on_ack(mid, code.value if code.is_failure else 0)
+
+    def _on_subscribe(self, client: Client, userdata: Any, mid: int, codes: Any, properties: Any) -> None:
+        answered = self._subscribed.pop(mid, None)
+        if answered is not None and not answered.done():
+            answered.set_result(None)
+
+    def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            line = say("a message was refused: its topic is not UTF-8")
+            _log.warning(line, extra=tagged("invalid_topic"))
+            return
+        if topic != OVERSIZED_TOPIC:
+            with guarded(one_line(topic)):
+                self.on_message(Message(topic, bytes(message.payload), message.retain))
+
+
+def properties_of(packet: int) -> Properties:
+    """An empty set of properties for this type of packet."""
+    return Properties(packet)  # type: ignore[no-untyped-call]

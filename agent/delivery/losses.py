@@ -1,0 +1,43 @@
+"""Rows that will never reach the broker: settled, and counted by a ``rows_lost`` event."""
+
+import logging
+
+from agent.base.events import Why, rows_lost
+from agent.base.i18n import say
+from agent.base.log_fields import tagged
+from agent.delivery.context import Store
+from agent.delivery.live_lane import LiveLane
+
+_log = logging.getLogger(__name__)
+
+
+class Losses:
+    """Gives rows up."""
+
+    def __init__(self, store: Store, lane: LiveLane) -> None:
+        self._store = store
+        self._lane = lane
+
+    def rejected(self, stream: str, start: int, stop: int) -> None:
+        """The broker cannot take these rows."""
+        line = say(
+            "{n} rows of {stream} from {number} on were dropped: the broker cannot take them",
+            n=stop - start,
+            number=start,
+            stream=stream,
+        )
+        _log.error(line, extra=tagged("row_given_up"))
+        self._lane.again[stream].remove(start, stop)
+        for first, after in list(self._store.accounts[stream].settled.gaps(start, stop)):
+            self._settle(stream, first, after, "rejected")
+
+    def vanished(self, stream: str, start: int, stop: int) -> None:
+        """These rows are owed, and not in the store."""
+        self._lane.again[stream].remove(start, stop)
+        for first, after in list(self._store.accounts[stream].deliverable(start, stop)):
+            self._settle(stream, first, after, "corrupt")
+
+    def _settle(self, stream: str, start: int, stop: int, why: Why) -> None:
+        self._store.settle(stream, start, stop)
+        ep = self._store.accounts[stream].epoch_of(start)
+        self._store.announce(rows_lost(stream, ep, start, stop, why))

@@ -1,0 +1,53 @@
+"""Which rows wait for the clock to be set before they are sent."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from agent.base.reading import Row
+from agent.store.boot_times import BootTimes
+from agent.store.stream_account import StreamAccount
+
+
+class Store(Protocol):
+    """What is asked of the store."""
+
+    accounts: dict[str, StreamAccount]
+    times: BootTimes
+
+
+class ClockHold:
+    """Of one connection. ``now_s``, ``mono_ms``: the clocks of the event loop and the boot. ``slack_s``: how much later
+    than it may a row leaves, so that several leave together."""
+
+    def __init__(self, store: Store, slack_s: float, now_s: Callable[[], float], mono_ms: Callable[[], int]) -> None:
+        self._store = store
+        self._slack_s = slack_s
+        self._now_s = now_s
+        self._mono_ms = mono_ms
+        self._until_s: dict[str, float] = {}
+
+    def wait_ms(self, stream: str, row: Row) -> int:
+        """How long a row has to wait."""
+        times = self._store.times
+        # What is settled was sent before, and keeps the time that it was sent with.
+        if not times.waiting or row.seq in self._store.accounts[stream].settled:
+            return 0
+        return times.wait_ms(stream, row, self._mono_ms())
+
+    def released(self, stream: str, rows: list[Row]) -> list[Row]:
+        """The beginning of ``rows`` that need not wait. Where none may go, the stream is held."""
+        for index, row in enumerate(rows if self._store.times.waiting else ()):
+            wait_ms = self.wait_ms(stream, row)
+            if wait_ms:
+                if not index:
+                    self._until_s[stream] = self._now_s() + wait_ms / 1000 + self._slack_s
+                return rows[:index]
+        return rows
+
+    def held(self, stream: str) -> bool:
+        """Whether what this stream owes waits."""
+        return self._store.times.waiting and self._until_s.get(stream, 0.0) > self._now_s()
+
+    def due_s(self) -> list[float]:
+        """When to look again at the streams that are held (loop seconds)."""
+        return [until_s for stream, until_s in self._until_s.items() if self.held(stream)]

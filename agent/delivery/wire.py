@@ -1,0 +1,247 @@
+"""The wire contract, version 1: topics and payloads, both ways. Pure.
+
+The contract itself, with what every key means, is ``docs/wire.md``.
+"""
+
+import hashlib
+import json
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from agent.base.reading import Context, Row, packed
+
+VERSION = 1
+MAX_BATCH_BYTES = 65_536
+"""A batch is at most this long before compression."""
+LIVE_MS = 30_000
+"""A row older than this (monotonic) when it is sent is not live."""
+
+SECTORS = ("health", "security", "mobility")
+CONTENT_TYPES = {"msgpack": "application/vnd.msgpack", "json": "application/json"}
+
+_TIMED = struct.Struct(">2sBQ")
+
+
+class WireError(ValueError):
+    """A payload that this version of the contract does not allow; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """A gateway's topics. ``base`` ends without a slash."""
+
+    base: str
+
+    @classmethod
+    def of(cls, root: str, sector: str, site: str, gateway: str) -> "Topics":
+        """The topics below ``{root}/v1/{sector}/{site}/{gateway}``."""
+        return cls(f"{root}/v{VERSION}/{sector}/{site}/{gateway}")
+
+    @property
+    def state(self) -> str:
+        return f"{self.base}/state"
+
+    @property
+    def meta(self) -> str:
+        return f"{self.base}/meta"
+
+    @property
+    def streams(self) -> str:
+        return f"{self.base}/streams"
+
+    def older_meta(self, mh: str) -> str:
+        """The topic of an older description."""
+        return f"{self.base}/meta/{mh}"
+
+    @property
+    def commands(self) -> str:
+        """The filter of all commands."""
+        return f"{self.base}/command/+"
+
+    @property
+    def desired(self) -> str:
+        return f"{self.base}/config/desired"
+
+    @property
+    def trust(self) -> str:
+        return f"{self.base}/config/trust"
+
+    @property
+    def reported(self) -> str:
+        return f"{self.base}/config/reported"
+
+    def reply(self, identity: str) -> str:
+        """The topic of a command's reply."""
+        return f"{self.base}/reply/{identity}"
+
+    def stream(self, name: str) -> str:
+        """The topic of a stream: ``telemetry/{sensor}`` or ``event/{sensor}``."""
+        return f"{self.base}/{name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What a topic says: which gateway, and ``leaf``, the rest below its path."""
+
+    root: str
+    sector: str
+    site: str
+    gateway: str
+    leaf: str
+
+
+def parse_topic(topic: str) -> Address | None:
+    """Read a topic; ``None`` where it is not one of this contract."""
+    levels = topic.split("/")
+    for index in range(1, len(levels) - 4):
+        if levels[index] == f"v{VERSION}" and levels[index + 1] in SECTORS:
+            sector, site, gateway = levels[index + 1 : index + 4]
+            return Address("/".join(levels[:index]), sector, site, gateway, "/".join(levels[index + 4 :]))
+    return None
+
+
+def encode_batch(rows: Sequence[Row], lo: int, late: bool, encoding: str) -> bytes:
+    """One message of consecutive rows that share their context. ``late``: it is not live (``h``)."""
+    context: Context = rows[0].context
+    head: dict[str, Any] = {
+        "v": VERSION,
+        "ep": context.ep,
+        "bid": context.bid,
+        "seq": rows[0].seq,
+        "lo": lo,
+        "cq": context.cq,
+        "mh": context.mh,
+    }
+    if late:
+        head["h"] = True
+    if encoding == "json":
+        head["r"] = [{"t": row.t, **msgpack.unpackb(row.body)} for row in rows]
+        return _json(head)
+    packer = msgpack.Packer(autoreset=False)
+    packer.pack_map_header(len(head) + 1)
+    for key, value in head.items():
+        packer.pack(key)
+        packer.pack(value)
+    packer.pack("r")
+    packer.pack_array_header(len(rows))
+    return bytes(packer.bytes()) + b"".join([_with_time(row.t, row.body) for row in rows])
+
+
+def _with_time(t: int, body: bytes) -> bytes:
+    """The stored map with ``t`` put in front: by its bytes, which is what makes sending cheap."""
+    head = body[0]
+    if 0x80 <= head < 0x8F and t >= 0:
+        return bytes((head + 1,)) + _TIMED.pack(b"\xa1t", 0xCF, t) + body[1:]
+    return packed({"t": t, **msgpack.unpackb(body)})
+
+
+def compressed(payload: bytes) -> bytes:
+    """The payload as ``content-encoding: zlib``."""
+    return zlib.compress(payload, 6)
+
+
+def decode(payload: bytes) -> dict[str, Any]:
+    """Any JSON or MessagePack payload of the contract, by its first byte.
+
+    Raises :class:`WireError` for what is neither, or no map, or of another version.
+    """
+    if not payload:
+        raise WireError("empty")
+    try:
+        if payload[0] == 0x78:
+            payload = _decompressed(payload)
+        message = json.loads(payload) if payload[0] == 0x7B else msgpack.unpackb(payload)
+    except (ValueError, IndexError, zlib.error, msgpack.UnpackException, RecursionError) as error:
+        raise WireError(str(error) or type(error).__name__) from error
+    if not isinstance(message, dict):
+        raise WireError("not a map")
+    if message.get("v") != VERSION:
+        raise WireError(f"version {message.get('v')!r}")
+    return message
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as a subscriber reads it. Row *i* has the number ``seq + i``."""
+
+    ep: str
+    seq: int
+    lo: int
+    late: bool
+    rows: list[dict[str, Any]]
+
+
+def read_batch(message: Mapping[str, Any]) -> Batch:
+    """The parts of a decoded batch that a subscriber needs. Raises :class:`WireError` where one is wrong."""
+    ep, seq, lo, rows = (message.get(key) for key in ("ep", "seq", "lo", "r"))
+    if not isinstance(ep, str) or not _is_number(seq) or not _is_number(lo):
+        raise WireError("ep, seq or lo")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) and _is_number(row.get("t")) for row in rows):
+        raise WireError("r")
+    return Batch(ep, int(seq or 0), int(lo or 0), message.get("h") is True, rows)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _decompressed(payload: bytes) -> bytes:
+    # Bounded: a few bytes of zlib can unfold to gigabytes.
+    expander = zlib.decompressobj()
+    result = expander.decompress(payload, 16 * MAX_BATCH_BYTES)
+    if not expander.eof:
+        raise WireError("compressed payload too large or cut off")
+    return result
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def state(online: bool, gen: int, ep: str, bid: str, agent: str, t: int, reason: str) -> bytes:
+    """The ``state`` message; the Will is one with ``online`` false and reason ``lwt``."""
+    fields = {"gen": gen, "ep": ep, "bid": bid, "agent": agent, "t": t, "reason": reason}
+    return _json({"v": VERSION, "online": online, **fields})
+
+
+def sensors_object(sensors: Mapping[str, Any]) -> bytes:
+    """The ``sensors`` object of ``meta``, in the bytes in which it is sent."""
+    return _json(sensors)
+
+
+def meta_hash(sensors: bytes) -> str:
+    """``mh``: first 4 bytes of SHA-256 over the ``sensors`` object as sent."""
+    return hashlib.sha256(sensors).hexdigest()[:8]
+
+
+def meta(sensors: bytes, gateway: Mapping[str, Any], site: Mapping[str, Any]) -> bytes:
+    """The ``meta`` message around a ``sensors`` object, whose bytes are kept as they are."""
+    head = _json({"v": VERSION, "mh": meta_hash(sensors), "gateway": gateway, "site": site})
+    return head[:-1] + b',"sensors":' + sensors + b"}"
+
+
+def reported(fields: Mapping[str, Any]) -> bytes:
+    """The ``config/reported`` message."""
+    return _json({"v": VERSION, **fields})
+
+
+def reply(identity: str, command: str, status: str, detail: str, result: object) -> bytes:
+    """The reply to a command."""
+    return _json({"id": identity, "command": command, "status": status, "detail": detail, "result": result})
+
+
+def stream_numbers(first: int, lo: int, following: int, before: Sequence[tuple[str, int]]) -> dict[str, Any]:
+    """A stream's entry in ``streams``. ``before``: ended epochs that may still be open, each with the number after its
+    last."""
+    numbers: dict[str, Any] = {"first": first, "lo": lo, "next": following}
+    return numbers | ({"before": [{"ep": ep, "next": stop} for ep, stop in before]} if before else {})
+
+
+def streams(ep: str, t: int, numbers: Mapping[str, Mapping[str, Any]]) -> bytes:
+    """The ``streams`` message: stream -> :func:`stream_numbers`."""
+    return _json({"v": VERSION, "ep": ep, "t": t, "streams": numbers})

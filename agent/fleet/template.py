@@ -1,0 +1,115 @@
+"""One template and a table of gateways become one configuration for each, in rings. Pure."""
+
+import csv
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from string import Template
+
+from agent.base.i18n import say
+from agent.config.layers import Tables, local_keys
+from agent.config.parse import DriverLookup, Problem
+from agent.config.parse import read as read_config
+
+Row = Mapping[str, str]
+
+_GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+_STAND_IN = {"site": "site", "sector": "health"}
+"""For the check only: where a gateway stands is its own business."""
+
+
+class FleetError(Exception):
+    """A template, a table or a ring cannot be used; the text says what is wrong."""
+
+
+def read_table(text: str) -> dict[str, Row]:
+    """The rows of a CSV by their first column, ``gateway``. Cells are parted by commas, or by semicolons, as
+    spreadsheets write them where the comma is in the numbers. Raises :class:`FleetError`."""
+    header = text.partition("\n")[0]
+    lines = csv.reader(StringIO(text, newline=""), delimiter="," if "," in header else ";", strict=True)
+    table: dict[str, Row] = {}
+    try:
+        columns = [cell.strip() for cell in next(lines, [])]
+        if columns[:1] != ["gateway"] or len(set(columns)) < len(columns):
+            raise FleetError(say("the first line has the names of the columns, each once: gateway is the first"))
+        for cells in lines:
+            if not any(cells):
+                continue
+            if len(cells) != len(columns):
+                raise _at(lines.line_num, say("{count} cells, where the first line has {wanted}", count=len(cells),
+                                              wanted=len(columns)))  # fmt: skip
+            row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
+            if not _GATEWAY.fullmatch(row["gateway"]):
+                raise _at(lines.line_num, say("{name} is no gateway", name=repr(row["gateway"])))
+            if row["gateway"] in table:
+                raise _at(lines.line_num, say("{name} is there twice", name=row["gateway"]))
+            table[row["gateway"]] = row
+    except csv.Error as error:
+        raise _at(lines.line_num, str(error)) from error
+    return table
+
+
+def read_ring(text: str) -> tuple[str, ...]:
+    """The gateways of a ring, one a line; ``#`` begins a comment."""
+    names = (line.partition("#")[0].strip() for line in text.splitlines())
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+def rings(read: Sequence[tuple[str, ...]], table: Mapping[str, Row]) -> tuple[tuple[str, ...], ...]:
+    """The rings, each without what an earlier one has, and none empty.
+
+    Raises :class:`FleetError` for a gateway that is not in the table, and where no ring names any.
+    """
+    unknown = [name for ring in read for name in ring if name not in table]
+    if unknown:
+        raise FleetError(say("not in the table: {names}", names=", ".join(unknown)))
+    before: set[str] = set()
+    found = []
+    for ring in read:
+        found.append(tuple(name for name in ring if name not in before))
+        before.update(ring)
+    if not before:
+        raise FleetError(say("the rings name no gateway"))
+    return tuple(ring for ring in found if ring)
+
+
+def render(template: str, row: Row) -> Tables:
+    """The template with a row's cells in it. A cell is written as inside of ``"…"``: it can end no string.
+
+    Raises :class:`FleetError`.
+    """
+    cells = {name: json.dumps(cell, ensure_ascii=False)[1:-1] for name, cell in row.items()}
+    try:
+        text = Template(template).substitute(cells)
+    except KeyError as error:
+        raise FleetError(say("the table has no column {name}", name=error.args[0])) from error
+    except ValueError as error:
+        why = str(error)
+        raise FleetError(say("a column is written ${{column}}, a dollar sign $$ ({why})", why=why)) from error
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FleetError(say("{place} is not valid TOML: {why}", place="TEMPLATE", why=error)) from error
+
+
+def check(gateway: str, config: Tables, catalog: DriverLookup) -> tuple[list[str], list[str]]:
+    """Why this configuration cannot be sent, and what else there is to say of it."""
+    why = say("only the gateway's own files can set this")
+    local = [f"{path}: {why}" for path in local_keys(config)]
+    if local:
+        return local, []
+    problems = read_config({"gateway": {"id": gateway, **_STAND_IN}, **config}, catalog).problems
+    errors = [str(one) for one in problems if _counts(one)]
+    return errors, [str(one) for one in problems if not _counts(one)]
+
+
+def _counts(problem: Problem) -> bool:
+    """Whether it is an error wherever it is looked at: a driver may be installed on the gateway alone, as a profile of
+    the technician's."""
+    return problem.level == "error" and problem.code != "unknown_driver"
+
+
+def _at(line: int, why: str) -> FleetError:
+    return FleetError(say("line {line}: {why}", line=line, why=why))

@@ -1,0 +1,110 @@
+"""What all sensors of one configuration have in common: the store, the time, threads, and limits."""
+
+import asyncio
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from agent.base.reading import Reading, Stamp
+from agent.sensing.privacy import Mode
+
+T = TypeVar("T")
+
+
+class Worker(Protocol):
+    """A thread for code that may block. ``call`` raises :class:`~agent.sensing.sensor_errors.CallTimeout`."""
+
+    async def call(self, function: Callable[[], T], timeout_s: float | None = None) -> T: ...
+    def post(self, function: Callable[[], None]) -> None: ...
+    def close(self) -> None: ...
+
+
+class SensorStore(Protocol):
+    """What sensors need of the store."""
+
+    mh: str
+
+    @property
+    def ep(self) -> str: ...
+
+    async def room(self) -> None: ...
+    def append(self, reading: Reading) -> None: ...
+    def announce(self, row: Mapping[str, object]) -> None: ...
+    def remember(self, name: str, value: str) -> None: ...
+    def recall(self, name: str) -> str: ...
+
+
+class Timer(Protocol):
+    """A callback that waits for its time."""
+
+    def cancel(self) -> None: ...
+
+
+class MonotonicTime(Protocol):
+    """A clock that never steps, and waiting by it."""
+
+    def now_s(self) -> float: ...
+    async def sleep(self, seconds: float) -> None: ...
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer: ...
+
+
+class LoopTime:
+    """The event loop's :class:`MonotonicTime`. Made while the loop runs."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self.now_s = loop.time
+        self._call_later = loop.call_later
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+    def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call ``callback`` after so many seconds."""
+        return self._call_later(seconds, callback)
+
+
+@dataclass(frozen=True, slots=True)
+class SensorLimits:
+    """How long a sensor waits for what.
+
+    ``missed_periods`` without a good frame make a sensor lost, but never less than ``silence_s``. ``stable_s``: work
+    for so long, and the next failure starts the backoff from the beginning. A backoff is the ceiling after the first
+    failure, which doubles with each further one, and the highest ceiling.
+
+    ``decode_s``: a decoder that needs longer for one step is stuck. ``max_stuck``: threads that a driver may leave
+    behind; then it is not started any more.
+
+    ``frame_gap_s``: a serial device that pauses so long has ended its frame (USB adapters hold bytes back for less).
+    ``reopen_s``: a port that stays silent is opened again this often, because some adapters hang. ``rest_factor``: a
+    Modbus unit that does not answer is asked again only after so many times its timeout, so that its silence costs the
+    other units at most a tenth of the bus.
+    """
+
+    missed_periods: int = 3
+    silence_s: float = 3.0
+    stable_s: float = 10.0
+    port_backoff_s: tuple[float, float] = (0.25, 4.0)
+    driver_backoff_s: tuple[float, float] = (1.0, 60.0)
+    decode_s: float = 5.0
+    max_stuck: int = 3
+    frame_gap_s: float = 0.25
+    reopen_s: float = 30.0
+    rest_factor: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class SensorContext:
+    """``stamp``: the time of a measurement that is made now. ``worker``: makes a thread with this name. ``uniform``:
+    draws from a range, for waits that are not the same for all."""
+
+    store: SensorStore
+    stamp: Callable[[], Stamp]
+    worker: Callable[[str], Worker]
+    time: MonotonicTime
+    privacy_mode: Mode = "hmac"
+    privacy_key: bytes = b""
+    limits: SensorLimits = SensorLimits()
+    uniform: Callable[[float, float], float] = random.uniform

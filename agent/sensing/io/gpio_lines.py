@@ -1,0 +1,203 @@
+"""GPIO lines through the kernel's character device: the only importer of gpiod (version 2).
+
+Edges come with the kernel's monotonic time and a number for each line, so that what its buffer lost is counted.
+"""
+
+import asyncio
+import errno
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agent.base.i18n import say
+from agent.sensing.sensor_errors import PortLost
+
+_BUFFER_EVENTS = 1024
+"""For all lines of a request; the kernel's own default is 16 a line, a card's number is 34 edges on two."""
+_LOOK_S = 2.0
+"""Kernels before 6.6 wake nobody when a chip goes: so often is looked whether it is still there."""
+DEVICES = Path("/dev")
+
+
+class LineSettings(NamedTuple):
+    """How one line is to be asked for. ``line``: name or offset. ``edge``: both, rising or falling. ``bias``: as_is,
+    pull_up, pull_down or off."""
+
+    line: str | int
+    edge: str = "both"
+    bias: str = "as_is"
+    active_low: bool = False
+    debounce_ms: float = 0.0
+
+
+class LineEdge(NamedTuple):
+    """A change of the line ``role``. ``at_s``: the kernel's monotonic clock. ``lost``: edges of this line that were
+    lost before this one."""
+
+    at_s: float
+    role: str
+    level: int
+    lost: int
+
+
+class GpioLink:
+    """Requested lines. Made by :meth:`open`."""
+
+    def __init__(self, chip: str, request: Any, roles: Mapping[int, str]) -> None:
+        self._chip = chip
+        self._request = request
+        self._roles = roles
+        self._numbers: dict[int, int] = {}
+        self._loop = asyncio.get_running_loop()
+
+    @classmethod
+    def open(
+        cls, chip: str, lines: Mapping[str, LineSettings], output: int | None = None, devices: Path = DEVICES
+    ) -> "GpioLink":
+        """Ask for lines (role -> settings) of a chip, by its name or label; with ``output``, drive them at that level.
+
+        Raises :class:`~agent.sensing.sensor_errors.PortLost`, with a text that says what to mend.
+        """
+        try:
+            import gpiod
+        except ImportError:
+            raise PortLost(say("GPIO needs the extra gpio: pip install 'gardu[gpio]'")) from None
+        with _open_chip(gpiod, chip, devices) as found:
+            try:
+                roles = _offsets(found, chip, lines)
+                settings = {offset: _settings(gpiod, lines[role], output) for offset, role in roles.items()}
+                request = found.request_lines(settings, consumer="gardu", event_buffer_size=_BUFFER_EVENTS)
+            except OSError as error:
+                raise _refused(error, chip, ", ".join(str(one.line) for one in lines.values())) from error
+        return cls(chip, request, roles)
+
+    def levels(self) -> dict[str, int]:
+        """How the lines stand now (1 is active). Raises :class:`PortLost`."""
+        try:
+            return {role: int(self._request.get_value(offset).value) for offset, role in self._roles.items()}
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def drive(self, level: int) -> None:
+        """Set lines that were asked for as outputs; 1 is active. Raises :class:`PortLost`."""
+        from gpiod.line import Value
+
+        try:
+            self._request.set_values(dict.fromkeys(self._roles, Value(level)))
+        except OSError as error:
+            raise self._lost(error) from error
+
+    def now_s(self) -> float:
+        """The clock of the edges."""
+        return time.monotonic()
+
+    async def edges(self, timeout_s: float) -> list[LineEdge]:
+        """The next edges, as many as are there; none after ``timeout_s``. Raises :class:`PortLost`."""
+        end_s = self._loop.time() + timeout_s
+        while True:
+            left_s = end_s - self._loop.time()
+            await self._readable(min(left_s, _LOOK_S))
+            try:
+                if self._request.wait_edge_events(timedelta(0)):
+                    return self._named(self._request.read_edge_events())
+            except OSError as error:
+                raise self._lost(error) from error
+            self.levels()
+            if left_s <= _LOOK_S:
+                return []
+
+    def close(self) -> None:
+        """Give the lines back; safe to call twice."""
+        self._request.release()
+
+    def _named(self, events: Sequence[Any]) -> list[LineEdge]:
+        found: list[LineEdge] = []
+        for event in events:
+            before = self._numbers.get(event.line_offset, 0)
+            self._numbers[event.line_offset] = event.line_seqno
+            level = 1 if event.event_type is event.Type.RISING_EDGE else 0
+            lost = max(0, event.line_seqno - before - 1)
+            found.append(LineEdge(event.timestamp_ns / 1e9, self._roles[event.line_offset], level, lost))
+        return found
+
+    async def _readable(self, timeout_s: float) -> None:
+        """Wait for something to read, or an end of it; ``timeout_s`` at most."""
+        ready: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_reader(self._request.fd, _wake, ready)
+        timer = self._loop.call_later(timeout_s, _wake, ready)
+        try:
+            await ready
+        finally:
+            timer.cancel()
+            self._loop.remove_reader(self._request.fd)
+
+    def _lost(self, error: OSError) -> PortLost:
+        return PortLost(say("chip {chip} is gone: {why}", chip=self._chip, why=error.strerror))
+
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+def _open_chip(gpiod: Any, name: str, devices: Path) -> Any:
+    """A chip by path, by name (``gpiochip0``), or by label, which stays the same from board to board."""
+    found: PortLost | None = None
+    paths = [Path(name)] if "/" in name else sorted(devices.glob("gpiochip*"), key=lambda path: path.name != name)
+    for path in paths:
+        try:
+            chip = gpiod.Chip(str(path))
+        except PermissionError:
+            found = PortLost(say("chip {chip} may not be opened: is the user in the group gpio?", chip=name))
+        except OSError:
+            continue
+        else:
+            if "/" in name or name in (path.name, chip.get_info().label):
+                return chip
+            chip.close()
+    raise found or PortLost(say("there is no GPIO chip {chip}", chip=name))
+
+
+def _offsets(chip: Any, name: str, lines: Mapping[str, LineSettings]) -> dict[int, str]:
+    """The roles of lines by their numbers in the chip."""
+    roles: dict[int, str] = {}
+    for role, one in lines.items():
+        offset = _offset(chip, one.line)
+        if not 0 <= offset < chip.get_info().num_lines:
+            raise PortLost(say("chip {chip} has no line {line}", chip=name, line=one.line))
+        if roles.setdefault(offset, role) != role:
+            raise PortLost(say("line {line} of {chip} is named twice", line=one.line, chip=name))
+    return roles
+
+
+def _offset(chip: Any, line: str | int) -> int:
+    """The number of a line, which may be written as text; -1 where there is none of this name. Lines that bear no name
+    are found by their numbers only."""
+    try:
+        return int(chip.line_offset_from_id(line)) if line != "" else -1
+    except (FileNotFoundError, ValueError):
+        return -1
+
+
+def _refused(error: OSError, chip: str, lines: str) -> PortLost:
+    """What to mend when the kernel does not give the lines."""
+    if error.errno == errno.EBUSY:
+        return PortLost(say("line {lines} of {chip} is in use by another program", lines=lines, chip=chip))
+    return PortLost(say("line {lines} of {chip} cannot be used: {why}", lines=lines, chip=chip, why=error.strerror))
+
+
+def _settings(gpiod: Any, one: LineSettings, output: int | None) -> Any:
+    line = gpiod.line
+    if output is not None:
+        return gpiod.LineSettings(
+            direction=line.Direction.OUTPUT, active_low=one.active_low, output_value=line.Value(output)
+        )
+    edges = {"both": line.Edge.BOTH, "rising": line.Edge.RISING, "falling": line.Edge.FALLING}
+    biases = {"pull_up": line.Bias.PULL_UP, "pull_down": line.Bias.PULL_DOWN, "off": line.Bias.DISABLED}
+    return gpiod.LineSettings(
+        direction=line.Direction.INPUT, edge_detection=edges[one.edge], bias=biases.get(one.bias, line.Bias.AS_IS),
+        active_low=one.active_low, debounce_period=timedelta(milliseconds=one.debounce_ms),
+        event_clock=line.Clock.MONOTONIC,
+    )  # fmt: skip

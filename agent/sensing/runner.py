@@ -1,0 +1,282 @@
+"""Runs one sensor: hands its measurements on, lets it fail alone, and brings it back."""
+
+import asyncio
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from tenacity import RetryCallState
+
+from agent.base import events
+from agent.base.i18n import say
+from agent.base.log_fields import tagged
+from agent.base.reading import Stamp
+from agent.base.retry import retry_forever
+from agent.base.status import SensorStatus
+from agent.config.settings import Sensor
+from agent.sensing.context import SensorContext, Timer
+from agent.sensing.health import NO_FRAME, Health
+from agent.sensing.isolation import DriverIsolation
+from agent.sensing.pipeline import Pipeline, PipelineSettings
+from agent.sensing.privacy import Privacy
+from agent.sensing.sensor_backoff import backoff_s
+from agent.sensing.sensor_errors import DriverFault, SensorFailure, Silent
+from agent.sensing.sources.source import Output, Source
+from agent.sensing.writer import ReadingWriter
+from drivers.sdk.contract import Driver, Item, Measurement, Rejected
+
+_log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+class SensorRunner:
+    """One configured sensor: a driver, and the source that its measurements come from.
+
+    What is the same for every kind of source is decided here, once: retry, loss and recovery, output that is due by
+    time (a tag that leaves), the budget, and where the driver's code runs. It is the source's
+    :class:`~agent.sensing.sources.source.Feed`.
+
+    ``proven``: it has worked since it was started; a device without a period has once its port is open.
+    """
+
+    def __init__(self, settings: Sensor, driver: Driver, context: SensorContext, source: Source) -> None:
+        self._settings = settings
+        self._driver = driver
+        self._store = context.store
+        self._source = source
+        self._time = context.time
+        self.stamp = context.stamp
+        self.limits = context.limits
+        self._uniform = context.uniform
+        privacy = Privacy(driver.fields, context.privacy_mode, context.privacy_key, settings.personal)
+        steps = PipelineSettings(settings.calibrate, source.downsample_s, driver.presence, privacy)
+        self._pipeline = Pipeline(driver.fields, steps)
+        self._writer = ReadingWriter(settings, context)
+        self._isolation = DriverIsolation(driver, lambda: context.worker(f"sensor {settings.id}"), context.limits)
+        self._period_s = source.poll_s or driver.period_s
+        self._opened_s = self.now_s()
+        self._last_logged = ""
+        self._due: Timer | None = None
+        self._wake = asyncio.Event()
+        self._answer: asyncio.Future[Mapping[str, object]] | None = None
+        self.proven = False
+        self.health = Health(settings.id, self.now_s())
+
+    async def run(self) -> None:
+        """Keep the sensor going. Returns only when its driver must not be started again."""
+        try:
+            while not self._isolation.exhausted:
+                await retry_forever(self._attempt, SensorFailure, self._wait_s, self._log_once, self._time.sleep)
+            line = say(
+                "{sensor}: driver {driver} hangs again and again; it is switched off",
+                sensor=self._settings.id,
+                driver=self._driver.name,
+            )
+            _log.error(line, extra=tagged("driver_hangs", self._settings.id))
+        finally:
+            if self._due is not None:
+                self._due.cancel()
+            self._writer.close()
+            self._isolation.close()
+
+    async def measure(self) -> Mapping[str, object]:
+        """The next measurement; a polled device is asked at once."""
+        if self._answer is None or self._answer.done():
+            self._answer = asyncio.get_running_loop().create_future()
+        self._wake.set()
+        return await asyncio.shield(self._answer)
+
+    async def switch(self, on: bool) -> None:
+        """Set an output. Raises :class:`LookupError` where this is none, or cannot be set now."""
+        if not isinstance(self._source, Output):
+            raise LookupError(f"{self._settings.id} is no output")
+        await self._source.switch(on, self)
+
+    def status(self) -> SensorStatus:
+        """How the sensor is now."""
+        health = self.health
+        why = self._last_logged if health.lost else ""
+        last_good_s = self.now_s() - health.quiet_since_s()
+        return SensorStatus(health.lost, why, health.frames, health.rejected, health.restarts, last_good_s)
+
+    async def _attempt(self) -> None:
+        """Run the source. Returns when that went well for a while, so that the backoff starts from the beginning, and
+        when the driver must not be started again."""
+        if self._isolation.exhausted:
+            return
+        self._opened_s = began_s = self.now_s()
+        try:
+            await self._source.run(self)
+        except SensorFailure as error:
+            self._failed(error.why)
+            if self.now_s() - began_s < self.limits.stable_s:
+                raise
+            self._log_once(error)
+        except Exception as error:
+            self._failed(DriverFault.why)
+            _log.debug("driver %s raised", self._driver.name, exc_info=error)
+            raise DriverFault(_fault(self._driver.name, error)) from error
+
+    def _failed(self, why: str) -> None:
+        self.health.restarts += 1
+        self._announce(self.health.fail(why))
+
+    def _wait_s(self, state: RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        limits = self.limits
+        ceiling_s = limits.driver_backoff_s if isinstance(error, DriverFault) else limits.port_backoff_s
+        return backoff_s(ceiling_s, state.attempt_number, self._uniform)
+
+    def _log_once(self, error: BaseException) -> None:
+        """One line for each new reason: a sensor that stays broken is not logged again and again."""
+        if str(error) != self._last_logged:
+            self._last_logged = str(error)
+            code = error.why if isinstance(error, SensorFailure) else "device"
+            _log.warning("%s: %s", self._settings.id, error, extra=tagged(code, self._settings.id))
+
+    def _announce(self, row: events.Row | None) -> None:
+        if row is not None:
+            self._store.announce(row)
+
+    # What the source needs (agent.sensing.sources.source.Feed).
+
+    def now_s(self) -> float:
+        """Monotonic seconds."""
+        return self._time.now_s()
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await self._time.sleep(seconds)
+
+    async def pause(self, seconds: float) -> None:
+        """Wait before the next question; a :meth:`measure` since the last one cuts it short, once."""
+        timer = self._time.call_later(seconds, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
+            self._wake.clear()
+
+    async def hold_back(self) -> None:
+        """Wait for room in the store and in the budget."""
+        await self._writer.hold_back()
+
+    async def decode(self, step: Callable[[], T]) -> T:
+        """Call the driver's code that only computes."""
+        return await self._isolation.decode(step)
+
+    async def call(self, function: Callable[[], T], timeout_s: float) -> T:
+        """Call code that may block."""
+        return await self._isolation.call(function, timeout_s)
+
+    def post(self, function: Callable[[], None]) -> None:
+        """Call code that may block, and do not wait for it."""
+        self._isolation.post(function)
+
+    def opened(self) -> None:
+        """The port is open."""
+        self.proven = self.proven or not self._period_s
+
+    def well(self) -> None:
+        """The sensor works: report it, if it had been lost."""
+        self.proven = True
+        recovered = self.health.good(self.now_s())
+        if recovered is not None:
+            self._announce(recovered)
+            line = say("{sensor}: back", sensor=self._settings.id)
+            _log.info(line, extra=tagged("sensor_recovered", self._settings.id))
+            self._last_logged = ""
+
+    def heard(self, size_bytes: int, items: int) -> None:
+        """Bytes came, and so many items were found in them."""
+        self.health.heard()
+        self._writer.heard(size_bytes, items)
+
+    def handle(self, items: list[Item], stamp: Stamp, *, urgent: bool = False) -> int:
+        """Publish what was decoded; gives the number of measurements."""
+        good = 0
+        for item in items:
+            if isinstance(item, Rejected):
+                self.health.reject(item.reason)
+                continue
+            measurements = self._pipeline.feed(item, self.now_s())
+            good += 1
+            self.health.frames += 1
+            self.well()
+            for measurement in measurements:
+                self._writer.write(measurement, stamp, urgent=urgent)
+            self._answer_command(item)
+        self._schedule_tick()
+        return good
+
+    def report_lost_edges(self, count: int) -> None:
+        """Report edges that the kernel had to drop."""
+        self._writer.report_lost_edges(count, sampled=bool(self._source.poll_s))
+
+    def silence_s(self) -> float:
+        """How long the device may give nothing good. One without a period may be silent for ever."""
+        limits = self.limits
+        return max(limits.silence_s, limits.missed_periods * self._period_s) if self._period_s else float("inf")
+
+    def check_silence(self, *, reopen: bool = False) -> None:
+        """Report the loss of a device that is silent; raises :class:`Silent` when its port is to be opened again."""
+        now_s, quiet_since_s = self.now_s(), self.health.quiet_since_s()
+        if now_s - quiet_since_s < self.silence_s():
+            return
+        row = self.health.silent()
+        if row is not None:
+            self._log_once(self._silence())
+            self._announce(row)
+        if reopen and now_s - max(self._opened_s, quiet_since_s) > self.limits.reopen_s:
+            raise self._silence()
+
+    def _silence(self) -> Silent:
+        place, doubt, driver = self._source.place, self.health.doubt(), self._driver.name
+        if doubt == "timeout":
+            return Silent(say("nothing comes from {port}: is the device powered, are its wires right?", port=place))
+        if doubt == NO_FRAME:
+            return Silent(
+                say(
+                    "bytes come from {port}, but no frame of {driver}: is this the right driver and baud rate?",
+                    port=place,
+                    driver=driver,
+                )
+            )
+        return Silent(
+            say(
+                "only garbage comes from {port} ({why}): is this the right device, driver and baud rate?",
+                port=place,
+                why=doubt,
+            )
+        )
+
+    def _schedule_tick(self) -> None:
+        """Have what is due by time published then, though nothing more is measured."""
+        due_s = self._pipeline.due_s
+        if due_s is not None and self._due is None:
+            self._due = self._time.call_later(max(0.0, due_s - self.now_s()), self._tick)
+
+    def _tick(self) -> None:
+        self._due = None
+        for measurement in self._pipeline.tick(self.now_s()):
+            self._writer.write(measurement, self.stamp())
+        self._schedule_tick()
+
+    def _answer_command(self, item: Measurement) -> None:
+        if self._answer is not None and not self._answer.done():
+            measurement = self._pipeline.single(item)
+            self._answer.set_result({**measurement.values, "q": dict(measurement.q)})
+            self._wake.clear()
+
+
+def _fault(driver: str, error: Exception) -> str:
+    """What a driver raised and where, in one line."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return say(
+        "driver {driver} raised {error} ({file}, line {line})",
+        driver=driver,
+        error=repr(error),
+        file=place.filename,
+        line=place.lineno,
+    )

@@ -1,0 +1,48 @@
+"""What is read by a blocking call: files of the kernel, and what drivers of other distributions do."""
+
+from functools import partial
+
+from agent.base.i18n import say
+from agent.config.settings import Sensor
+from agent.sensing.sensor_errors import SensorFailure
+from agent.sensing.sources.source import Feed, PollSchedule
+from drivers.sdk.contract import Decoder, Item, PollDriver, Reader
+
+
+class PolledSource:
+    """Calls a driver's reader again and again, in the sensor's own thread."""
+
+    downsample_s = 0.0
+
+    def __init__(self, settings: Sensor, driver: PollDriver) -> None:
+        self._settings = settings
+        self._driver = driver
+        self.place = settings.port or driver.name
+        self.poll_s = settings.interval_s or driver.period_s
+
+    async def run(self, feed: Feed) -> None:
+        """Open the reader and ask it on time until it fails."""
+        options, timeout_s = self._settings.options, self._driver.timeout_s
+        reader = await feed.call(lambda: self._driver.reader(options), timeout_s)
+        try:
+            decoder = await feed.decode(lambda: self._driver.decoder(options))
+            opened_s = feed.now_s()
+            schedule = PollSchedule(self.poll_s, opened_s)
+            while True:
+                await feed.hold_back()
+                size_bytes, items = await feed.call(partial(_read, reader, decoder, feed.now_s() - opened_s), timeout_s)
+                feed.heard(size_bytes, len(items))
+                feed.handle(items, feed.stamp())
+                feed.check_silence()
+                await feed.pause(schedule.pause_s(feed.now_s()))
+        finally:
+            # Not awaited: on the way out of a cancellation nothing may be waited for.
+            feed.post(reader.close)
+
+
+def _read(reader: Reader, decoder: Decoder, at_s: float) -> tuple[int, list[Item]]:
+    try:
+        raw = reader.read()
+    except OSError as error:
+        raise SensorFailure(say("the device does not answer: {why}", why=error.strerror or error)) from error
+    return len(raw), [*decoder.feed(raw, at_s), *decoder.finish(at_s)]

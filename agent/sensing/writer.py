@@ -1,0 +1,82 @@
+"""Hands one sensor's measurements to the store, within the sensor's budget."""
+
+import logging
+from collections.abc import Mapping
+
+from agent.base import events
+from agent.base.i18n import say
+from agent.base.log_fields import tagged
+from agent.base.reading import Reading, Stamp, event, packed, telemetry
+from agent.config.settings import Sensor
+from agent.sensing.context import SensorContext
+from agent.sensing.sensor_budget import SensorBudget
+from drivers.sdk.contract import Measurement
+
+_log = logging.getLogger(__name__)
+
+
+class ReadingWriter:
+    """The first reading after a start and every event are urgent: they skip group commit and batching."""
+
+    def __init__(self, settings: Sensor, context: SensorContext) -> None:
+        self._settings = settings
+        self._store = context.store
+        self._time = context.time
+        self._budget = SensorBudget(settings.max_rows_per_s, self._time.now_s())
+        self._telemetry = telemetry(settings.id)
+        self._events = event(settings.id)
+        self._first = True
+        self._flooding = False
+
+    def write(self, measurement: Measurement, stamp: Stamp, *, urgent: bool = False) -> None:
+        """Store a measurement; what is over the budget is dropped and counted."""
+        now_s = self._time.now_s()
+        stream = self._events if measurement.event else self._telemetry
+        if not self._budget.takes(stream, now_s):
+            self._report_flood(now_s)
+            return
+        self._report_dropped(self._budget.report(now_s))
+        row = {**measurement.values, "q": dict(measurement.q)} if measurement.q else measurement.values
+        if measurement.event:
+            row = {"ev": measurement.event, "sev": "info", **row}
+            urgent = self._budget.urgent(now_s)
+        else:
+            urgent = urgent or self._first
+            self._first = False
+        self._store.append(Reading(stream, stamp, self._store.mh, packed(row), urgent))
+
+    def heard(self, size_bytes: int, items: int) -> None:
+        """Bytes came, and so many items were found in them."""
+        self._budget.heard(size_bytes, items)
+
+    async def hold_back(self) -> None:
+        """Wait for as long as the store has no room, or the sensor is over its budget."""
+        await self._store.room()
+        pause_s = self._budget.pause_s()
+        if pause_s:
+            await self._time.sleep(pause_s)
+
+    def report_lost_edges(self, count: int, *, sampled: bool) -> None:
+        """Report edges that were lost before they could be numbered. ``sampled``: they would have counted."""
+        stream = self._telemetry if sampled else self._events
+        self._store.announce(events.rows_lost_unnumbered(stream, self._store.ep, count, "edges"))
+
+    def close(self) -> None:
+        """Report what was dropped and is not reported yet."""
+        self._report_dropped(self._budget.report(self._time.now_s(), final=True))
+
+    def _report_flood(self, now_s: float) -> None:
+        if not self._flooding:
+            self._flooding = True
+            name, rate = self._settings.id, self._settings.max_rows_per_s
+            line = say(
+                "{sensor} gives more than {n:.0f} readings a second: the excess is dropped and counted",
+                sensor=name,
+                n=rate,
+            )
+            _log.warning(line, extra=tagged("sensor_flood", name))
+        self._report_dropped(self._budget.report(now_s))
+
+    def _report_dropped(self, dropped: Mapping[str, int]) -> None:
+        for stream, count in dropped.items():
+            self._store.announce(events.rows_lost_unnumbered(stream, self._store.ep, count, "overflow"))

@@ -1,0 +1,253 @@
+"""The tables of the store's file, and what is known of them in memory: both change together, or not at all."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from agent.base.reading import Context, Row
+from agent.store.format.account_text import account_columns, parse_account
+from agent.store.format.row_key import SEQ_BITS, row_check
+from agent.store.io.database_schema import SCHEMA_VERSION, open_file
+from agent.store.io.errors import StoreError, translated
+from agent.store.stream_account import StreamAccount
+
+_NEWEST_ROWS = 4000
+_INSERT = "INSERT INTO reading VALUES (?, ?, ?, ?, ?, ?)"
+
+Record = tuple[int, int, int, int, bytes, int]
+"""A row of ``reading``: key, context, time, monotonic time, body, checksum."""
+
+
+class Tables:
+    """One connection, used from one thread. ``accounts``, ``properties``, ``ids`` (the streams' numbers inside the
+    file): for reading; an account is changed within a transaction, after :meth:`touch`.
+
+    Every method raises a kind of :class:`~agent.store.io.errors.StoreError` where it is called outside of a
+    transaction; inside, the transaction does.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool) -> None:
+        self._path = path
+        self.connection, self._version = open_file(path, read_only=read_only)
+        self._properties: dict[str, str] = {}
+        self._contexts: dict[Context, int] = {}
+        self._contexts_by_id: dict[int, Context] = {}
+        self._ids: dict[str, int] = {}
+        self._undo: dict[str, StreamAccount | None] = {}
+        self.accounts: dict[str, StreamAccount] = {}
+        try:
+            with self.translating():
+                self._load()
+        except StoreError:
+            self.close()
+            raise
+
+    @property
+    def ids(self) -> Mapping[str, int]:
+        """The streams' numbers inside the file."""
+        return self._ids
+
+    @property
+    def properties(self) -> Mapping[str, str]:
+        """Everything that is remembered."""
+        return self._properties
+
+    @contextmanager
+    def translating(self) -> Iterator[None]:
+        """Errors become those of the store."""
+        try:
+            yield
+        except (sqlite3.Error, ValueError, TypeError, LookupError, OverflowError) as error:
+            raise translated(error, self._path) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing, in the file and in what is known of it here."""
+        kept = (dict(self._properties), set(self._contexts_by_id), dict(self._ids))
+        self._undo.clear()
+        with self.translating():
+            try:
+                self.connection.execute("BEGIN IMMEDIATE")
+                yield
+                self.connection.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):
+                    if self.connection.in_transaction:
+                        self.connection.execute("ROLLBACK")
+                self._take_back(*kept)
+                raise
+
+    def close(self) -> None:
+        """Write the log back and close the file."""
+        with suppress(sqlite3.Error):
+            self.connection.close()
+
+    def used_pages(self) -> int:
+        """How many pages hold something."""
+        (pages,) = self.connection.execute("PRAGMA page_count").fetchone()
+        (free,) = self.connection.execute("PRAGMA freelist_count").fetchone()
+        return int(pages) - int(free)
+
+    # Properties and descriptions.
+
+    def set_property(self, name: str, value: str) -> None:
+        """Remember a small text."""
+        with self.translating():
+            self.connection.execute("INSERT OR REPLACE INTO property VALUES (?, ?)", (name, value))
+        self._properties[name] = value
+
+    def describe(self, mh: str, sensors: bytes) -> None:
+        """Keep a description."""
+        with self.translating():
+            self.connection.execute("INSERT OR IGNORE INTO description VALUES (?, ?)", (mh, sensors))
+
+    def descriptions(self) -> dict[str, bytes]:
+        """All descriptions, by ``mh``."""
+        with self.translating():
+            return dict(self.connection.execute("SELECT mh, sensors FROM description"))
+
+    def description(self, mh: str) -> bytes:
+        """The bytes of a description; empty where it is not known."""
+        with self.translating():
+            found = self.connection.execute("SELECT sensors FROM description WHERE mh = ?", (mh,)).fetchone()
+        return bytes(found[0]) if found else b""
+
+    # Accounts.
+
+    def touch(self, name: str) -> StreamAccount:
+        """An account that is about to be changed in this transaction."""
+        account = self.accounts[name]
+        if name not in self._undo:
+            self._undo[name] = account.copy()
+        return account
+
+    def put_account(self, name: str, account: StreamAccount) -> StreamAccount:
+        """Have this account, whether or not there was one of the stream."""
+        if name in self.accounts:
+            self.touch(name)
+        else:
+            self._undo.setdefault(name, None)
+            self._ids[name] = number = max(self._ids.values(), default=0) + 1
+            self.connection.execute("INSERT INTO stream VALUES (?, ?, ?, '', '', '')", (number, name, account.next))
+        self.accounts[name] = account
+        self.write_accounts([name])
+        return account
+
+    def write_accounts(self, names: Iterable[str]) -> None:
+        """Bring accounts that were changed into the file."""
+        for name in names:
+            self.connection.execute(
+                "UPDATE stream SET next = ?, epochs = ?, settled = ?, gone = ? WHERE id = ?",
+                (*account_columns(self.accounts[name]), self._ids[name]),
+            )
+
+    # Rows.
+
+    def key(self, name: str, number: int) -> int:
+        """The key of a row."""
+        return self._ids[name] << SEQ_BITS | number
+
+    def context(self, context: Context) -> int:
+        """The number of a context, which is new or known."""
+        number = self._contexts.get(context)
+        if number is None:
+            number = max(self._contexts_by_id, default=0) + 1
+            self.connection.execute("INSERT INTO context VALUES (?, ?, ?, ?, ?)", (number, *context))
+            self._know_context(number, context)
+        return number
+
+    def insert(self, records: Iterable[Record]) -> None:
+        """Put rows in whose keys are new."""
+        self.connection.executemany(_INSERT, records)
+
+    def insert_numbered(self, name: str, rows: Iterable[Row]) -> None:
+        """Put rows in that have their numbers already, over what may be there."""
+        records: list[Record] = []
+        for row in rows:
+            key, context = self.key(name, row.seq), self.context(row.context)
+            check = row_check(key, row.t, row.mono_ms, context, row.body)
+            records.append((key, context, row.t, row.mono_ms, row.body, check))
+        self.connection.executemany(_INSERT.replace("INSERT", "INSERT OR REPLACE"), records)
+
+    def delete(self, name: str, start: int, stop: int) -> None:
+        """Delete the rows of ``[start, stop)``."""
+        span = (self.key(name, start), self.key(name, stop))
+        self.connection.execute("DELETE FROM reading WHERE key >= ? AND key < ?", span)
+
+    def time_of(self, name: str, number: int) -> int:
+        """When a row was measured; 0 where it is not there."""
+        query = "SELECT t FROM reading WHERE key = ?"
+        found = self.connection.execute(query, (self.key(name, number),)).fetchone()
+        return int(found[0]) if found else 0
+
+    def move_to_epoch(self, name: str, start: int, stop: int, ep: str) -> None:
+        """Let the rows of ``[start, stop)`` be of another epoch."""
+        moved: list[tuple[int, int, int]] = []
+        for key, t, mono_ms, old, body in self.connection.execute(
+            "SELECT key, t, mono_ms, context, body FROM reading WHERE key >= ? AND key < ?",
+            (self.key(name, start), self.key(name, stop)),
+        ):
+            new = self.context(self._contexts_by_id[old]._replace(ep=ep))
+            moved.append((new, row_check(key, t, mono_ms, new, body), key))
+        self.connection.executemany("UPDATE reading SET context = ?, crc = ? WHERE key = ?", moved)
+
+    def rows(self, stream: str, start: int, stop: int, limit: int) -> list[Row]:
+        """The rows of ``[start, stop)`` that are there, rising, at most ``limit``."""
+        if stream not in self._ids:
+            return []
+        base, end = self.key(stream, 0), self.key(stream, stop)
+        checks = "crc" if self._version == SCHEMA_VERSION else "NULL"
+        with self.translating():
+            found = self.connection.execute(
+                f"SELECT key, t, mono_ms, context, body, {checks} FROM reading WHERE key >= ? AND key < ?"
+                " ORDER BY key LIMIT ?",
+                (base | start, end, limit),
+            ).fetchall()
+            contexts = self._contexts_by_id
+            before = (base | start) - 1
+            for key, t, mono_ms, context, body, check in found:
+                if check is not None and check != row_check(key, t, mono_ms, context, body):
+                    raise ValueError("checksum")
+                if not before < key < end:
+                    raise ValueError("a page of other rows")
+                before = key
+            return [Row(key - base, t, mono_ms, contexts[context], body) for key, t, mono_ms, context, body, _ in found]
+
+    def newest_ms(self) -> int:
+        """The newest time of any stream's last rows that was measured by a set clock; 0 where there is none."""
+        newest = 0
+        with self.translating():
+            for number in self._ids.values():
+                (found,) = self.connection.execute(
+                    "SELECT max(t) FROM (SELECT t, context FROM reading WHERE key BETWEEN ? AND ?"
+                    " ORDER BY key DESC LIMIT ?) JOIN context ON context.id = context WHERE cq > 0",
+                    (number << SEQ_BITS, (number + 1) << SEQ_BITS, _NEWEST_ROWS),
+                ).fetchone()
+                newest = max(newest, found or 0)
+        return newest
+
+    def _load(self) -> None:
+        execute = self.connection.execute
+        self._properties = dict(execute("SELECT name, value FROM property"))
+        for number, *rest in execute("SELECT id, ep, bid, cq, mh FROM context"):
+            self._know_context(number, Context(*rest))
+        for number, name, *columns in execute("SELECT id, name, next, epochs, settled, gone FROM stream"):
+            self._ids[name] = number
+            self.accounts[name] = parse_account(*columns)
+
+    def _know_context(self, number: int, context: Context) -> None:
+        self._contexts[context] = number
+        self._contexts_by_id[number] = context
+
+    def _take_back(self, properties: dict[str, str], contexts: set[int], ids: dict[str, int]) -> None:
+        self._properties = properties
+        for number in set(self._contexts_by_id) - contexts:
+            del self._contexts[self._contexts_by_id.pop(number)]
+        for name in set(self._ids) - set(ids):
+            del self._ids[name]
+        for name, account in self._undo.items():
+            if account is None:
+                self.accounts.pop(name, None)
+            else:
+                self.accounts[name] = account

@@ -1,0 +1,100 @@
+"""What is known of a store that is given up: at once its accounts, and later, from a child process, its rows."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent.base.io.helper_process import module
+from agent.base.reading import Context, Row
+from agent.store.format.account_text import parse_account
+from agent.store.io.rescue.pages import Remains
+from agent.store.io.rescue.sqlite_pages import Pages
+from agent.store.stream_account import StreamAccount
+
+_BUILD_MS = 1_577_836_800_000
+"""A time from before 2020 was no true one."""
+_LINE_BYTES = 8 << 20
+_SILENCE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """``ids``: the streams' numbers inside the file. ``whole``: whether ``accounts`` are all its streams."""
+
+    accounts: Mapping[str, StreamAccount] = field(default_factory=dict)
+    properties: Mapping[str, str] = field(default_factory=dict)
+    descriptions: Mapping[str, bytes] = field(default_factory=dict)
+    ids: Mapping[str, int] = field(default_factory=dict)
+    whole: bool = False
+
+
+def known_remains(path: Path, log: Path) -> Known:
+    """What a file says of itself that SQLite refuses. Blocks; reads a few pages, and the log."""
+    accounts: dict[str, StreamAccount] = {}
+    try:
+        pages = Pages(path, log)
+    except OSError:
+        return Known()
+    try:
+        remains = Remains(pages)
+        for name, columns in remains.streams().items():
+            with suppress(ValueError):
+                accounts[name] = parse_account(*columns)
+        names = remains.stream_names()
+        properties, descriptions = remains.properties(), remains.descriptions()
+        ids = {name: number for number, name in names.items()}
+        whole = remains.trusted() and set(ids) == set(accounts) and "ep" in properties
+        return Known(accounts, properties, descriptions, ids, whole)
+    finally:
+        pages.close()
+
+
+class RescueFailed(Exception):
+    """The child did not come to its end."""
+
+
+async def rescued_rows(aside: Path, names: Mapping[str, str]) -> AsyncIterator[list[tuple[str, Row]]]:
+    """The rows of a file that was set aside, in groups. Raises :class:`RescueFailed`."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *module("agent.store.io.rescue.rescue_child"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            limit=_LINE_BYTES,
+        )
+    except OSError as error:
+        raise RescueFailed(str(error)) from error
+    assert process.stdin is not None
+    assert process.stdout is not None
+    ended = False
+    try:
+        question = {"path": str(aside), "wal": f"{aside}-wal", "names": dict(names)}
+        process.stdin.write(json.dumps(question).encode())
+        process.stdin.close()
+        while not ended:
+            line = await asyncio.wait_for(process.stdout.readline(), _SILENCE_S)
+            if line == b"\n":
+                ended = True
+            elif line:
+                yield [_row(*one) for one in json.loads(line)]
+            else:
+                raise RescueFailed(f"exit status {await process.wait()}")
+    except (OSError, ValueError, TypeError, TimeoutError) as error:
+        raise RescueFailed(repr(error)) from error
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.kill()
+        await process.wait()
+
+
+def _row(stream: str, number: int, context: Any, t: int, mono_ms: int, body: str) -> tuple[str, Row]:
+    # Where the page of the context is lost, the epoch is found by the account, and the rest is not known.
+    known = Context(*context) if context else Context("", "00000000", 1 if t >= _BUILD_MS else 0, "")
+    return stream, Row(number, t, mono_ms, known, base64.b64decode(body))

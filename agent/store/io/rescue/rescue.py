@@ -1,0 +1,37 @@
+"""Brings back what can be read of stores that were set aside; what is owed and not found is given up, and counted."""
+
+import logging
+from functools import partial
+from pathlib import Path
+
+from agent.base.i18n import say
+from agent.base.log_fields import tagged
+from agent.store.io.backend import Backend
+from agent.store.io.rescue.remains import RescueFailed, rescued_rows
+from agent.store.io.upkeep import Call
+
+_log = logging.getLogger(__name__)
+
+_TRIES = 3
+
+
+async def rescue(backend: Backend, call: Call, folder: Path) -> None:
+    """Read every file that waits for it. Raises :class:`StoreError` where the store cannot take the rows now."""
+    tries = 0
+    while waiting := await call(lambda: backend.rescues):
+        name, found = waiting[0].file, 0
+        try:
+            async for group in rescued_rows(folder / Path(name).name, waiting[0].names):
+                found += await call(partial(backend.rescued, group))
+        except RescueFailed as error:
+            tries += 1
+            _log.warning(
+                say("could not read all of {file}: {why}", file=name, why=error), extra=tagged("rescue_failed")
+            )
+            if tries < _TRIES:
+                continue
+        tries = 0
+        lost = await call(backend.rescue_ended)
+        count = sum(stop - start for _, _, start, stop in lost)
+        line = say("rescued {n} rows from the damaged store {file}; {lost} were lost", n=found, file=name, lost=count)
+        _log.warning(line, extra=tagged("store_rescued"))

@@ -1,0 +1,41 @@
+"""What the store's thread has to say of its files, and the log line for it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.base.i18n import say
+from agent.store.stream_account import StreamAccount
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What happened: ``kind`` is ``reset`` (a new epoch; ``why``), ``replaced`` (the file is back in its place),
+    ``durable`` (the disk takes rows again) or ``changed`` (accounts only). ``accounts``: copies, as they are now."""
+
+    kind: str
+    why: str
+    detail: str
+    ep: str
+    accounts: Mapping[str, StreamAccount]
+
+    @property
+    def before(self) -> Sequence[tuple[str, str, int]]:
+        """The newest ended epoch of each stream that still owes rows: stream, epoch, the number after its last."""
+        return [(name, *ended) for name, account in self.accounts.items() for ended in account.before()[-1:]]
+
+
+def line_and_code(news: News, folder: Path) -> tuple[str, str]:
+    """The log line for a new epoch or a file that was put back, and its code."""
+    if news.why == "damaged":
+        return say("the store was damaged ({error}); set it aside, began a new one", error=news.detail), "store_damaged"
+    if news.why == "not_durable":
+        line = say("cannot write to the store ({error}); holding readings in memory", error=news.detail)
+        return line, "store_write_failed"
+    if news.why == "missing":
+        return say("the store in {place} is missing or empty; began a new one", place=folder), "store_missing"
+    if news.why == "replaced":
+        return say("the store in {place} was deleted or replaced; restored it", place=folder), "store_replaced"
+    if news.why == "unclean_reboot":
+        return say("the last run did not end cleanly; a new epoch begins"), "unclean_reboot"
+    return say("the store was moved to another computer; a new epoch begins"), "other_board"

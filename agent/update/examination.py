@@ -1,0 +1,65 @@
+"""Messages from outside are examined as this gateway stands: its trust, its high-water mark, its clock."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from agent import __version__
+from agent.base.io import clock
+from agent.config.resolve import ResolvedConfig
+from agent.update.inbox import UpdateInbox
+from agent.update.io.update_store import UpdateStore
+from agent.update.ports import Catalog, Clock
+from agent.update.trust_store import TrustStore
+
+# What reads and verifies signed documents is loaded when one comes: most gateways run for months without.
+if TYPE_CHECKING:
+    from agent.base.trusted_time import Moment
+    from agent.update.signed.acceptance import Accepted, GatewayContext, NoChange
+
+
+class Examiner:
+    """Decides about messages of ``config/desired``, and changes nothing."""
+
+    def __init__(self, store: UpdateStore, trust: TrustStore, inbox: UpdateInbox, catalog: Catalog, now: Clock) -> None:
+        self._store = store
+        self._trust = trust
+        self._inbox = inbox
+        self._catalog = catalog
+        self._clock = now
+
+    async def examine(self, raw: bytes, running: ResolvedConfig) -> "Accepted | NoChange":
+        """What to do about a message where ``running`` runs. Raises :class:`Refused`."""
+        from agent.update.signed.acceptance import examine
+
+        return await self._trust.answered(examine(raw, self._context(running), running.generation, self._catalog))
+
+    async def plan(self, raw: bytes, running: ResolvedConfig) -> Mapping[str, object]:
+        """What the message would change where ``running`` runs. Raises :class:`Refused`."""
+        from agent.update.signed.plan import plan
+
+        return await self._trust.answered(plan(raw, self._context(running), self._catalog, running))
+
+    def moment(self) -> "Moment":
+        """What is known of the time."""
+        from agent.base.trusted_time import Moment
+
+        now = self._clock.now()
+        bound_ms = max(clock.BUILD_MS, self._clock.proven_ms, self._store.state.mark.issued_ms)
+        return Moment(now.t, now.cq > 0, bound_ms)
+
+    def _context(self, running: ResolvedConfig) -> "GatewayContext":
+        from agent.update.signed.acceptance import GatewayContext
+
+        state, document = self._store.state, running.document
+        # What was accepted last is no news, unless its file was lost since.
+        accepted = state.processed if self._store.is_named(running.generation) else ""
+        return GatewayContext(
+            running.settings.gateway.id,
+            __version__,
+            self._store.trust,
+            state.mark,
+            self.moment(),
+            frozenset({accepted, self._inbox.looked_at}),
+            document.hash if document else "",
+            frozenset(state.bad),
+        )

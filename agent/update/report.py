@@ -1,0 +1,102 @@
+"""What is told of configurations: lines in the journal, events, and ``config/reported``."""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from agent.base import events
+from agent.base.errors import Refused
+from agent.base.i18n import say
+from agent.base.io.log_rate_limit import LogBudget
+from agent.base.log_fields import tagged
+from agent.config.generation import Cause
+from agent.config.resolve import ResolvedConfig
+from agent.update.io.update_store import UpdateStore
+from agent.update.ports import Clock, Journal, seconds
+
+_log = logging.getLogger(__name__)
+
+_EVENT_S = 600.0
+"""A refusal with the same code is one event in this time: strangers must not fill the store."""
+_PHASES: Mapping[str, str] = {"staged": "applied", "applying": "applied", "none": "confirmed"}
+
+
+class UpdateReport:
+    """``degraded``: why what runs is not all that was accepted."""
+
+    def __init__(self, store: UpdateStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._refused: Refused | None = None
+        self._budget = LogBudget()
+        self._announced: dict[str, tuple[float, int]] = {}
+        self.degraded: Cause | None = None
+
+    def accepted(self) -> None:
+        """Something was taken: what was refused before is history."""
+        self._refused = None
+
+    def degrade(self, cause: Cause | None) -> None:
+        """Note why what runs is not all that was accepted, or that it is."""
+        if cause is not None and cause != self.degraded:
+            line = say("running without all that was accepted: {why}", why=cause.message)
+            _log.warning(line, extra=tagged("degraded"))
+        self.degraded = cause
+
+    def refuse(self, error: Refused, journal: Journal | None = None, *, local: bool = False) -> None:
+        """Note a refusal, and announce it unless the one before was for the same. ``local``: it is of the gateway's own
+        files, so that no stranger can bring it about."""
+        before, self._refused = self._refused, error
+        allowed, kept_back = self._budget.allows("refused", seconds(self._clock))
+        if allowed:
+            why = f"{error.path}: {error.message}".removeprefix(": ")
+            line = say("a configuration was refused: {why}", why=why)
+            if kept_back:
+                line += " " + say("({count} more refusals were not logged)", count=kept_back)
+            _log.error(line, extra=tagged(error.code))
+        if journal is not None:
+            again = before is not None and _cause(before) == _cause(error)
+            self._announce(error, journal, again=again, limited=not local)
+
+    def begin(self, journal: Journal) -> None:
+        """Announce what was found at the start, before there was a store."""
+        if self._refused is not None:
+            self._announce(self._refused, journal, again=False, limited=False)
+        if self.degraded is not None:
+            cause = self.degraded
+            journal.announce(events.config_rejected(cause.code, cause.message, cause.path))
+
+    def message(self, running: ResolvedConfig) -> dict[str, Any]:
+        """``config/reported``, where ``running`` runs."""
+        state, document, refused = self._store.state, running.document, self._refused
+        cause = self.degraded or state.cause if refused is None else _cause(refused)
+        elsewhere = self.degraded is not None and not self._store.is_named(running.generation)
+        named = refused is not None and refused.version > 0
+        return {
+            "version": refused.version if named and refused else state.mark.version,
+            "hash": refused.hash if named and refused else state.mark.hash,
+            "state": "rejected" if refused is not None or elsewhere else _PHASES.get(state.phase, state.phase),
+            "cause": None if cause is None else asdict(cause),
+            "running": {
+                "version": document.version if document else 0,
+                "hash": document.hash if document else hashlib.sha256(running.generation.base.encode()).hexdigest(),
+            },
+            "drift": list(running.drift),
+            "trust_version": self._store.trust.version if self._store.trust else 0,
+            "t": self._clock.now().t,
+        }
+
+    def _announce(self, error: Refused, journal: Journal, *, again: bool, limited: bool) -> None:
+        now_s = seconds(self._clock)
+        told_s, count = self._announced.get(error.code, (-_EVENT_S, 0))
+        if again or (limited and now_s - told_s < _EVENT_S):
+            self._announced[error.code] = (told_s, count + 1)
+            return
+        self._announced[error.code] = (now_s, 0)
+        journal.announce(events.config_rejected(error.code, error.message, error.path, count))
+
+
+def _cause(error: Refused) -> Cause:
+    return Cause(error.code, error.message, error.path)

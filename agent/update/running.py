@@ -1,0 +1,144 @@
+"""What runs: how it is changed, tried, kept and taken back."""
+
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from agent.base import events
+from agent.base.errors import Refused
+from agent.base.i18n import say
+from agent.base.log_fields import tagged
+from agent.config.generation import Cause
+from agent.config.resolve import ResolvedConfig, resolve
+from agent.update.guard import BrokenState
+from agent.update.io.update_store import UpdateStore
+from agent.update.ports import Catalog, Clock, Journal, Runtime, seconds
+from agent.update.report import UpdateReport
+from agent.update.start import Chosen, UpdateStart
+
+_log = logging.getLogger(__name__)
+
+
+class UpdateRunning:
+    """``resolved``: what runs; ``trial``: where that is not kept yet. Both begin as ``chosen`` has them, which runs."""
+
+    def __init__(
+        self,
+        store: UpdateStore,
+        start: UpdateStart,
+        catalog: Catalog,
+        clock: Clock,
+        report: UpdateReport,
+        runtime: Runtime,
+        journal: Journal,
+        chosen: Chosen,
+    ) -> None:
+        self._store = store
+        self._start = start
+        self._catalog = catalog
+        self._clock = clock
+        self._report = report
+        self._runtime = runtime
+        self._journal = journal
+        self.resolved = chosen.resolved
+        self.trial = chosen.trial
+
+    async def begun(self) -> None:
+        """What was chosen runs."""
+        if self.trial is not None:
+            await self._store.probation()
+            self._runtime.report_health()
+        self.report()
+
+    async def set_down(self) -> None:
+        """The agent stops in good order: what is on trial goes on at the next start."""
+        if self.trial is not None and self._store.state.under_way:
+            await self._store.set_down(seconds(self._clock) - self.trial.began_s)
+
+    async def change(self, resolved: ResolvedConfig) -> None:
+        """Try a staged configuration in place of what runs."""
+        self._report.accepted()
+        running = self.resolved
+        good = running if running.generation.name == self._store.state.good else self._start.last_good()
+        self.trial = self._start.trial(resolved, good, before=self._runtime.observe())
+        self._report.degrade(resolved.degraded)
+        await self._store.applying()
+        try:
+            await self._run(resolved)
+        except Exception as error:  # noqa: BLE001 - the configuration brought it, whatever it is
+            _log.debug("the change failed", exc_info=error)
+            await self.roll_back(Cause("apply", say("it cannot be applied: {why}", why=repr(error))))
+            return
+        await self.begun()
+
+    async def judge(self) -> None:
+        """Keep what is on trial, or take it back, if it is time."""
+        if self.trial is None:
+            return
+        verdict = self.trial.judge(self._runtime.observe(), seconds(self._clock))
+        if verdict == "confirm":
+            self.trial = None
+            await self._store.confirm()
+            self.report()
+        elif isinstance(verdict, Cause):
+            await self.roll_back(verdict)
+
+    async def roll_back(self, cause: Cause) -> None:
+        """Take back what is on trial. Raises :class:`BrokenState`."""
+        await self._take_back(cause, self._store.roll_back(cause))
+
+    async def withdraw(self, payload: str, cause: Cause) -> None:
+        """Take back what never should have been taken; ``payload``: its hash. Raises :class:`BrokenState`."""
+        on_trial = self._store.state.trying == payload
+        step = self._store.roll_back(cause) if on_trial else self._store.withdraw(payload, cause)
+        await self._take_back(cause, step)
+
+    async def _take_back(self, cause: Cause, step: Coroutine[Any, Any, None]) -> None:
+        """Go back to the good configuration; ``step`` says so to the disk. Raises :class:`BrokenState`."""
+        self.trial = None
+        _log.error(say("the new configuration is taken back: {why}", why=cause.message), extra=tagged(cause.code))
+        await step
+        good = self._start.last_good()
+        if good is None:
+            try:
+                good = await self._start.stand_in()
+            except Refused as error:
+                line = say("the agent goes on with it: there is no other one ({why})", why=error)
+                _log.error(line, extra=tagged(error.code))
+        if good is not None:
+            await self._restore(good)
+            self._report.degrade(self._start.shortfall(good))
+        self._journal.announce(events.config_rolled_back(cause.code, cause.message, cause.path))
+        self.report()
+
+    async def complete(self) -> None:
+        """Run all of what was accepted, or more of it than before, where that is possible now. It is not tried again:
+        it was accepted, and has perhaps worked."""
+        before = self.resolved
+        resolved = self._start.last_good()
+        if self.trial is not None:
+            resolved = resolve(before.generation, self._catalog, remaining=True)
+        if resolved is None:
+            return
+        if (resolved.generation.name, resolved.missing) != (before.generation.name, before.missing):
+            try:
+                await self._run(resolved)
+            except Exception:
+                await self._restore(before)
+                raise
+        self._report.degrade(self._start.shortfall(resolved))
+        self.report()
+
+    def report(self) -> None:
+        """Publish ``config/reported``."""
+        self._runtime.report(self._report.message(self.resolved))
+
+    async def _run(self, resolved: ResolvedConfig) -> None:
+        self.resolved = resolved
+        await self._runtime.change(resolved)
+
+    async def _restore(self, resolved: ResolvedConfig) -> None:
+        try:
+            await self._run(resolved)
+        except Exception as error:
+            raise BrokenState(repr(error)) from error

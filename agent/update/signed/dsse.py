@@ -1,0 +1,179 @@
+"""A signed envelope, DSSE v1: payload, its type, and signatures over both. Pure: signatures are verified outside.
+
+Source: Dead Simple Signing Envelope 1.0.2 (secure-systems-lab/dsse, ``protocol.md`` and ``envelope.md``). Nothing is
+canonicalised: what was signed is the payload's bytes, and these bytes are what is read.
+
+Functions that need signatures verified are generators: they yield :class:`Check` s, are sent one answer for each, and
+return their result (``agent.update.io.signatures.answered`` runs them).
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar, cast
+
+from agent.base.errors import Refused
+from agent.base.i18n import say
+from agent.base.strict_json import MAX_BYTES, loads
+
+T = TypeVar("T")
+
+CONFIG_TYPE = "application/vnd.gardu.config.v1+json"
+COMMAND_TYPE = "application/vnd.gardu.command.v1+json"
+TRUST_TYPE = "application/vnd.gardu.trust.v1+json"
+
+MAX_SIGNATURES = 16
+KEY_BYTES = 32
+SIGNATURE_BYTES = 64
+
+
+class Check(NamedTuple):
+    """One question: is ``signature`` the Ed25519 signature of ``message`` by ``key`` (the 32 bytes)?"""
+
+    key: bytes
+    message: bytes
+    signature: bytes
+
+
+Checked = Generator[Sequence[Check], Sequence[bool], T]
+"""A decision that has signatures verified on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """Public keys, and how many of them have to sign."""
+
+    keys: tuple[bytes, ...]
+    threshold: int
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """``signatures``: 64 bytes each. Key ids are hints, and are not kept: each signature is tried with each key."""
+
+    payload_type: str
+    payload: bytes
+    signatures: tuple[bytes, ...]
+
+    @property
+    def signed(self) -> bytes:
+        """The bytes that are signed: DSSE's pre-authentication encoding."""
+        return pre_authentication(self.payload_type, self.payload)
+
+
+def pre_authentication(payload_type: str, payload: bytes) -> bytes:
+    """The encoding that binds a payload to its type."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def parse(raw: bytes) -> Envelope:
+    """Read an envelope. Raises :class:`Refused`: ``too_large``, ``malformed``, ``duplicate_keys``."""
+    return read(loads(raw, MAX_BYTES))
+
+
+def read(value: object, path: str = "") -> Envelope:
+    """An envelope that is already parsed. Raises :class:`Refused`: ``malformed``."""
+    if not isinstance(value, dict):
+        raise _malformed(path)
+    inside = f"{path}." if path else ""
+    payload_type, signatures = value.get("payloadType"), value.get("signatures")
+    if not isinstance(payload_type, str):
+        raise _malformed(f"{inside}payloadType")
+    if not isinstance(signatures, list) or len(signatures) > MAX_SIGNATURES:
+        raise _malformed(f"{inside}signatures")
+    found = []
+    for at, entry in enumerate(signatures):
+        where = f"{inside}signatures[{at}]"
+        if not isinstance(entry, dict) or not isinstance(entry.get("keyid", ""), str):
+            raise _malformed(where)
+        signature = _bytes(entry.get("sig"), f"{where}.sig")
+        if len(signature) != SIGNATURE_BYTES:
+            raise _malformed(f"{where}.sig")
+        found.append(signature)
+    return Envelope(payload_type, _bytes(value.get("payload"), f"{inside}payload"), tuple(found))
+
+
+def table(payload_type: str, payload: bytes, signatures: Mapping[bytes, bytes]) -> dict[str, object]:
+    """An envelope as JSON has it. ``signatures``: by public key."""
+    encoded = base64.b64encode(payload).decode()
+    return countersigned({"payloadType": payload_type, "payload": encoded, "signatures": []}, signatures)
+
+
+def countersigned(entries: Mapping[str, object], signatures: Mapping[bytes, bytes]) -> dict[str, object]:
+    """An envelope as JSON has it, with more signatures. Raises :class:`Refused` where it is none."""
+    read(entries)
+    before = cast(list[dict[str, str]], entries["signatures"])
+    new = [{"keyid": key_id(key), "sig": base64.b64encode(signature).decode()} for key, signature in signatures.items()]
+    kept = [one for one in before if one["sig"] not in {entry["sig"] for entry in new}]
+    return {**entries, "signatures": [*kept, *new]}
+
+
+def written(entries: Mapping[str, object]) -> bytes:
+    """An envelope as it is published."""
+    return json.dumps(entries, separators=(",", ":")).encode()
+
+
+def key_id(key: bytes) -> str:
+    """A public key's name for people and hints: the first 16 hex digits of its SHA-256."""
+    import hashlib
+
+    return hashlib.sha256(key).hexdigest()[:16]
+
+
+def checks(envelope: Envelope, role: Role) -> tuple[Check, ...]:
+    """What has to be verified to know who of ``role`` signed."""
+    message = envelope.signed
+    return tuple(Check(key, message, signature) for signature in envelope.signatures for key in role.keys)
+
+
+def demand(asked: Sequence[Check], answers: Sequence[bool], role: Role, path: str = "") -> None:
+    """Raise :class:`Refused` unless enough different keys of ``role`` signed.
+
+    ``unsigned``: no signature at all; ``wrong_key``: none by a key of the role; ``same_key``: enough signatures, but
+    by too few keys; ``threshold``: too few.
+    """
+    good = [
+        check.key for check, answer in zip(asked, answers, strict=True) if answer is True and check.key in role.keys
+    ]
+    signers = set(good)
+    if len(signers) >= role.threshold:
+        return
+    if not asked:
+        raise Refused("unsigned", say("there is no signature"), path)
+    if not signers:
+        raise Refused("wrong_key", say("no key that counts here has signed this"), path)
+    code = "same_key" if len(good) >= role.threshold else "threshold"
+    message = say("signed by {count} keys, {needed} are needed", count=len(signers), needed=role.threshold)
+    raise Refused(code, message, path)
+
+
+def authenticated(envelope: Envelope, role: Role, payload_type: str) -> Checked[bytes]:
+    """The payload, once enough keys of ``role`` signed it as ``payload_type``. Raises :class:`Refused`: as
+    :func:`demand`, and ``type``."""
+    asked = checks(envelope, role)
+    answers = (yield asked) if asked else ()
+    demand(asked, answers, role)
+    if envelope.payload_type != payload_type:
+        message = say("signed as {found}, not as {wanted}", found=envelope.payload_type[:64], wanted=payload_type)
+        raise Refused("type", message, "payloadType")
+    return envelope.payload
+
+
+def _bytes(value: object, path: str) -> bytes:
+    """Base64, in the standard or the URL-safe alphabet."""
+    if not isinstance(value, str) or not value.isascii():
+        raise _malformed(path)
+    try:
+        return base64.b64decode(value.translate(_URL_SAFE), validate=True)
+    except binascii.Error as error:
+        raise _malformed(path) from error
+
+
+_URL_SAFE = str.maketrans("-_", "+/")
+
+
+def _malformed(path: str) -> Refused:
+    return Refused("malformed", say("this is not as an envelope has it"), path)

@@ -1,0 +1,97 @@
+"""When the watchdog is fed, and what is said when it is not."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from agent.app.watchdog import Watchdog
+from tests.support.mosquitto import until
+
+LIMITS_S = {"store": 0.3, "uplink": 0.3}
+
+
+class Systemd:
+    """Counts. Its patience gives a period of 0.05 s."""
+
+    def __init__(self) -> None:
+        self.watchdog_s = 0.2
+        self.fed = 0
+        self.lines: list[str] = []
+
+    def feed(self) -> None:
+        self.fed += 1
+
+    def status(self, line: str) -> None:
+        self.lines.append(line)
+
+
+class Agent:
+    """Its parts move unless they are told not to."""
+
+    def __init__(self) -> None:
+        self.systemd = Systemd()
+        self.still: set[str] = set()
+        self.error: Exception | None = None
+        self._moved_s = 0.0
+
+    async def probe(self) -> None:
+        if self.error is not None:
+            raise self.error
+        if "store" in self.still:
+            await until(lambda: "store" not in self.still)
+
+    def uplink_moved_s(self) -> float:
+        if "uplink" not in self.still:
+            self._moved_s = asyncio.get_running_loop().time()
+        return self._moved_s
+
+    @contextlib.asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        watchdog = Watchdog(self.systemd, self.probe, self.uplink_moved_s, lambda: "well", LIMITS_S)
+        task = asyncio.create_task(watchdog.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_it_is_fed_while_everything_moves_and_the_status_is_told() -> None:
+    agent = Agent()
+    async with agent.watched():
+        await asyncio.sleep(1.0)
+        before = agent.systemd.fed
+        await until(lambda: agent.systemd.fed > before + 3)
+    assert set(agent.systemd.lines) == {"well"}
+
+
+@pytest.mark.parametrize("part", ["store", "uplink"])
+async def test_it_is_not_fed_while_a_part_stands_still_and_says_so_once(
+    part: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    agent = Agent()
+    async with agent.watched():
+        await until(lambda: agent.systemd.fed > 2)
+        agent.still = {part}
+        await until(lambda: f"{part} has not moved" in caplog.text)
+        before = agent.systemd.fed
+        await asyncio.sleep(0.5)
+        assert agent.systemd.fed == before
+        assert caplog.text.count("has not moved") == 1
+        agent.still = set()
+        await until(lambda: agent.systemd.fed > before)
+    # Where every thread stands.
+    assert "most recent call first" in capfd.readouterr().err
+    assert "test_watchdog.py" not in caplog.text
+
+
+async def test_a_store_whose_thread_is_stuck_for_good_is_not_moving() -> None:
+    agent = Agent()
+    agent.error = RuntimeError("stuck")
+    async with agent.watched():
+        await asyncio.sleep(0.8)
+        before = agent.systemd.fed
+        await asyncio.sleep(0.3)
+        assert agent.systemd.fed == before
