@@ -74,7 +74,11 @@ def _tabled(tables: Mapping[str, object]) -> Driver:
     for key in table.keys()[:_MOST_ZONES]:
         name, corners = f"zone_{key}", table.raw(key)
         if not is_field_name(name):
-            table.wrong(key, "no name for a field: a-z, 0-9 and _, a letter first, at most 32, not t, q, ev, sev")
+            table.wrong(
+                key,
+                "not a field name: use a-z, 0-9 and _, starting with a letter, at most 32 "
+                "characters, and not t, q, ev or sev",
+            )
         elif isinstance(corners, list) and len(corners) == 4 and all(_is_number(each) for each in corners):
             x1, y1, x2, y2 = (float(each) for each in corners)
             zones[name] = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)

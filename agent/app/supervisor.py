@@ -136,14 +136,14 @@ class Supervisor:
     def _announce_start(self, store: Store, safe: bool) -> None:
         store.announce(events.started(__version__, "start"))
         if safe:
-            line = say("the agent ended badly again and again: it runs without sensors, for an hour")
+            line = say("the agent crashed 5 times in a row; running without sensors for 1 hour (safe mode)")
             _log.critical(line, extra=tagged("safe_mode"))
             store.announce(events.safe_mode())
         if self._state_dir.failed:
             store.announce(events.state_dir_failed(self._state_dir.failed))
 
     async def _stopped_within(self, seconds: float) -> bool:
-        line = say("the agent ended badly before: it starts in {n:.0f} s", n=seconds)
+        line = say("the previous run crashed; starting in {n:.0f} s", n=seconds)
         _log.warning(line, extra=tagged("ended_badly"))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
@@ -160,7 +160,7 @@ class Supervisor:
         if safe:
             await asyncio.sleep(crash_loop.SAFE_S - crash_loop.QUICK_S)
             if not runtime.sensors:
-                _log.warning(say("the sensors are tried again"))
+                _log.warning(say("leaving safe mode: starting the sensors again"))
                 await runtime.change(updater.running)
         await asyncio.Event().wait()
 

@@ -75,7 +75,11 @@ class Watchdog:
     def _warn(self, still: Mapping[str, float]) -> None:
         for part in still.keys() - self._told:
             self._told.add(part)
-            line = say("{part} has not moved for {n:.0f} s: the watchdog is not fed", part=part, n=still[part])
+            line = say(
+                "{part} has made no progress for {n:.0f} s; not notifying the systemd watchdog",
+                part=part,
+                n=still[part],
+            )
             _log.critical(line, extra=tagged("stands_still"))
             faulthandler.dump_traceback(sys.stderr)
 

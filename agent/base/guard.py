@@ -34,7 +34,8 @@ def unexpected(what: str, error: Exception) -> None:
     if kind in _logged or len(_logged) >= _MOST_KINDS:
         return
     _logged.add(kind)
-    text = say("internal error while handling {what}: it was refused; please report it ({error}, {file}:{line})",
+    text = say("internal error while handling {what}; rejected it; please report it ({error}, "
+"{file}:{line})",
                what=what, error=type(error).__name__, file=file, line=line)  # fmt: skip
     _log.error(text, extra=tagged(INTERNAL_ERROR))
     _log.debug("%s", what, exc_info=error)

@@ -27,7 +27,7 @@ def status_line(status: Status) -> str:
         return say("safe mode: no sensors, {link}", link=link)
     count = len(status.sensors)
     return say(
-        "{well} of {count} sensors are well, {link}, {backlog} readings to send",
+        "{well} of {count} sensors OK, {link}, {backlog} readings to send",
         well=count - status.sensors_lost,
         count=count,
         link=link,

@@ -25,7 +25,11 @@ def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
     numbers, integers beyond 64 bits, lone surrogates.
     """
     if len(raw) > max_bytes:
-        raise Refused("too_large", say("{count} bytes, at most {most}", count=len(raw), most=max_bytes), path)
+        raise Refused(
+            "too_large",
+            say("{count} bytes, more than the {most} that are allowed", count=len(raw), most=max_bytes),
+            path,
+        )
     try:
         text = raw.decode()
         _check_depth(raw)
@@ -35,10 +39,10 @@ def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
         )
         _check_text(value)
     except _Twice as error:
-        message = say('the key "{key}" is there twice', key=str(error)[:64])
+        message = say('the key "{key}" occurs twice', key=str(error)[:64])
         raise Refused("duplicate_keys", message, path) from error
     except ValueError as error:
-        raise Refused("malformed", say("this is not JSON: {why}", why=str(error)[:100]), path) from error
+        raise Refused("malformed", say("not valid JSON: {why}", why=str(error)[:100]), path) from error
     return value
 
 

@@ -42,15 +42,15 @@ def commands() -> Mapping[str, str]:
         "run": say("run the agent in the foreground"),
         "check": say("check a configuration file"),
         "listen": say("show what gateways publish"),
-        "demo": say("a small city on this machine"),
-        "drivers": say("list the drivers, or show one's page"),
-        "decode": say("decode what a device sent"),
+        "demo": say("run a small city on this computer"),
+        "drivers": say("list the drivers, or show the page of one"),
+        "decode": say("decode bytes that a device sent"),
         "command": say("send a command to a gateway"),
         "config": say("sign and publish configurations"),
         "fleet": say("change many gateways, and show what they run"),
         "cert": say("renew the certificates of gateways"),
-        "trust": say("say whose signatures gateways accept"),
-        "keygen": say("make a key pair"),
+        "trust": say("manage the keys that may sign"),
+        "keygen": say("create a key pair"),
     }
 
 
@@ -82,9 +82,9 @@ def _run(words: list[str]) -> int:
     chosen = next((word for word in words if not word.startswith("-")), None)
     known = commands()
     if chosen is None and not {"-h", "--help", "--version"}.intersection(words):
-        parser.error(say("which command? {names}", names=", ".join(known)))
+        parser.error(say("missing command; choose one of: {names}", names=", ".join(known)))
     if chosen is not None and chosen not in known:
-        parser.error(say('there is no command "{name}", only {names}', name=chosen, names=", ".join(known)))
+        parser.error(say('unknown command "{name}"; choose one of: {names}', name=chosen, names=", ".join(known)))
     for name, does in known.items():
         subparser = subparsers.add_parser(name, help=does, description=does, allow_abbrev=False)
         if name == chosen:
@@ -103,16 +103,18 @@ def _run(words: list[str]) -> int:
 def _translated(message: str) -> str:
     """argparse's usual complaints in our own words; what it may say beside them stays as it is."""
     if found := re.fullmatch(r"unrecognized arguments: (.*)", message):
-        return say("not known here: {what}", what=found[1])
+        return say("unrecognized argument: {what}", what=found[1])
     if found := re.fullmatch(r"the following arguments are required: (.*)", message):
-        return say("missing: {what}", what=found[1])
+        return say("missing argument: {what}", what=found[1])
     if found := re.fullmatch(r"argument (.*): expected one argument", message):
         return say("{what} needs a value", what=found[1])
     if found := re.fullmatch(r"argument (.*): invalid choice: (.*?) \(choose from (.*)\)", message):
         choices = found[3].replace("'", "")
-        return say("{what} cannot be {value}, only {choices}", what=found[1], value=found[2], choices=choices)
+        return say(
+            "{what}: invalid value {value}; choose one of: {choices}", what=found[1], value=found[2], choices=choices
+        )
     if found := re.fullmatch(r"argument (.*): invalid \S+ value: (.*)", message):
-        return say("{what} cannot be {value}", what=found[1], value=found[2])
+        return say("{what}: invalid value {value}", what=found[1], value=found[2])
     return message
 
 

@@ -86,7 +86,9 @@ class Asking:
             except TimeoutError:
                 if at is not None:
                     return at.base
-                raise LookupError(say("no gateway {name} has told its state to this broker", name=gateway)) from None
+                raise LookupError(
+                    say("no gateway {name} has published its state on this broker", name=gateway)
+                ) from None
 
     async def _within(self, coming: Awaitable[T], timeout_s: float) -> T:
         """What is waited for. Raises :class:`TimeoutError` and :class:`~agent.delivery.connection.LinkLost`."""
@@ -118,6 +120,6 @@ def _read(gateway: str, payload: bytes) -> dict[str, Any]:
         raise Failed(say("{name}: cannot read its reply: {why}", name=gateway, why=error)) from error
     if not isinstance(reply, dict):
         raise Failed(
-            say("{name}: cannot read its reply: {why}", name=gateway, why=say("not as the wire contract has it"))
+            say("{name}: cannot read its reply: {why}", name=gateway, why=say("does not follow the wire contract"))
         )
     return reply

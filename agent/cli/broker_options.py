@@ -34,7 +34,9 @@ def broker_url(text: str) -> str:
     except ValueError:
         usable = False
     if not usable:
-        raise ArgumentTypeError(say("{url} is no broker: mqtt://host:port or mqtts://host:port", url=repr(text)))
+        raise ArgumentTypeError(
+            say("{url} is not the address of a broker: use mqtt://host:port or mqtts://host:port", url=repr(text))
+        )
     return text
 
 

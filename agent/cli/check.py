@@ -11,8 +11,8 @@ from agent.config.parse import MAX_BYTES, Parsed, parse
 
 def add_arguments(parser: ArgumentParser) -> None:
     """``FILE`` and ``--json``."""
-    parser.add_argument("file", metavar="FILE", type=Path, help=say("the configuration, such as gardu.toml"))
-    parser.add_argument("--json", action="store_true", help=say("print the problems as one JSON document"))
+    parser.add_argument("file", metavar="FILE", type=Path, help=say("configuration file, such as gardu.toml"))
+    parser.add_argument("--json", action="store_true", help=say("print the problems as a JSON document"))
 
 
 def run(args: Namespace) -> int:
@@ -36,7 +36,7 @@ def _print_lines(file: Path, parsed: Parsed) -> None:
     for problem in parsed.problems:
         print(f"{file}: {problem}", file=sys.stderr)
     if parsed.config:
-        print(say("{file}: ok, {count} sensors", file=file, count=len(parsed.config.sensor)))
+        print(say("{file}: OK, {count} sensors", file=file, count=len(parsed.config.sensor)))
 
 
 def _print_json(parsed: Parsed) -> None:

@@ -22,11 +22,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("gateway", metavar="GATEWAY", nargs="?")
     parser.add_argument("name", metavar="NAME", nargs="?", help=", ".join(sorted(command.COMMANDS)))
-    value = say("KEY=@FILE gives the text of a file")
+    value = say("argument; KEY=@FILE reads the value from a file")
     parser.add_argument("arguments", metavar="KEY=VALUE", nargs="*", type=_argument, help=value)
-    key = say("sign with this key of the role command; may be given several times")
+    key = say("sign with this key of the role command; may be repeated")
     parser.add_argument("--key", metavar="FILE", type=Path, action="append", default=[], help=key)
-    sealed = say("a command that was signed at another desk, instead of GATEWAY NAME")
+    sealed = say("a command that was signed elsewhere, instead of GATEWAY NAME")
     parser.add_argument("--envelope", metavar="FILE", type=Path, default=None, help=sealed)
     out = say("write the signed command to this file instead of sending it; it expires after 10 minutes")
     parser.add_argument("--out", metavar="FILE", type=Path, default=None, help=out)
@@ -65,13 +65,13 @@ def run(args: Namespace) -> int:
 def _check(args: Namespace) -> None:
     """Raise :class:`WrongArguments` for options that do not go together."""
     if args.envelope is None and args.name is None:
-        raise WrongArguments(say("missing: {what}", what="NAME" if args.gateway else "GATEWAY"))
+        raise WrongArguments(say("missing argument: {what}", what="NAME" if args.gateway else "GATEWAY"))
     if args.envelope is not None and args.gateway is not None:
-        raise WrongArguments(say("--envelope names the gateway and the command itself"))
+        raise WrongArguments(say("--envelope already names the gateway and the command"))
     if args.out is not None and not args.key:
-        raise WrongArguments(say("missing: {what}", what="--key"))
+        raise WrongArguments(say("missing argument: {what}", what="--key"))
     if not 0 < args.timeout <= command.LIFETIME_MS / 1000:
-        raise WrongArguments(say("{what} cannot be {value}", what="--timeout", value=args.timeout))
+        raise WrongArguments(say("{what}: invalid value {value}", what="--timeout", value=args.timeout))
 
 
 def _run(args: Namespace, asked: dict[str, Any]) -> int:

@@ -28,15 +28,17 @@ def arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """The arguments as the command takes them. Raises :class:`WrongArguments`."""
     if command not in ARGUMENTS:
         names = ", ".join(sorted(ARGUMENTS))
-        raise WrongArguments(say('there is no command "{name}", only {names}', name=one_line(command), names=names))
+        raise WrongArguments(
+            say('unknown command "{name}"; choose one of: {names}', name=one_line(command), names=names)
+        )
     known = ARGUMENTS[command]
     found: dict[str, Any] = {}
     for key, text in words:
         if key not in known:
             wrong = {"command": command, "key": one_line(key), "names": ", ".join(known)}
             if not known:
-                raise WrongArguments(say("{command} takes no arguments, not {key}", **wrong))
-            raise WrongArguments(say("{command} has no argument {key}, only {names}", **wrong))
+                raise WrongArguments(say("{command} takes no arguments, but {key} was given", **wrong))
+            raise WrongArguments(say("{command} has no argument {key}; choose one of: {names}", **wrong))
         if key in found:
             raise WrongArguments(say("{key} is given twice", key=key))
         found[key] = _value(key, known[key], text)
@@ -54,7 +56,7 @@ def _value(key: str, kind: Kind, text: str) -> Any:
     if isinstance(value, bool) and kind == "value":
         return value
     if isinstance(value, bool) or not isinstance(value, int):
-        wanted = say("a whole number") if kind == "number" else say("a number, true or false")
+        wanted = say("an integer") if kind == "number" else say("a number, true or false")
         raise WrongArguments(
             say("{key} must be {wanted}, not {value}", key=key, wanted=wanted, value=one_line(text, 60))
         )

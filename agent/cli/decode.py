@@ -25,14 +25,14 @@ _LINK_JUST_OPENED_S = 0.0
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of ``gardu decode``."""
-    parser.add_argument("driver", metavar="DRIVER", help=say("a driver or profile"))
+    parser.add_argument("driver", metavar="DRIVER", help=say("driver or profile"))
     parser.add_argument("--hex", action="store_true", help=say("the input is hexadecimal text"))
     parser.add_argument(
         "--profiles",
         metavar="DIR",
         type=Path,
         default=LOCAL_PROFILES,
-        help=say("a directory of your own profiles"),
+        help=say("a directory with your own profiles"),
     )
 
 
@@ -74,7 +74,7 @@ def _input(driver: Driver, *, hexadecimal: bool) -> Iterable[bytes]:
     from drivers.sdk.bus import I2cDriver
 
     if driver.table is not None and not driver.fields:
-        raise _InputError(say("{driver} is nothing without its tables: try them as a profile", driver=driver.name))
+        raise _InputError(say("{driver} works only with its tables: try them as a profile", driver=driver.name))
     if not isinstance(driver, I2cDriver):
         return _hexadecimal(sys.stdin.buffer.read()) if hexadecimal else _bytes()
     raw = sys.stdin.buffer.read()
@@ -109,7 +109,7 @@ def _joined(driver: "I2cDriver", parts: list[bytes]) -> bytes:
     try:
         return driver.join(parts)
     except ValueError as error:
-        form = say("{driver} takes its answers in another form: see gardu drivers {driver}", driver=driver.name)
+        form = say("{driver} expects its input in another form: see gardu drivers {driver}", driver=driver.name)
         raise _InputError(form) from error
 
 
@@ -134,8 +134,8 @@ def _what_is_wrong(rows: list[str]) -> str:
         for word in row.split():
             if any(digit not in "0123456789abcdefABCDEF" for digit in word):
                 return say(
-                    "line {line} of the input is not hexadecimal: {word}; give bytes as in AA C0 1D",
+                    "input line {line} is not hexadecimal: {word}; write bytes as in AA C0 1D",
                     line=number,
                     word=repr(word[:20]),
                 )
-    return say("the hexadecimal input ends in the middle of a byte: an odd number of digits")
+    return say("the hexadecimal input has an odd number of digits")

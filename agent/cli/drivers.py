@@ -16,13 +16,13 @@ _OPTION_KINDS = {"line": "str | int"}
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of ``gardu drivers``."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help=say("show the page of this one"))
+    parser.add_argument("name", metavar="NAME", nargs="?", help=say("show the page of this driver"))
     parser.add_argument(
         "--profiles",
         metavar="DIR",
         type=Path,
         default=LOCAL_PROFILES,
-        help=say("a directory of your own profiles"),
+        help=say("a directory with your own profiles"),
     )
 
 
@@ -72,7 +72,7 @@ def page(driver: Driver) -> Iterator[str]:
         yield from (f"  {name:{width}}  {_field(field)}".rstrip() for name, field in driver.fields.items())
         yield ""
     if driver.page.pitfalls:
-        yield from (say("Beware"), *(f"  - {pitfall}" for pitfall in driver.page.pitfalls), "")
+        yield from (say("Pitfalls"), *(f"  - {pitfall}" for pitfall in driver.page.pitfalls), "")
     if driver.options:
         yield from (say("Options"), *(f"  {_option(*each)}" for each in driver.options.items()), "")
     if driver.table_keys:
@@ -84,14 +84,14 @@ def page(driver: Driver) -> Iterator[str]:
 
 def _serial(driver: SerialDriver) -> str:
     if driver.request:
-        return _line(driver.line) + "; " + say("asked every {seconds:g} s", seconds=driver.period_s)
+        return _line(driver.line) + "; " + say("polled every {seconds:g} s", seconds=driver.period_s)
     if not driver.period_s:
-        return _line(driver.line) + "; " + say("speaks when something happens")
-    return _line(driver.line) + "; " + say("sends by itself, about every {seconds:g} s", seconds=driver.period_s)
+        return _line(driver.line) + "; " + say("sends when something happens")
+    return _line(driver.line) + "; " + say("sends on its own, about every {seconds:g} s", seconds=driver.period_s)
 
 
 def _modbus(driver: ModbusDriver) -> str:
-    asked = say("unit {unit}, asked every {seconds:g} s", unit=driver.unit, seconds=driver.period_s)
+    asked = say("unit {unit}, polled every {seconds:g} s", unit=driver.unit, seconds=driver.period_s)
     return f"Modbus TCP; {asked}" if driver.tcp else f"Modbus RTU; {_line(driver.line)}; {asked}"
 
 
@@ -101,9 +101,9 @@ def _line(line: LineSettings) -> str:
 
 def _field(field: Field) -> str:
     bounds = f"{_bound(field.min)} .. {_bound(field.max)}" if (field.min, field.max) != (None, None) else ""
-    step = say("step {step:g}", step=field.resolution) if field.resolution else ""
+    step = say("resolution {step:g}", step=field.resolution) if field.resolution else ""
     kind = "" if field.kind == "gauge" else field.kind
-    private = say("leaves as a keyed hash") if field.identifier else say("stays here") if field.personal else ""
+    private = say("published as a keyed hash") if field.identifier else say("never published") if field.personal else ""
     return f"{field.unit:8}" + ", ".join(part for part in (kind, bounds, step, private) if part)
 
 
@@ -114,6 +114,6 @@ def _bound(bound: float | None) -> str:
 def _option(name: str, option: Option) -> str:
     default = "" if option.default in (None, "") else say(" (default {value})", value=option.default)
     if option.required:
-        default = say(" (needed)")
+        default = say(" (required)")
     kind = " | ".join(option.choices) if option.choices else _OPTION_KINDS.get(option.type, option.type)
     return f"{name}: {kind}{default}. {option.doc}"

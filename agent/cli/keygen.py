@@ -12,7 +12,9 @@ from agent.update.signed.dsse import key_id
 
 def add_arguments(parser: ArgumentParser) -> None:
     """``FILE``."""
-    parser.add_argument("file", metavar="FILE", type=Path, help=say("the private key; the public one is FILE.pub"))
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, help=say("file for the private key; the public key goes to FILE.pub")
+    )
 
 
 def run(args: Namespace) -> int:
@@ -26,11 +28,11 @@ def _create(args: Namespace) -> int:
     file: Path = args.file
     public = file.with_name(f"{file.name}.pub")
     if public.exists():
-        raise Failed(say("{file} is there already: a key is never overwritten", file=public))
+        raise Failed(say("{file} already exists; a key is never overwritten", file=public))
     try:
         key = create(file)
     except FileExistsError as error:
-        raise Failed(say("{file} is there already: a key is never overwritten", file=file)) from error
+        raise Failed(say("{file} already exists; a key is never overwritten", file=file)) from error
     write(public, f"{key.public.hex()}\n".encode())
     print(key.public.hex(), flush=True)
     print(say("key {id}: keep {file} private; share {public}", id=key_id(key.public), file=file, public=public),

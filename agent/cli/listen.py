@@ -25,7 +25,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--filter", default="#", metavar="TOPIC")
     parser.add_argument("--format", default="table", choices=tuple(FORMATS))
     parser.add_argument("--seconds", type=_seconds, default=None, metavar="N")
-    parser.add_argument("--verify", action="store_true", help=say("end with the account of every number"))
+    parser.add_argument(
+        "--verify", action="store_true", help=say("finish with a delivery report (seen, lost, missing)")
+    )
 
 
 def _seconds(text: str) -> float:
@@ -88,21 +90,19 @@ class Listener:
         if self._args.verify:
             self._out.flush()
             for of, tally in tallies.items():
-                print(say("{gateway} {stream} {ep}: {n} numbers, {seen} arrived, {lost} lost, {missing} missing, "
-                          "{again} came again", gateway=of.gateway, stream=of.stream, ep=of.ep, n=tally.numbers,
+                print(say("{gateway} {stream} {ep}: {n} numbers, {seen} seen, {lost} lost, {missing} "
+"missing, {again} seen again", gateway=of.gateway, stream=of.stream, ep=of.ep, n=tally.numbers,
                           seen=tally.seen, lost=tally.lost, missing=tally.missing, again=tally.again),
                       file=sys.stderr)  # fmt: skip
         if self._subscriber.refused:
-            print(say("{n} messages were not of this contract", n=self._subscriber.refused), file=sys.stderr)
+            print(say("{n} messages did not follow the wire contract", n=self._subscriber.refused), file=sys.stderr)
         holes = sum(tally.missing for tally in tallies.values())
         return 1 if not self._connected or (self._args.verify and holes) else 0
 
     def _tell(self, error: BaseException) -> None:
         if str(error) != self._told:
             self._told = str(error)
-            print(
-                say("not connected: {reason}; trying again", reason=one_line(self._told)), file=sys.stderr, flush=True
-            )
+            print(say("not connected: {reason}; retrying", reason=one_line(self._told)), file=sys.stderr, flush=True)
 
     async def _hold(self) -> None:
         link = await self._options.connect(f"gardu-listen-{token_hex(4)}")

@@ -93,5 +93,7 @@ def public_key_of(text: str) -> bytes:
         path = Path(text)
         key = public_key(read(path).decode(errors="replace").strip())
         if key is None:
-            raise Failed(say("{file} is no public key: 64 hex digits, as gardu keygen prints them", file=path))
+            raise Failed(
+                say("{file} is not a public key (64 hexadecimal digits, as gardu keygen writes them)", file=path)
+            )
     return key

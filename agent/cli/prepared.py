@@ -36,7 +36,7 @@ class Prepared:
 
     def __str__(self) -> str:
         words = [f"{one_line(key)}={one_line(json_text(value))}" for key, value in self.arguments.items()]
-        return say("{gateway}: {command}, signatures: {count}, expires {date} (10 minutes at most)",
+        return say("{gateway}: {command}, signatures: {count}, expires {date} (at most 10 minutes)",
                    gateway=self.gateway, command=" ".join([self.name, *words]), count=self.signatures,
                    date=rfc_3339(self.expires_ms))  # fmt: skip
 
@@ -73,7 +73,7 @@ def read_prepared(raw: bytes, path: Path) -> Prepared:
     if not isinstance(identity, str) or not command.is_id(identity):
         raise Failed(say("{file} is not a signed command", file=path))
     if expires_ms <= 1000 * time.time():
-        text = say("{file}: expired {date}: a signed command lives for 10 minutes at most", file=path,
+        text = say("{file}: expired on {date}; a signed command is valid for at most 10 minutes", file=path,
                    date=rfc_3339(expires_ms))  # fmt: skip
         raise Failed(text)
     return Prepared(gateway, str(name), identity, expires_ms, asked, raw.strip(), len(found.signatures))

@@ -11,7 +11,7 @@ from agent.update.signed.dsse import Envelope, Role, checks
 
 def add_trust_option(parser: ArgumentParser) -> None:
     """``--trust``."""
-    trust = say("recognise what was signed before by the keys of this trust file, not by those of --key alone")
+    trust = say("recognise earlier signatures by the keys of this trust file, not only by --key")
     parser.add_argument("--trust", metavar="FILE", type=Path, default=None, help=trust)
 
 

@@ -50,7 +50,9 @@ def run(args: Namespace) -> int:
             state_dir.close()
             return CONFIGURATION_WRONG
     except Held:
-        return _fail(say("another agent holds the store in {place}: stop it first, or give --state", place=place))
+        return _fail(
+            say("another agent is using {place}: stop it first, or choose another directory with --state", place=place)
+        )
     if state_dir.failed:
         line = say("cannot write to the state directory {place} ({why}); holding its contents in memory",
                    place=place, why=state_dir.failed)  # fmt: skip
@@ -60,9 +62,9 @@ def run(args: Namespace) -> int:
     except NoConfiguration:
         return CONFIGURATION_WRONG
     except StoreNewer as error:
-        return _fail(say("the store {path} was written by a newer release: install that one again", path=error))
+        return _fail(say("the store {path} was written by a newer release: install that release again", path=error))
     except Fault as error:
-        return _fail(say("a fault of the program, please report it: {what}", what=error))
+        return _fail(say("internal error; please report it: {what}", what=error))
     finally:
         state_dir.close()
     return 0
@@ -82,12 +84,13 @@ def _checked(file: Path, catalog: Catalog) -> Config | None:
     try:
         raw = file.read_bytes()
     except FileNotFoundError:
-        line = say("there is no configuration {file} yet: write one (examples: {examples}), then restart gardu",
+        line = say("the configuration {file} does not exist yet: create it (examples in "
+"{examples}), then restart gardu",
                    file=file, examples=_EXAMPLES)  # fmt: skip
         _log.error(line, extra=tagged("no_configuration"))
         return None
     except OSError as error:
-        _fail(say("the configuration {file} cannot be read: {why}", file=file, why=error.strerror))
+        _fail(say("cannot read the configuration {file}: {why}", file=file, why=error.strerror))
         return None
     parsed = configuration.parse(raw, catalog)
     for problem in parsed.problems:

@@ -93,7 +93,7 @@ def read_document(payload: bytes) -> Document:
 def check_target(document: Document, gateway: str) -> None:
     """Raise :class:`Refused`: ``target``."""
     if gateway not in document.gateways:
-        raise Refused("target", say("this is not for {gateway}", gateway=gateway), "target.gateways")
+        raise Refused("target", say("not meant for {gateway}", gateway=gateway), "target.gateways")
 
 
 def release(version: str) -> tuple[int, ...]:
@@ -106,12 +106,12 @@ def _gateways(target: object) -> tuple[str, ...]:
     """Whom a document is for: names of gateways, and nothing else, since a group is not something a gateway knows."""
     names = target.get("gateways") if isinstance(target, Mapping) and target.keys() == {"gateways"} else None
     if not isinstance(names, list) or not 0 < len(names) <= _MAX_GATEWAYS:
-        raise Refused("target", say("a target is a list of gateways"), "target")
+        raise Refused("target", say("a target must be a list of gateways"), "target")
     for at, name in enumerate(names):
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise Refused("target", say("a target is a list of gateways"), f"target.gateways[{at}]")
+            raise Refused("target", say("a target must be a list of gateways"), f"target.gateways[{at}]")
     return tuple(names)
 
 
 def _malformed(path: str) -> Refused:
-    return Refused("malformed", say("this is not as a configuration document has it"), path)
+    return Refused("malformed", say("not a valid configuration document"), path)

@@ -88,11 +88,11 @@ class _Remembering:
 def _toml(raw: bytes, report: Report) -> dict[str, object] | None:
     if len(raw) > MAX_BYTES:
         hint = say("at most {count} bytes", count=MAX_BYTES)
-        report.error("", "too_large", say("the file has {count} bytes", count=len(raw)), hint)
+        report.error("", "too_large", say("the file is {count} bytes long", count=len(raw)), hint)
         return None
     if raw.startswith(b"\xef\xbb\xbf"):
-        message = say("the file begins with a byte order mark")
-        report.error("", "encoding", message, say("save it as UTF-8 without one"))
+        message = say("the file starts with a byte order mark")
+        report.error("", "encoding", message, say("save it as UTF-8 without a byte order mark"))
         return None
     try:
         text = raw.decode()
@@ -128,8 +128,8 @@ def _read_sensors(
     entries = value if isinstance(value, list) else [value]
     tables = [entry for entry in entries if isinstance(entry, dict)]
     if len(tables) < len(entries) or not isinstance(value, list):
-        hint = say("each entry begins with [[{table}]]", table="sensor")
-        report.error("sensor", "type", say("this is not a list of tables"), hint)
+        hint = say("start each entry with [[{table}]]", table="sensor")
+        report.error("sensor", "type", say("expected a list of tables"), hint)
         return ()
     names = labels("sensor", [table.get("id") for table in tables])
     return tuple(_read_sensor(table, path, catalog, drivers, report) for path, table in zip(names, tables, strict=True))
@@ -157,7 +157,7 @@ def _read_sensor(
             unknown_key(key, (*common, *driver.options, *driver.table_keys), path, report)
     for key, option in driver.options.items():
         if option.required and key not in table:
-            report.error(f"{path}.{key}", "missing", say("this key is missing"), option.doc)
+            report.error(f"{path}.{key}", "missing", say("missing key"), option.doc)
     made = driver if driver.table is None else _made(driver, table, path, report)
     if made is not None:
         drivers[sensor.id] = made
@@ -171,8 +171,8 @@ def _find_driver(table: Mapping[str, object], path: str, catalog: DriverLookup, 
     try:
         return catalog.get(name)
     except LookupError:
-        message = say("there is no driver {value} here", value=shown(name[:64]))
-        hint = report.near(name, catalog.names(), say("gardu drivers lists those that are"))
+        message = say("unknown driver {value}", value=shown(name[:64]))
+        hint = report.near(name, catalog.names(), say("run gardu drivers to list them"))
         report.error(f"{path}.driver", "unknown_driver", message, hint)
     except ValueError as error:
         report.error(f"{path}.driver", "broken_driver", str(error))

@@ -25,9 +25,13 @@ class Limit:
     lines: bool = False
 
 
-Name = Annotated[str, Limit(pattern="[a-z0-9][a-z0-9-]{0,31}", means="a-z, 0-9 and -, at most 32, not first -")]
-FieldName = Annotated[str, Limit(pattern="[a-z][a-z0-9_]{0,31}", means="a-z, 0-9 and _, at most 32")]
-Root = Annotated[str, Limit(pattern="[^/+#\\s$][^/+#\\s]*(/[^/+#\\s]+)*", means="one or more levels, no +, # or blank")]
+Name = Annotated[
+    str, Limit(pattern="[a-z0-9][a-z0-9-]{0,31}", means="a-z, 0-9 and -, at most 32 characters, not starting with -")
+]
+FieldName = Annotated[str, Limit(pattern="[a-z][a-z0-9_]{0,31}", means="a-z, 0-9 and _, at most 32 characters")]
+Root = Annotated[
+    str, Limit(pattern="[^/+#\\s$][^/+#\\s]*(/[^/+#\\s]+)*", means="one or more levels, without +, # or spaces")
+]
 Url = Annotated[str, Limit(pattern="mqtts?://\\S+", means="mqtt://host:port or mqtts://host:port")]
 Zone = Annotated[str, Limit(pattern="[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", means="a time zone such as Asia/Makassar")]
 Lines = Annotated[str, Limit(lines=True)]

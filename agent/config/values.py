@@ -84,7 +84,7 @@ def read_value(hint: object, value: object, path: str, report: Report, limit: Li
         return value
     elif hint in (int, float) and _is_number(value) and not (hint is int and isinstance(value, float)):
         return _read_number(hint, limit, cast(float, value), path, report)
-    message = say("{value} is of the wrong type", value=shown(value))
+    message = say("{value} has the wrong type", value=shown(value))
     report.error(path, "type", message, expected(hint, limit))
     return WRONG
 
@@ -104,7 +104,7 @@ def read_option(option: Option, value: object, path: str, report: Report) -> Val
 def unknown_key(key: str, known: Iterable[str], path: str, report: Report) -> None:
     """Report a key that means nothing at this place, with the one that was perhaps meant."""
     near = report.near(key, known, say("known keys: {keys}", keys=", ".join(sorted(known))))
-    report.error(_join(path, key[:64]), "unknown_key", say("this key is not known"), near)
+    report.error(_join(path, key[:64]), "unknown_key", say("unknown key"), near)
 
 
 def _join(path: str, key: str) -> str:
@@ -132,7 +132,7 @@ def _absent(hint: object, path: str, report: Report) -> object:
     inner, _ = unwrap(hint)
     if isinstance(inner, type) and is_dataclass(inner):
         return read_table(inner, {}, path, report)
-    report.error(path, "missing", say("this key is missing"), expected(hint))
+    report.error(path, "missing", say("missing key"), expected(hint))
     return ""
 
 
@@ -156,10 +156,10 @@ def _read_text(limit: Limit, value: str, path: str, report: Report) -> object:
         report.error(path, "length", message, say("at most {count} characters", count=longest))
         return WRONG
     if CONTROL.search(value.replace("\n", "").replace("\r", "") if limit.lines else value):
-        report.error(path, "pattern", say("{value} has a control character in it", value=shown(value)))
+        report.error(path, "pattern", say("{value} contains a control character", value=shown(value)))
         return WRONG
     if limit.pattern and re.fullmatch(limit.pattern, value) is None:
-        message = say("{value} is not possible here", value=shown(value))
+        message = say("{value} is not allowed here", value=shown(value))
         report.error(path, "pattern", message, expected(str, limit))
         return WRONG
     return value
@@ -188,8 +188,8 @@ def _read_list(hint: object, value: Sequence[object], path: str, report: Report)
         return tuple(item for item in items if item is not WRONG)
     tables = [item for item in value if isinstance(item, dict)]
     if len(tables) < len(value):
-        message = say("{value} is of the wrong type", value=shown(value))
-        report.error(path, "type", message, say("each entry begins with [[{table}]]", table=path))
+        message = say("{value} has the wrong type", value=shown(value))
+        report.error(path, "type", message, say("start each entry with [[{table}]]", table=path))
         return WRONG
     names = labels(path, [table.get("id") for table in tables])
     return tuple(read_table(kind, table, name, report) for name, table in zip(names, tables, strict=True))

@@ -32,11 +32,11 @@ def expected(hint: object, limit: Limit = NO_LIMIT) -> str:
     if limit.means:
         return say(limit.means)
     if hint in (int, float):
-        return _range_words(say("a whole number") if hint is int else say("a number"), limit)
+        return _range_words(say("an integer") if hint is int else say("a number"), limit)
     if hint is bool:
         return say("true or false")
     if hint is str:
-        return say("a text in quotes")
+        return say("a string in quotes")
     return say("a list") if origin is tuple else say("a table")
 
 
@@ -49,7 +49,7 @@ def shown(value: object) -> str:
         text = CONTROL.sub("?", text if len(text) <= 60 else text[:57] + "...")
         return f'"{text}"'
     if isinstance(value, int) and value.bit_length() > 64:
-        return say("a number of {bits} bits", bits=value.bit_length())
+        return say("a {bits}-bit integer", bits=value.bit_length())
     if isinstance(value, int | float):
         return f"{value:g}" if isinstance(value, float) else str(value)
     if isinstance(value, dict | list):

@@ -21,7 +21,7 @@ class Losses:
     def rejected(self, stream: str, start: int, stop: int) -> None:
         """The broker cannot take these rows."""
         line = say(
-            "{n} rows of {stream} from {number} on were dropped: the broker cannot take them",
+            "dropped {n} rows of {stream} from {number} on: the broker cannot take them",
             n=stop - start,
             number=start,
             stream=stream,

@@ -90,14 +90,14 @@ class Delivery:
         self._store.settle(flight.stream, flight.start, flight.stop)
         self._lane.again[flight.stream].remove(flight.start, flight.stop)
         if self._denied.taken(flight.stream):
-            line = say("the broker takes {stream} again", stream=flight.stream)
+            line = say("the broker accepts {stream} again", stream=flight.stream)
             _log.warning(line, extra=tagged("publish_accepted"))
 
     def _refused(self, flight: Flight, failure: int) -> None:
         """The topic is refused (an ACL, a quota): keep its rows, try again later, let the others flow."""
         if self._open(flight.stream) and self._denied.refused(flight.stream, self._now_s()):
             line = say(
-                "the broker refuses {stream} (reason 0x{code:02x}): its readings wait, the others go on",
+                "the broker refuses {stream} (reason 0x{code:02x}); holding its readings, sending the others",
                 stream=flight.stream,
                 code=failure,
             )

@@ -127,7 +127,7 @@ class Session:
         # Once the state is acknowledged, what the broker had kept for us has come as well: it answers in order.
         await self._say(lost, topics.state, self._state)
         if self._first and self._is_ahead(self._kept_streams):
-            _log.warning(say("the broker knows newer numbers than the store: a new epoch begins"))
+            _log.warning(say("the broker has seen newer numbers than the store has; starting a new epoch"))
             await self._store.begin_epoch("behind_broker")
             self._state = self._presence.state(self._store.ep, online=True, reason="start")
             await self._say(lost, topics.state, self._state)
@@ -163,7 +163,7 @@ class Session:
             return
         if not self._publisher.fits(payload):
             line = say(
-                "{topic} cannot be published: the broker takes no message of {count} bytes",
+                "cannot publish {topic}: the broker takes no message of {count} bytes",
                 topic=topic,
                 count=len(payload),
             )
@@ -173,7 +173,7 @@ class Session:
         answered = self._awaited[mid] = asyncio.get_running_loop().create_future()
         await asyncio.wait((answered, lost), timeout=self._timings.ack_s, return_when=asyncio.FIRST_COMPLETED)
         if not answered.done() and poison.topic_lost(topic, self._now_s()):
-            line = say("the broker ends the connection at {topic}: leaving this topic out for now", topic=topic)
+            line = say("the broker closes the connection at {topic}; skipping this topic for now", topic=topic)
             _log.error(line, extra=tagged("publish_refused"))
         self._check(lost)
         if not answered.done():
@@ -245,7 +245,7 @@ class Session:
                 await self._say(lost, self._presence.topics.state, self._state)
                 await self._link.close()
         except TimeoutError:
-            _log.warning(say("the broker was too slow for a goodbye"))
+            _log.warning(say("the broker did not acknowledge the final messages in time"))
 
     def _on_ack(self, mid: int, failure: int) -> None:
         stream = self._delivery.acknowledged(mid, failure)

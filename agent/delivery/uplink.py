@@ -137,7 +137,7 @@ class Uplink:
         self._dialer.failed()
         if str(error) != self._told:
             self._told = str(error)
-            line = say("not connected: {reason}; readings are kept, trying again", reason=error)
+            line = say("not connected: {reason}; keeping readings, retrying", reason=error)
             _log.warning(line, extra=tagged("not_connected"))
 
     async def _hold(self) -> None:
@@ -181,7 +181,8 @@ class Uplink:
             gateway = self._config.gateway.id
             self._store.announce(client_id_conflict(gateway))
             line = say(
-                "another client uses the id {gateway}: look for a second gateway with this id; waiting longer",
+                "another client uses the id {gateway}: look for a second gateway with this id; "
+                "waiting longer between attempts",
                 gateway=gateway,
             )
             _log.error(line, extra=tagged("client_id_conflict"))

@@ -176,4 +176,4 @@ def _text(value: object, max_chars: int) -> str:
 
 
 def _unreadable(path: str) -> Refused:
-    return Refused("malformed", say("not as the wire contract has it"), path)
+    return Refused("malformed", say("does not follow the wire contract"), path)

@@ -91,7 +91,7 @@ def order(wanted: Wanted, at: Gateway, version: int, sign: Sign, now_ms: int, si
     """A new order. ``signed``: the version that maintainers signed for this gateway before. Raises :class:`Refused`
     where the gateway would not take this version."""
     if version <= signed:
-        raise Refused("rollback", say("has version {mark} already: --version must be higher", mark=signed))
+        raise Refused("rollback", say("already has version {mark}; --version must be higher", mark=signed))
     payload = wanted.payload(version, now_ms)
     message = written(table(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     parse(message)
@@ -128,13 +128,13 @@ def judge(order: Order, at: Gateway) -> Verdict:
     if ours and report.state == "confirmed":
         return Verdict("confirmed")
     if report.state == "rejected" and report.code in _OWN_CAUSES:
-        why = say("refused version {version} ({cause}): look at this gateway; if it is right, use --version",
+        why = say("rejected version {version} ({cause}): check this gateway; if it is right, use --version",
                   version=order.version, cause=report.cause)  # fmt: skip
         return Verdict("failed", why, alone=True)
     if report.state == "rejected" or (ours and report.state == "rolled_back"):
         return Verdict("failed", f"{report.state}: {report.cause}")
     if report.version >= order.version and not ours:
-        return Verdict("failed", say("another configuration came to it, version {version}", version=report.version))
+        return Verdict("failed", say("received another configuration, version {version}", version=report.version))
     return _WAITING
 
 

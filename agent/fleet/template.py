@@ -33,18 +33,18 @@ def read_table(text: str) -> dict[str, Row]:
     try:
         columns = [cell.strip() for cell in next(lines, [])]
         if columns[:1] != ["gateway"] or len(set(columns)) < len(columns):
-            raise FleetError(say("the first line has the names of the columns, each once: gateway is the first"))
+            raise FleetError(say("the first line must name each column once, starting with gateway"))
         for cells in lines:
             if not any(cells):
                 continue
             if len(cells) != len(columns):
-                raise _at(lines.line_num, say("{count} cells, where the first line has {wanted}", count=len(cells),
+                raise _at(lines.line_num, say("{count} cells, but the first line has {wanted}", count=len(cells),
                                               wanted=len(columns)))  # fmt: skip
             row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
             if not _GATEWAY.fullmatch(row["gateway"]):
-                raise _at(lines.line_num, say("{name} is no gateway", name=repr(row["gateway"])))
+                raise _at(lines.line_num, say("{name} is not a valid gateway id", name=repr(row["gateway"])))
             if row["gateway"] in table:
-                raise _at(lines.line_num, say("{name} is there twice", name=row["gateway"]))
+                raise _at(lines.line_num, say("{name} occurs twice", name=row["gateway"]))
             table[row["gateway"]] = row
     except csv.Error as error:
         raise _at(lines.line_num, str(error)) from error
@@ -71,7 +71,7 @@ def rings(read: Sequence[tuple[str, ...]], table: Mapping[str, Row]) -> tuple[tu
         found.append(tuple(name for name in ring if name not in before))
         before.update(ring)
     if not before:
-        raise FleetError(say("the rings name no gateway"))
+        raise FleetError(say("the rings contain no gateway"))
     return tuple(ring for ring in found if ring)
 
 
@@ -87,7 +87,7 @@ def render(template: str, row: Row) -> Tables:
         raise FleetError(say("the table has no column {name}", name=error.args[0])) from error
     except ValueError as error:
         why = str(error)
-        raise FleetError(say("a column is written ${{column}}, a dollar sign $$ ({why})", why=why)) from error
+        raise FleetError(say("write a column as ${{column}} and a dollar sign as $$ ({why})", why=why)) from error
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:

@@ -69,7 +69,7 @@ class SensorRunner:
             while not self._isolation.exhausted:
                 await retry_forever(self._attempt, SensorFailure, self._wait_s, self._log_once, self._time.sleep)
             line = say(
-                "{sensor}: driver {driver} hangs again and again; it is switched off",
+                "{sensor}: driver {driver} keeps hanging; stopped using it",
                 sensor=self._settings.id,
                 driver=self._driver.name,
             )
@@ -184,7 +184,7 @@ class SensorRunner:
         recovered = self.health.good(self.now_s())
         if recovered is not None:
             self._announce(recovered)
-            line = say("{sensor}: back", sensor=self._settings.id)
+            line = say("{sensor}: recovered", sensor=self._settings.id)
             _log.info(line, extra=tagged("sensor_recovered", self._settings.id))
             self._last_logged = ""
 
@@ -234,18 +234,18 @@ class SensorRunner:
     def _silence(self) -> Silent:
         place, doubt, driver = self._source.place, self.health.doubt(), self._driver.name
         if doubt == "timeout":
-            return Silent(say("nothing comes from {port}: is the device powered, are its wires right?", port=place))
+            return Silent(say("no data from {port}: check the device's power and wiring", port=place))
         if doubt == NO_FRAME:
             return Silent(
                 say(
-                    "bytes come from {port}, but no frame of {driver}: is this the right driver and baud rate?",
+                    "{port} sends data, but no frame of {driver}: check the driver and the baud rate",
                     port=place,
                     driver=driver,
                 )
             )
         return Silent(
             say(
-                "only garbage comes from {port} ({why}): is this the right device, driver and baud rate?",
+                "only invalid data from {port} ({why}): check the device, the driver and the baud rate",
                 port=place,
                 why=doubt,
             )

@@ -70,7 +70,7 @@ class ReadingWriter:
             self._flooding = True
             name, rate = self._settings.id, self._settings.max_rows_per_s
             line = say(
-                "{sensor} gives more than {n:.0f} readings a second: the excess is dropped and counted",
+                "{sensor} sends more than {n:.0f} readings per second; dropping and counting the excess",
                 sensor=name,
                 n=rate,
             )

@@ -263,7 +263,7 @@ class Store:
         """Bring the accounts to where the store is now, and tell the uplink."""
         commit.apply_to(self.accounts, self.ep)
         for name, start, stop in commit.shed:
-            line = say("the store is full: {n} undelivered rows of {stream} were given up", n=stop - start, stream=name)
+            line = say("the store is full: dropped {n} undelivered rows of {stream}", n=stop - start, stream=name)
             _log.warning(line, extra=tagged("store_full"))
         self._tell_dropped()
         self._group.go_on()

@@ -66,5 +66,5 @@ class UpdateParts:
             if raw := self.files.trust():
                 await self.trust.install(raw)
         except Refused as error:
-            line = say("{file} cannot be used: {error}", file="trust.json", error=error)
+            line = say("cannot use {file}: {error}", file="trust.json", error=error)
             _log.error(line, extra=tagged(error.code))

@@ -41,7 +41,7 @@ class UpdateReport:
     def degrade(self, cause: Cause | None) -> None:
         """Note why what runs is not all that was accepted, or that it is."""
         if cause is not None and cause != self.degraded:
-            line = say("running without all that was accepted: {why}", why=cause.message)
+            line = say("running without everything that was accepted: {why}", why=cause.message)
             _log.warning(line, extra=tagged("degraded"))
         self.degraded = cause
 
@@ -52,7 +52,7 @@ class UpdateReport:
         allowed, kept_back = self._budget.allows("refused", seconds(self._clock))
         if allowed:
             why = f"{error.path}: {error.message}".removeprefix(": ")
-            line = say("a configuration was refused: {why}", why=why)
+            line = say("a configuration was rejected: {why}", why=why)
             if kept_back:
                 line += " " + say("({count} more refusals were not logged)", count=kept_back)
             _log.error(line, extra=tagged(error.code))

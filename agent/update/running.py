@@ -96,14 +96,14 @@ class UpdateRunning:
     async def _take_back(self, cause: Cause, step: Coroutine[Any, Any, None]) -> None:
         """Go back to the good configuration; ``step`` says so to the disk. Raises :class:`BrokenState`."""
         self.trial = None
-        _log.error(say("the new configuration is taken back: {why}", why=cause.message), extra=tagged(cause.code))
+        _log.error(say("rolled back the new configuration: {why}", why=cause.message), extra=tagged(cause.code))
         await step
         good = self._start.last_good()
         if good is None:
             try:
                 good = await self._start.stand_in()
             except Refused as error:
-                line = say("the agent goes on with it: there is no other one ({why})", why=error)
+                line = say("continuing with it, as there is no other configuration ({why})", why=error)
                 _log.error(line, extra=tagged(error.code))
         if good is not None:
             await self._restore(good)

@@ -79,13 +79,13 @@ class UpdateStart:
         generation = self._store.candidate()
         try:
             if generation is None:
-                raise Refused("torn", say("its file is broken"))
+                raise Refused("torn", say("its file is damaged"))
             if self._store.state.worn_out:
-                raise Refused("attempts", say("the gateway started three times with it"))
+                raise Refused("attempts", say("the gateway has started three times with it"))
             return resolve(generation, self._catalog, remaining=True)
         except Refused as error:
             cause = Cause(error.code, error.message, error.path)
-            _log.error(say("the new configuration is taken back: {why}", why=cause.message), extra=tagged(cause.code))
+            _log.error(say("rolled back the new configuration: {why}", why=cause.message), extra=tagged(cause.code))
             await self._store.roll_back(cause)
             return None
 
@@ -109,7 +109,7 @@ class UpdateStart:
             try:
                 resolved = resolve(generation, self._catalog, remaining=True)
             except Refused as error:  # a newer release may want it otherwise
-                line = say("the last good configuration cannot be used: {why}", why=error)
+                line = say("cannot use the last good configuration: {why}", why=error)
                 _log.error(line, extra=tagged(error.code))
                 self._unusable = self._unusable or Cause("degraded", str(error)[:500], error.path)
                 continue
@@ -138,7 +138,7 @@ class UpdateStart:
             if self._unusable is not None:
                 return good
             self._report.refuse(
-                Refused("torn", say("the file of the last good configuration is broken: the one before runs"))
+                Refused("torn", say("the file of the last good configuration is damaged; running the one before it"))
             )
         try:
             current = self._files.generation(good.generation.payload)

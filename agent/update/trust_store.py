@@ -42,7 +42,7 @@ class TrustStore:
         from agent.update.signed.dsse import COMMAND_TYPE, authenticated, parse
 
         if self._store.trust is None:
-            raise Refused("no_trust", say("this gateway trusts nobody yet: install trust.json"))
+            raise Refused("no_trust", say("this gateway trusts no key yet: install trust.json"))
         return await self.answered(authenticated(parse(raw), self._store.trust.roles["command"], COMMAND_TYPE))
 
     async def install(self, raw: bytes) -> None:
@@ -54,7 +54,7 @@ class TrustStore:
         if origin == self._store.state.origin and self._store.trust is not None:
             return
         if self._store.trust_lost:
-            line = say("no copy of the trust root can be read: {file} counts again", file="trust.json")
+            line = say("no copy of the trust root can be read; using {file} again", file="trust.json")
             _log.error(line, extra=tagged("trust_lost"))
         elif self._store.lost and self._store.trust is not None and leads_to(chain, self._store.trust):
             # Which file was installed was forgotten; the root that was reached was not.
@@ -81,7 +81,7 @@ class TrustStore:
         except Refused as error:
             allowed, kept_back = self._budget.allows("trust", seconds(self._clock))
             if allowed:
-                line = say("{file} cannot be used: {error}", file="config/trust", error=error)
+                line = say("cannot use {file}: {error}", file="config/trust", error=error)
                 if kept_back:
                     line += " " + say("({count} more refusals were not logged)", count=kept_back)
                 _log.warning(line, extra=tagged(error.code))

@@ -160,12 +160,12 @@ class Updater:
             await self._parts.read_trust_file()
             await self._read_files()
         except Refused as error:
-            line = say("{file} is wrong: the agent goes on with what it had", file=self._files.name)
+            line = say("{file} is invalid; continuing with the running configuration", file=self._files.name)
             _log.error(line, extra=tagged(error.code))
             self._report.refuse(error, self._journal, local=True)
             self._running.report()
         else:
-            _log.info(say("the configuration was read again"))
+            _log.info(say("reloaded the configuration"))
         finally:
             self._inbox.look_again()
 

@@ -42,7 +42,7 @@ def read_profile(raw: bytes, origin: str) -> Profile:
     try:
         content = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProfileError(origin, [Problem("", "not TOML: {why}", {"why": error})]) from error
+        raise ProfileError(origin, [Problem("", "not valid TOML: {why}", {"why": error})]) from error
     problems: list[Problem] = []
     table = Table(content, "", problems)
     made = _read_kind(table.one_of("kind", KINDS), table, _read_line(table.table("line")))

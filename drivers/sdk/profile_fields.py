@@ -26,7 +26,11 @@ def field_tables(table: Table) -> list[tuple[str, Table]]:
     fields = table.table("fields", required=True)
     for name in fields.keys():  # noqa: SIM118
         if not is_field_name(name):
-            fields.wrong(name, "no name for a field: a-z, 0-9 and _, a letter first, at most 32, not t, q, ev, sev")
+            fields.wrong(
+                name,
+                "not a field name: use a-z, 0-9 and _, starting with a letter, at most 32 "
+                "characters, and not t, q, ev or sev",
+            )
     return [(name, fields.table(name, required=True)) for name in fields.keys()]  # noqa: SIM118
 
 
@@ -34,7 +38,7 @@ def read_declaration(table: Table, step: float | None) -> Field:
     """What a field's table declares; ``step``: its resolution where the table gives none."""
     unit = table.text("unit", "")
     if unit not in UNITS:
-        table.wrong("unit", "{value} is no SenML unit (RFC 8428, RFC 8798)", value=repr(unit))
+        table.wrong("unit", "{value} is not a SenML unit (RFC 8428, RFC 8798)", value=repr(unit))
     kind: Kind = table.one_of("kind", get_args(Kind), "gauge")  # type: ignore[assignment]
     resolution = table.maybe_number("resolution")
     least, most = table.maybe_number("min"), table.maybe_number("max")

@@ -139,7 +139,7 @@ def _read_words(table: Table) -> dict[int, Value]:
         if key.isdecimal() and isinstance(value, (str, bool, int, float)):
             words[int(key)] = value
         else:
-            table.wrong(key, "a map goes from a number to a word, as in {example}", example='{ 0 = "off" }')
+            table.wrong(key, "a map assigns words to numbers, as in {example}", example='{ 0 = "off" }')
     return words
 
 
@@ -147,7 +147,7 @@ def read_frame(table: Table, columns: tuple[Column, ...]) -> FrameFormat:
     """The ``frame`` table; notes fields and checks that do not fit into it."""
     sync = table.hexadecimal("sync")
     if not sync:
-        table.wrong("sync", "a frame needs at least one byte by which it is found")
+        table.wrong("sync", "a frame needs at least one fixed byte to be recognised by")
     needed = max((column.end for column in columns), default=1)
     length: int | LengthField
     if isinstance(table.raw("length"), dict):
@@ -176,7 +176,7 @@ def _read_length(table: Table, needed: int) -> LengthField:
     least = table.integer("min", max(needed, at + struct.calcsize(kind)))
     most = table.integer("max", MOST_BYTES)
     if "f" in kind:
-        table.wrong("type", "a length is a whole number")
+        table.wrong("type", "a length must be an integer")
     if not at + struct.calcsize(kind) <= least <= most <= MOST_BYTES:
         table.wrong("min", "{value} is not between {least} and {most}", value=least, least=needed, most=most)
     table.done()
@@ -193,6 +193,6 @@ def _read_check(frame: Table, shortest: int) -> Check | None:
     for key, place in (("from", check.start), ("to", end or 0), ("at", check.at)):
         size = checksum.size if key == "at" else 0
         if not -shortest <= place <= shortest - size or (key == "at" and -size < place < 0):
-            table.wrong(key, "{value} is outside of the frame's {size} bytes", value=place, size=shortest)
+            table.wrong(key, "{value} is outside the frame of {size} bytes", value=place, size=shortest)
     table.done()
     return check

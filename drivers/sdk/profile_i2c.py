@@ -120,7 +120,7 @@ def read_i2c(table: Table, columns: tuple[Column, ...], rules: tuple[Rule, ...])
     length = frame.integer("length", least=1, most=_MOST_BYTES)
     check = CHECKSUMS[frame.one_of("word_check", CHECKSUMS)] if "word_check" in frame else None
     if check is not None and (check.size != 1 or length % 3):
-        frame.wrong("word_check", "with it, each two bytes have one of their own: a length that three divides")
+        frame.wrong("word_check", "with a check for every two bytes, the length must be divisible by 3")
     frame.done()
     within = length // 3 * 2 if check else length
     for column in columns:

@@ -182,7 +182,7 @@ def read_field(name: str, table: Table, *, text: bool) -> LineField:
         None if units is None else {key: units.number(key) for key in units.keys()},  # noqa: SIM118
     )
     if units is not None and not read.unit_group:
-        table.wrong("unit_group", "missing: {wanted} is needed", wanted="the name of the group that holds the unit")
+        table.wrong("unit_group", "missing; expected {wanted}", wanted="the name of the group that contains the unit")
     return read
 
 
@@ -190,7 +190,7 @@ def _word(table: Table, key: str) -> Value:
     value = table.raw(key)
     if isinstance(value, (str, bool, int, float)):
         return value
-    table.wrong(key, "{value} is not {wanted}", value=repr(value), wanted="a text, a number, true or false")
+    table.wrong(key, "{value} is not {wanted}", value=repr(value), wanted="a string, a number, true or false")
     return None
 
 
@@ -206,12 +206,14 @@ def read_lines(table: Table, fields: tuple[LineField, ...], rules: tuple[Rule, .
     names = [field.name for field in fields]
     for name in require:
         if name not in names:
-            table.wrong("require", "{value} is no field here: one of {choices}", value=name, choices=", ".join(names))
+            table.wrong(
+                "require", "{value} is not a field; expected one of {choices}", value=name, choices=", ".join(names)
+            )
     if pattern is not None:
         for group in {group for field in fields for group in (*field.keys, field.unit_group) if group}:
             if group not in pattern.groupindex:
                 known = ", ".join(pattern.groupindex) or "(?P<name>...)"
-                table.wrong("pattern", "it has no group {value}: it has {choices}", value=group, choices=known)
+                table.wrong("pattern", "no group {value}; the groups are {choices}", value=group, choices=known)
     most = table.integer("max_length", 512, least=1, most=4096)
     table.done()
     return LineSpec(pattern, candidate, require, fields, rules, most, event, separator, columns)
@@ -225,15 +227,15 @@ def _read_columns(table: Table, fields: tuple[LineField, ...]) -> tuple[str, int
     for field in fields:
         for key in field.keys:
             if not key.isdecimal() or int(key) >= columns:
-                table.wrong("columns", "{field} names no column from 0 to {most}", field=field.name, most=columns - 1)
+                table.wrong("columns", "{field} is not a column from 0 to {most}", field=field.name, most=columns - 1)
     return separator, columns
 
 
 def _regex(table: Table, key: str) -> Pattern | None:
     if key == "pattern" and key not in table:
-        table.wrong(key, "missing: {wanted} is needed", wanted="a regular expression with named groups")
+        table.wrong(key, "missing; expected {wanted}", wanted="a regular expression with named groups")
     try:
         return compiled(table.text(key, ""))
     except PatternError as error:
-        table.wrong(key, "not a regular expression that is matched in linear time (RE2): {why}", why=error)
+        table.wrong(key, "not a regular expression that RE2 can match in linear time: {why}", why=error)
         return None

@@ -111,7 +111,7 @@ def read_reads(table: Table) -> tuple[ModbusRead, ...]:
             )
         each.done()
     if not reads:
-        table.wrong("reads", "missing: {wanted} is needed", wanted="a list of blocks of registers")
+        table.wrong("reads", "missing; expected {wanted}", wanted="a list of register blocks")
     elif len(reads) > _MOST_READS:
         table.wrong("reads", "{value} is not between {least} and {most}", value=len(reads), least=1, most=_MOST_READS)
     return tuple(reads)
@@ -133,7 +133,7 @@ def read_register(name: str, table: Table, reads: tuple[ModbusRead, ...], orders
             at = (first - read.address) * (1 if is_bit else 2)
             return Register(number, at, words == "low", order == "low", column)
     if reads:
-        table.wrong("register", "no block of reads holds register {value} whole", value=first)
+        table.wrong("register", "no block of reads covers register {value} completely", value=first)
     return Register(0, 0, False, False, column)
 
 

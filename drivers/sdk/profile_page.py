@@ -64,7 +64,9 @@ def read_sim(table: Table, fields: Mapping[str, Field]) -> Sim:
     typical = {key: _plain(values.raw(key)) for key in values.keys()}  # noqa: SIM118
     for name in typical:
         if name not in fields:
-            values.wrong(name, "{value} is no field here: one of {choices}", value=name, choices=", ".join(fields))
+            values.wrong(
+                name, "{value} is not a field; expected one of {choices}", value=name, choices=", ".join(fields)
+            )
     template = sim.text("template", "")
     sim.done()
     return Sim(typical, template)

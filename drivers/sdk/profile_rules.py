@@ -57,7 +57,7 @@ def _read_rule(table: Table, known: Sequence[str], binary: bool) -> Rule:
     if grade not in _GRADES or reason not in REASONS:
         table.wrong(
             "quality",
-            "{value} is not a quality: uncertain: or bad:, then one of {choices}",
+            "{value} is not a quality; expected uncertain: or bad:, followed by one of {choices}",
             value=repr(quality),
             choices=", ".join(sorted(REASONS)),
         )
@@ -65,7 +65,7 @@ def _read_rule(table: Table, known: Sequence[str], binary: bool) -> Rule:
     equals = {key: _constants(when.raw(key)) for key in when.keys()}  # noqa: SIM118
     for name in (*table.texts("fields"), *equals):
         if name not in known:
-            table.wrong("", "{value} is no field here: one of {choices}", value=name, choices=", ".join(known))
+            table.wrong("", "{value} is not a field; expected one of {choices}", value=name, choices=", ".join(known))
     zeros = None
     if binary and "zeros" in table:
         span = table.table("zeros")

@@ -78,5 +78,5 @@ def _latin(table: Table, key: str) -> list[bytes]:
         try:
             parts.append(text.encode("latin-1"))
         except UnicodeEncodeError:
-            table.wrong(key, "{value} is not latin-1: one byte a character", value=repr(text))
+            table.wrong(key, "{value} is not Latin-1 (one byte per character)", value=repr(text))
     return parts

@@ -62,7 +62,7 @@ class Table:
         value = self._value(key, default)
         if isinstance(value, str):
             return value
-        self._not(key, value, "a text in quotes")
+        self._not(key, value, "a string in quotes")
         return ""
 
     def one_of(self, key: str, choices: Iterable[str], default: str | object = _REQUIRED) -> str:
@@ -71,7 +71,9 @@ class Table:
         if value in known:
             return value
         if key in self:
-            self.wrong(key, "{value} is not known: one of {choices}", value=repr(value), choices=", ".join(known))
+            self.wrong(
+                key, "{value} is unknown; expected one of {choices}", value=repr(value), choices=", ".join(known)
+            )
         return known[0]
 
     def number(self, key: str, default: float | object = _REQUIRED) -> float:
@@ -85,7 +87,7 @@ class Table:
         value = self.number(key, default)
         if value > 0:
             return value
-        self._not(key, value, "a number above 0")
+        self._not(key, value, "a number greater than 0")
         return default
 
     def maybe_number(self, key: str) -> float | None:
@@ -101,7 +103,7 @@ class Table:
     ) -> int:
         value = self._value(key, default)
         if not isinstance(value, int) or isinstance(value, bool):
-            self._not(key, value, "a whole number")
+            self._not(key, value, "an integer")
             return least if least > 0 else 1
         if not least <= value <= most:
             self.wrong(key, "{value} is not between {least} and {most}", value=value, least=least, most=most)
@@ -126,7 +128,7 @@ class Table:
         values = value if isinstance(value, list) else [value]
         good = tuple(text for text in values if isinstance(text, str))
         if len(good) != len(values):
-            self._not(key, value, "a text or a list of texts")
+            self._not(key, value, "a string or a list of strings")
         return good
 
     def table(self, key: str, *, required: bool = False) -> "Table":
@@ -157,7 +159,7 @@ class Table:
         for key in self._content:
             if key not in self._read:
                 known = ", ".join(dict.fromkeys(self._read))
-                self.wrong(key, "this key is not known here: one of {choices}", choices=known)
+                self.wrong(key, "unknown key; expected one of {choices}", choices=known)
 
     def _under(self, key: str) -> str:
         return f"{self.path}.{key}" if self.path else key
@@ -168,7 +170,7 @@ class Table:
 
     def _not(self, key: str, value: object, wanted: str) -> None:
         if value is _REQUIRED or value is None:
-            self.wrong(key, "missing: {wanted} is needed", wanted=wanted)
+            self.wrong(key, "missing; expected {wanted}", wanted=wanted)
         else:
             self.wrong(key, "{value} is not {wanted}", value=repr(value), wanted=wanted)
 

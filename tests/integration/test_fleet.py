@@ -286,7 +286,7 @@ async def test_five_hundred_gateways_at_a_broker_as_it_is_shipped(tmp_path: Path
         assert sorted(fleet.received) == sorted(names)
         print(f"500 gateways in {took_s:.1f} s")
         status, out, err = await desk.push(timeout_s=60.0)
-        assert (status, err, out.count("confirmed before")) == (0, "", len(names))
+        assert (status, err, out.count("was already confirmed")) == (0, "", len(names))
         assert len(fleet.received) == len(names)
         shown = json.loads((await desk.status("--json"))[1])
         assert {(one["version"], one["state"]) for one in shown} == {(1, "confirmed")}

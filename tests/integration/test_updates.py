@@ -160,7 +160,7 @@ async def test_a_broker_that_is_away_for_all_only_makes_it_wait(city: City) -> N
     # Nothing can come from outside now: the technician edits.
     city.agent.file.write_text(city.agent.file.read_text() + sensor("air-b", "sds011", city.ports[1]))
     city.agent.hang_up()
-    await city.agent.told("the configuration was read again")
+    await city.agent.told("reloaded the configuration")
     await asyncio.sleep(4)
     city.mosquitto.start()
     await city.report(0, "confirmed", 40)

@@ -105,7 +105,7 @@ async def test_02_a_broker_that_speaks_no_mqtt_is_named_so_and_left(tmp_path: Pa
     async with AgentProcess(tmp_path, configuration(city.url)) as agent:
         session = await online(city)
         session.writer.write(b"\x32\xff\xff\xff\xff")
-        await agent.told("the broker sent something that is not MQTT")
+        await agent.told("the broker sent data that is not MQTT")
         await until(lambda: len(city.sessions) > 1 and "streams" in city.sessions[-1].leaves())
         await answers_ping(city.sessions[-1], "after")
         assert agent.count("Traceback") == 0

@@ -40,7 +40,7 @@ class Sparing(logging.Filter):
         kind = (record.pathname, record.lineno, getattr(record, "sensor", ""))
         allowed, kept_back = self._budget.allows(kind, time.monotonic())
         if kept_back:
-            more = say("({count} lines like this one were left out)", count=kept_back)
+            more = say("({count} similar lines were not logged)", count=kept_back)
             record.msg, record.args = f"{record.getMessage()} {more}", ()
         return allowed
 

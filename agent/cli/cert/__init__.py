@@ -12,4 +12,4 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: ArgumentParser) -> None:
     """One parser for each action."""
-    add_actions(parser, {"renew": (say("give gateways new certificates"), renew)})
+    add_actions(parser, {"renew": (say("issue new certificates to gateways"), renew)})

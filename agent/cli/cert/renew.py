@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
-    parser.add_argument("gateway", metavar="GATEWAY", nargs="+", help=say("one after the other, until one fails"))
-    sign = say("makes the certificate: gets the gateway's id as its last argument and the signed request as its input")
+    parser.add_argument(
+        "gateway", metavar="GATEWAY", nargs="+", help=say("gateways to renew, one after the other, until one fails")
+    )
+    sign = say(
+        "program that issues the certificate; it gets the gateway id as its last "
+        "argument and the signed request on standard input"
+    )
     parser.add_argument("--sign", metavar="COMMAND", required=True, help=sign)
     key = say("sign with this key of the role command")
     parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=key)
-    silence = say("how long a gateway may take for each step")
+    silence = say("time limit for each step at a gateway")
     parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=silence)
     add_broker_options(parser)
 
@@ -33,13 +38,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: one failed, and is told; those after it were not asked."""
     if not 0 < args.timeout <= 86_400:
-        raise Failed(say("{what} cannot be {value}", what="--timeout", value=args.timeout))
+        raise Failed(say("{what}: invalid value {value}", what="--timeout", value=args.timeout))
     try:
         sign = shlex.split(args.sign)
     except ValueError as error:
         raise Failed(f"--sign: {error}") from error
     if not sign:
-        raise Failed(say("{what} cannot be {value}", what="--sign", value=repr(args.sign)))
+        raise Failed(say("{what}: invalid value {value}", what="--sign", value=repr(args.sign)))
     try:
         asyncio.run(_renew(args, sign, private_keys(args.key)))
     except (LinkLost, LookupError, TimeoutError) as error:
@@ -82,7 +87,7 @@ async def _signed(sign: Sequence[str], gateway: str, request: str) -> str:
         raise Failed(say("{file}: {why}", file=sign[0], why=error.strerror or error)) from error
     output, _ = await process.communicate(request.encode())
     if process.returncode or b"-----BEGIN CERTIFICATE-----" not in output:
-        text = say("{name}: no certificate from {command} (exit status {status})", name=gateway, command=sign[0],
+        text = say("{name}: {command} returned no certificate (exit status {status})", name=gateway, command=sign[0],
                    status=process.returncode)  # fmt: skip
         raise Failed(text)
     return output.decode(errors="replace")

@@ -17,10 +17,10 @@ _STAND_IN: Tables = {"gateway": {"id": "gateway", "site": "site", "sector": "hea
 
 def add_arguments(parser: ArgumentParser) -> None:
     """``OLD``, ``NEW``, ``--local`` and ``--json``."""
-    what = say("a configuration (TOML) or an envelope, of which no signature is verified")
+    what = say("a configuration (TOML), or an envelope (its signatures are not verified)")
     parser.add_argument("old", metavar="OLD", type=Path, help=what)
     parser.add_argument("new", metavar="NEW", type=Path, help=what)
-    local = say("the gateway's local.toml, laid over both")
+    local = say("the gateway's local.toml, which overrides both")
     parser.add_argument("--local", metavar="FILE", type=Path, default=None, help=local)
     parser.add_argument("--json", action="store_true")
 
@@ -45,7 +45,7 @@ def run(args: Namespace) -> int:
         if changes.reconnect:
             print(say("the connection to the broker restarts"))
         if after.drift:
-            print(say("local.toml decides: {paths}", paths=", ".join(map(one_line, after.drift))))
+            print(say("local.toml overrides: {paths}", paths=", ".join(map(one_line, after.drift))))
     return _judge(args.new, after.tables)
 
 
@@ -64,5 +64,5 @@ def _judge(path: Path, whole: Tables) -> int:
     for problem in parsed.problems:
         print(f"{path}: {problem}", file=sys.stderr)
     if parsed.config is None:
-        raise Failed(say("{file} cannot be used", file=path))
+        raise Failed(say("cannot use {file}", file=path))
     return 0

@@ -39,8 +39,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
     file = say("a signed configuration for one gateway")
     parser.add_argument("envelope", metavar="ENVELOPE", type=Path, nargs="+", help=file)
-    parser.add_argument("--no-wait", action="store_true", help=say("do not wait for what comes of it"))
-    silence = say("seconds to wait; otherwise 120 more than the trial takes")
+    parser.add_argument("--no-wait", action="store_true", help=say("do not wait for the result"))
+    silence = say("time to wait; default: 120 s more than the trial takes")
     parser.add_argument("--timeout", metavar="S", type=float, default=None, help=silence)
     add_broker_options(parser)
 
@@ -49,7 +49,7 @@ def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: an envelope cannot be published (then none is), or a gateway has
     not confirmed."""
     if args.timeout is not None and not 0 < args.timeout <= 1e6:
-        raise Failed(say("{what} cannot be {value}", what="--timeout", value=args.timeout))
+        raise Failed(say("{what}: invalid value {value}", what="--timeout", value=args.timeout))
     found = _sealed(args.envelope)
     timeout_s = args.timeout or max(one.document.confirm_s for one in found.values()) + _SLACK_S
     try:
@@ -69,7 +69,7 @@ def _sealed(paths: Sequence[Path]) -> dict[str, Sealed]:
             wrong.append(str(error))
             continue
         if one.gateway in found:
-            why = say("another envelope is for {name} as well", name=one.gateway)
+            why = say("another envelope is also for {name}", name=one.gateway)
             wrong.append(say("{file}: {why}", file=path, why=why))
         found[one.gateway] = one
     if wrong:
@@ -83,13 +83,13 @@ def _read(path: Path) -> Sealed:
     opened, document = envelope(message, path)
     why = ""
     if opened.payload_type != CONFIG_TYPE:
-        raise Failed(say("{file} is no signed configuration", file=path))
+        raise Failed(say("{file} is not a signed configuration", file=path))
     if not opened.signatures:
-        why = say("there is no signature")
+        why = say("not signed")
     elif len(document.gateways) > 1:
         why = say("it is for {count} gateways: sign one envelope for each", count=len(document.gateways))
     elif document.expires_ms <= time.time_ns() // 1_000_000:
-        why = say("not valid any more since {date}", date=rfc_3339(document.expires_ms))
+        why = say("expired on {date}", date=rfc_3339(document.expires_ms))
     if why:
         raise Failed(say("{file}: {why}", file=path, why=why))
     return Sealed(message, document)
@@ -102,7 +102,7 @@ async def _publish(options: BrokerOptions, found: Mapping[str, Sealed], timeout_
         await watch.collect(lambda: all(fleet.get(name) is not None for name in found))
         missing = [name for name in found if fleet.get(name) is None]
         if missing:
-            lines = [say("no gateway {name} has told its state to this broker", name=name) for name in missing]
+            lines = [say("no gateway {name} has published its state on this broker", name=name) for name in missing]
             raise Failed("\n".join([*lines, say("nothing was sent")]))
         orders = {name: _order(one, fleet.get(name)) for name, one in found.items()}
         bases = {name: at.base for name in found if (at := fleet.get(name)) is not None}
@@ -114,7 +114,7 @@ async def _publish(options: BrokerOptions, found: Mapping[str, Sealed], timeout_
         sent = {name: order for name, order in orders.items() if name not in watch.refused}
         if timeout_s is None:
             for name, order in sent.items():
-                print(say("{name}: version {version} is published", name=name, version=order.version))
+                print(say("{name}: published version {version}", name=name, version=order.version))
             return 1 if watch.refused else 0
         return max(1 if watch.refused else 0, await _outcome(watch, fleet, sent, timeout_s))
     finally:
@@ -140,7 +140,7 @@ async def _outcome(watch: FleetWatch, fleet: Fleet, orders: Mapping[str, Order],
             verdict = judge(order, fleet.get(name) or Gateway(name, ""))
             if verdict.state == "waiting":
                 continue
-            word = say("confirmed before") if order.done else say("confirmed")
+            word = say("was already confirmed") if order.done else say("confirmed")
             print(f"{name}: {verdict.why or word}", flush=True)
             status = status or int(verdict.state == "failed")
             del waiting[name]
@@ -153,6 +153,6 @@ async def _outcome(watch: FleetWatch, fleet: Fleet, orders: Mapping[str, Order],
 
 def _silence(name: str, at: Gateway | None, timeout_s: float) -> str:
     if at is None or not at.online:
-        return say("{name}: no answer within {n:.0f} s: it is offline", name=name, n=timeout_s)
+        return say("{name}: no answer within {n:.0f} s; it is offline", name=name, n=timeout_s)
     state = at.report.state if at.report is not None else say("no answer")
     return say("{name}: not confirmed within {n:.0f} s: {state}", name=name, n=timeout_s, state=state)

@@ -28,7 +28,7 @@ class Running:
 
 def unknown() -> Running:
     """Nothing to compare with."""
-    return Running({}, say("no running configuration was given (--running or --broker): everything is shown as new"))
+    return Running({}, say("no running configuration was given (--running or --broker); showing everything as new"))
 
 
 def from_file(path: Path) -> Running:
@@ -52,16 +52,16 @@ async def from_broker(options: BrokerOptions, gateways: Sequence[str], recognise
 
 def _published(name: str, at: Gateway | None, recognise: Recognise) -> Running:
     if at is None:
-        raise Failed(say("no gateway {name} has told its state to this broker", name=name))
+        raise Failed(say("no gateway {name} has published its state on this broker", name=name))
     if not at.desired:
-        return Running({}, say("nothing is published to {name}: everything is shown as new", name=name))
+        return Running({}, say("nothing is published to {name}; showing everything as new", name=name))
     document = signed_document(at.desired, name, recognise)
     verified = document is not None
     if document is None:
         try:
             document = read_document(parse(at.desired).payload)
         except Refused as error:
-            raise Failed(say("{name}: what is published to it cannot be read: {why}", name=name, why=error)) from error
+            raise Failed(say("{name}: cannot read what is published to it: {why}", name=name, why=error)) from error
     origin = {
         True: say("compared with version {version}, published to {name} (signatures verified):",
                   version=document.version, name=name),

@@ -13,8 +13,10 @@ DEFAULT_S = 30.0
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("--seconds", type=_seconds, default=DEFAULT_S, metavar="N",
-                        help=say("how long the devices speak; default {n:.0f}", n=DEFAULT_S))  # fmt: skip
-    parser.add_argument("--outage", action="store_true", help=say("cut the gateways' link for the middle third"))
+                        help=say("how long to run; default: {n:.0f}", n=DEFAULT_S))  # fmt: skip
+    parser.add_argument(
+        "--outage", action="store_true", help=say("cut the gateways' connection during the middle third")
+    )
 
 
 def _seconds(text: str) -> float:

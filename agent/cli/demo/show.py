@@ -51,7 +51,7 @@ class Show:
             lost = asyncio.create_task(link.lost())
             try:
                 # No embedded broker that is kept up to date speaks version 5 (docs/decisions).
-                self._screen.log("demo", say("the demo's own broker speaks MQTT 3.1.1 only"))
+                self._screen.log("demo", say("the demo's own broker supports MQTT 3.1.1 only"))
                 for agent in agents:
                     await agent.start(proxy.port)
                 await self._play(proxy)
@@ -88,15 +88,15 @@ class Show:
 
     async def _play(self, proxy: Proxy) -> None:
         third_s = self._seconds / 3
-        await self._wait(third_s, say("running, link up"))
+        await self._wait(third_s, say("running, connected"))
         if self._outage and not self._interrupted.is_set():
-            self._screen.log("demo", say("the link is cut"))
+            self._screen.log("demo", say("the connection is cut"))
             await proxy.cut()
-        await self._wait(third_s, say("running, LINK CUT") if self._outage else say("running, link up"))
+        await self._wait(third_s, say("running, CONNECTION CUT") if self._outage else say("running, connected"))
         if self._outage:
             await proxy.mend()
-            self._screen.log("demo", say("the link is back"))
-        await self._wait(third_s, say("running, link up"))
+            self._screen.log("demo", say("the connection is back"))
+        await self._wait(third_s, say("running, connected"))
 
     async def _wait(self, seconds: float, phase: str) -> None:
         loop = asyncio.get_running_loop()
@@ -113,7 +113,7 @@ class Show:
             back = all(self._last_s.get(place.gateway, 0.0) > began_s for place in PLACES)
             if back and loop.time() - max(self._last_late_s, began_s) > _QUIET_S:
                 return
-            self._screen.tick(say("what was kept arrives"), left_s)
+            self._screen.tick(say("receiving what was kept"), left_s)
             await asyncio.sleep(_TICK_S)
 
     async def _settle(self) -> None:
@@ -127,7 +127,7 @@ class Show:
         twice = sum(count - 1 for count in self._rows.values())
         again = sum(tally.again for tally in self._subscriber.ledger.tally().values())
         if again:
-            print(say("{n} were sent again after the cut, and removed by their number", n=again))
+            print(say("{n} readings came twice because of the cut and were removed by their number", n=again))
         failed = [place.gateway for place, status in zip(PLACES, statuses, strict=True) if status]
         if failed:
             print(say("these agents failed: {names}", names=", ".join(failed)), file=sys.stderr)

@@ -14,5 +14,5 @@ def add_arguments(parser: ArgumentParser) -> None:
     """One parser for each action."""
     add_actions(parser, {
         "push": (say("change many gateways, ring by ring"), push),
-        "status": (say("show what runs on which gateway"), status),
+        "status": (say("show what each gateway runs"), status),
     })  # fmt: skip

@@ -34,7 +34,7 @@ class Progress:
             return
         self._done.add(name)
         before = self._orders[name].done
-        word = say("confirmed before") if before else say("confirmed")
+        word = say("was already confirmed") if before else say("confirmed")
         if self._drawn:
             full = _WIDTH * len(self._done) // self._total
             bar = "#" * full + "." * (_WIDTH - full)

@@ -41,22 +41,22 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
     template = say("the remote part of a configuration (TOML), with ${{column}} where gateways differ")
     parser.add_argument("template", metavar="TEMPLATE", type=Path, help=template)
-    table = say("the gateways (CSV): the first line names the columns, gateway is the first of them")
+    table = say("the gateways (CSV); the first line names the columns, starting with gateway")
     parser.add_argument("table", metavar="TABLE", type=Path, help=table)
-    ring = say("the gateways to begin with, one a line")
+    ring = say("the gateways of the first ring, one per line")
     parser.add_argument("--ring", metavar="FILE", type=Path, required=True, help=ring)
-    then = say("the gateways after these; may be given several times")
+    then = say("the gateways of the next ring; may be repeated")
     parser.add_argument("--then", metavar="FILE", type=Path, action="append", default=[], help=then)
     parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=say("a private key"))
-    version = say("otherwise one above the highest that was signed for these gateways")
+    version = say("default: one above the highest version that was signed for these gateways")
     parser.add_argument("--version", metavar="N", type=int, default=None, help=version)
     add_trust_option(parser)
-    days = say("how long it may be accepted")
+    days = say("how many days it can be accepted")
     parser.add_argument("--expires-days", metavar="N", type=float, default=_DAYS, help=days)
     parser.add_argument("--confirm-s", metavar="N", type=float, default=float(CONFIRM_S))
-    silence = say("seconds after which a ring that has not confirmed has failed")
+    silence = say("a ring that has not confirmed after this time has failed")
     parser.add_argument("--timeout", metavar="S", type=float, default=None, help=silence)
-    parser.add_argument("--dry-run", action="store_true", help=say("render and check, and send nothing"))
+    parser.add_argument("--dry-run", action="store_true", help=say("render and check, but send nothing"))
     add_broker_options(parser)
 
 
@@ -67,7 +67,7 @@ def run(args: Namespace) -> int:
               ("--timeout", timeout_s, 1e6))  # fmt: skip
     for name, value, most in limits:
         if not 0 < value <= most:
-            raise Failed(say("{what} cannot be {value}", what=name, value=value))
+            raise Failed(say("{what}: invalid value {value}", what=name, value=value))
     rings, wanted = rendered(args)
     keys = private_keys(args.key)
     recognise, floor = recogniser([key.public for key in keys], args.trust)
@@ -134,7 +134,7 @@ class Push:
         missing = [name for name in self._names if name not in found]
         if missing:
             names = ", ".join(missing)
-            raise Failed(say("not known to this broker, by state and config/reported: {names}", names=names))
+            raise Failed(say("unknown on this broker (no state or config/reported): {names}", names=names))
         return found
 
     async def _ring(self, watch: FleetWatch, number: int, ring: Sequence[str]) -> FleetWatch:
@@ -155,7 +155,7 @@ class Push:
                 connected = False
                 if now_s() + _AGAIN_S > end_s:
                     raise self._stopped(number, ring, [str(error)]) from error
-                self._progress.note(say("not connected: {reason}; trying again", reason=error))
+                self._progress.note(say("not connected: {reason}; retrying", reason=error))
                 await asyncio.sleep(_AGAIN_S)
                 continue
             except _Stop as stop:
@@ -201,7 +201,7 @@ class Push:
     def _silence(self, name: str) -> str:
         at, wanted = self._at(name), self._orders[name]
         if not at.online:
-            return say("{name}: no answer within {n:.0f} s: it is offline", name=name, n=self._timeout_s)
+            return say("{name}: no answer within {n:.0f} s; it is offline", name=name, n=self._timeout_s)
         report = at.report
         state = report.state if report is not None and report.hash == wanted.hash else say("no answer")
         return say("{name}: not confirmed within {n:.0f} s: {state}", name=name, n=self._timeout_s, state=state)
@@ -210,9 +210,12 @@ class Push:
         """What is told at the end of a run that failed."""
         done = sum(judge(self._orders[name], self._at(name)).state == "confirmed" for name in ring)
         left = sum(len(one) for one in self._rings[number:])
-        end = say("stopped in ring {number}: {done} of {count} confirmed; nothing was sent to {left} of later rings",
+        end = say("stopped in ring {number}: {done} of {count} confirmed; nothing was sent to "
+"{left} gateways of later rings",
                   number=number, done=done, count=len(ring), left=left)  # fmt: skip
-        return Failed("\n".join([*self._alone.values(), *why, end, say("the same command goes on from here")]))
+        return Failed(
+            "\n".join([*self._alone.values(), *why, end, say("run the same command again to continue from here")])
+        )
 
 
 class _Stop(Exception):

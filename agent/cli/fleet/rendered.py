@@ -39,7 +39,7 @@ def rendered(args: Namespace) -> tuple[Rings, dict[str, Wanted]]:
             if not errors:
                 wanted[name].payload(1, time.time_ns() // 1_000_000)
         except TypeError:
-            errors, others = [say("{file}: a configuration has no dates", file=args.template)], []
+            errors, others = [say("{file}: a configuration cannot contain dates", file=args.template)], []
         except (FleetError, Refused) as error:
             errors, others = [str(error)], []
         for line in errors:
@@ -51,7 +51,7 @@ def rendered(args: Namespace) -> tuple[Rings, dict[str, Wanted]]:
     for line, name in remarks.items():
         print(f"{name}: {line}", file=sys.stderr)
     if wrong:
-        raise Failed(say("{file} is wrong for {count} gateways: nothing was sent", file=args.template, count=wrong))
+        raise Failed(say("{file} is invalid for {count} gateways; nothing was sent", file=args.template, count=wrong))
     return rings, wanted
 
 

@@ -17,11 +17,11 @@ from agent.fleet.reports import Fleet, Gateway
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
-    parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=say("only these; otherwise all"))
+    parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=say("only these gateways; default: all"))
     parser.add_argument("--json", action="store_true")
-    certificates = say("also ask each gateway that is online how long its certificate lasts")
+    certificates = say("also ask each online gateway when its certificate expires")
     parser.add_argument("--certificates", action="store_true", help=certificates)
-    most = say("how long to listen at most, where gateways do not fall silent")
+    most = say("maximum time to listen")
     parser.add_argument("--seconds", metavar="S", type=float, default=15.0, help=most)
     add_broker_options(parser)
 
@@ -29,7 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print what stands retained at the broker. Exit status 1: a named gateway is not there."""
     if not 0 < args.seconds < 86_400:
-        raise Failed(say("{what} cannot be {value}", what="--seconds", value=args.seconds))
+        raise Failed(say("{what}: invalid value {value}", what="--seconds", value=args.seconds))
     try:
         fleet = asyncio.run(_fleet(args))
     except LinkLost as error:
@@ -48,7 +48,7 @@ def run(args: Namespace) -> int:
         print(line, file=sys.stderr)
     missing = [name for name in names if fleet.get(name) is None]
     for name in missing:
-        print(say("no gateway {name} has told its state to this broker", name=name), file=sys.stderr)
+        print(say("no gateway {name} has published its state on this broker", name=name), file=sys.stderr)
     return 1 if missing else 0
 
 
@@ -91,8 +91,8 @@ def _plain(one: Gateway, certificates: Mapping[str, Certificate] | None) -> dict
 
 def _print(found: Sequence[Gateway], certificates: Mapping[str, Certificate] | None) -> None:
     asked = () if certificates is None else (say("certificate"),)
-    heads = (say("gateway"), say("online"), say("version"), say("state"), say("runs"), say("trust"), *asked,
-             say("last word"), say("drift"), say("cause"))  # fmt: skip
+    heads = (say("gateway"), say("online"), say("version"), say("state"), say("running"), say("trust"), *asked,
+             say("last seen"), say("drift"), say("cause"))  # fmt: skip
     rows = [heads, *(_row(one, certificates) for one in found)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(heads) - 1)]
     for row in rows:

@@ -72,7 +72,7 @@ class TrustFile:
         signatures = {}
         for path, pair in zip(keys, private_keys(keys), strict=True):
             if pair.public not in asked:
-                raise Failed(say("{file} is no key of the role root, before or after the change", file=path))
+                raise Failed(say("{file} is not a key of the role root, before or after the change", file=path))
             signatures[pair.public] = pair.sign(message)
         return TrustFile(self._path, (*self._entries[:-1], dsse.countersigned(self._entries[-1], signatures)))
 

@@ -15,9 +15,9 @@ from agent.fleet.reports import Fleet
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
-    parser.add_argument("file", metavar="FILE", type=Path, help=say("the trust file, such as trust.json"))
-    parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=say("only these; otherwise all"))
-    silence = say("seconds to wait for the gateways")
+    parser.add_argument("file", metavar="FILE", type=Path, help=say("trust file, such as trust.json"))
+    parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=say("only these gateways; default: all"))
+    silence = say("time to wait for the gateways")
     parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=silence)
     add_broker_options(parser)
 
@@ -26,10 +26,10 @@ def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: nothing can be published, or a gateway has not reached the newest
     root within the time."""
     if not 0 < args.timeout <= 86_400:
-        raise Failed(say("{what} cannot be {value}", what="--timeout", value=args.timeout))
+        raise Failed(say("{what}: invalid value {value}", what="--timeout", value=args.timeout))
     file = TrustFile.load(args.file)
     if file.pending is not None:
-        raise Failed(say("{file}: root {version} lacks signatures: nothing was sent", file=args.file,
+        raise Failed(say("{file}: root {version} lacks signatures; nothing was sent", file=args.file,
                          version=file.last.version))  # fmt: skip
     try:
         return asyncio.run(_publish(BrokerOptions.of(args), file, args.gateway, args.timeout))
@@ -46,7 +46,7 @@ async def _publish(options: BrokerOptions, file: TrustFile, names: list[str], ti
         found = {name: at.base for name in names if (at := fleet.get(name)) is not None}
         missing = [name for name in names if name not in found]
         if missing or not found:
-            lines = [say("no gateway {name} has told its state to this broker", name=name) for name in missing]
+            lines = [say("no gateway {name} has published its state on this broker", name=name) for name in missing]
             raise Failed("\n".join([*lines, say("nothing was sent")]))
         await watch.send({name: (f"{base}/config/trust", file.encoded()) for name, base in found.items()})
         for name, code in watch.refused.items():

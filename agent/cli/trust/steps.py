@@ -29,7 +29,7 @@ def add_steps(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
 
     def step(name: str, does: str, act: Callable[[Namespace], int], *words: str) -> ArgumentParser:
         one = subparsers.add_parser(name, help=does, description=does, allow_abbrev=False)
-        one.add_argument("file", metavar="FILE", type=Path, help=say("the trust file, such as trust.json"))
+        one.add_argument("file", metavar="FILE", type=Path, help=say("trust file, such as trust.json"))
         for word in words:
             choices = ROLES if word == "role" else None
             one.add_argument(word, metavar=word.upper(), choices=choices, type=int if word == "number" else str)
@@ -42,41 +42,41 @@ def add_steps(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
              "rotate": ("role", "old", "new"), "floor": ("number",)}  # fmt: skip
     for name, act in signed.items():
         one = step(name, _meaning(name), act, *words.get(name, ()))
-        one.add_argument("--days", metavar="N", type=float, default=_DAYS, help=say("until the root expires"))
+        one.add_argument("--days", metavar="N", type=float, default=_DAYS, help=say("days until the root expires"))
         one.add_argument("--key", metavar="KEY", type=Path, action="append", default=[], help=say("a private key"))
         if name == "create":
             for role in ROLES:
                 # Not "command": that is the name of the command itself, in the parser above this one.
                 one.add_argument(f"--{role}", dest=f"{role}_role", metavar="PUBLIC", action="append", default=[])
-            two = say("how many keys of a role must sign; otherwise 2, where the role has two keys")
+            two = say("how many keys of a role must sign; default: 2 where the role has two keys")
             one.add_argument("--threshold", metavar="ROLE=N", action="append", default=[], help=two)
-    sign = step("sign", say("sign the root that is not complete yet"), _sign)
+    sign = step("sign", say("sign the incomplete root"), _sign)
     sign.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=say("a private key"))
-    show = step("show", say("show all roots, and what the last one lacks"), _show)
+    show = step("show", say("show all roots and what the last one lacks"), _show)
     show.add_argument("--json", action="store_true")
 
 
 def _meaning(name: str) -> str:
     return {
-        "create": say("begin a list: the first root"),
+        "create": say("create the list with its first root"),
         "add": say("add a key to a role"),
-        "remove": say("take a key from a role"),
-        "threshold": say("say how many keys of a role must sign"),
-        "rotate": say("put a new key in the place of an old one"),
-        "floor": say("say from which version on configurations are taken"),
-        "renew": say("move the date on which the root expires"),
+        "remove": say("remove a key from a role"),
+        "threshold": say("set how many keys of a role must sign"),
+        "rotate": say("replace a key"),
+        "floor": say("set the lowest accepted configuration version"),
+        "renew": say("change the expiry date of the root"),
     }[name]
 
 
 def _create(args: Namespace) -> int:
     if args.file.exists():
-        raise Failed(say("{file} is there already: a list of roots is only ever added to", file=args.file))
+        raise Failed(say("{file} already exists; existing roots are never overwritten", file=args.file))
     thresholds = dict(_threshold_option(text) for text in args.threshold)
     keys = {"root": args.root_role, "config": args.config_role, "command": args.command_role or args.config_role}
     roles: dict[RoleName, Role] = {}
     for role in ROLES:
         if not keys[role]:
-            raise Failed(say("missing: {what}", what=f"--{role}"))
+            raise Failed(say("missing argument: {what}", what=f"--{role}"))
         roles[role] = _chosen(role, public_keys(keys[role]), thresholds.get(role))
     status = _keep(TrustFile(args.file, []), 1, roles, None, args)
     _warn(roles)
@@ -88,7 +88,7 @@ def _add(args: Namespace) -> int:
 
     def with_it(role: Role) -> Role:
         if key in role.keys:
-            raise Failed(say("{role} has the key {id} already", role=args.role, id=key_id(key)))
+            raise Failed(say("{role} already has the key {id}", role=args.role, id=key_id(key)))
         return replace(role, keys=(*role.keys, key))
 
     return _change(args, with_it)
@@ -111,7 +111,7 @@ def _rotate(args: Namespace) -> int:
 
     def exchanged(role: Role) -> Role:
         if new in role.keys:
-            raise Failed(say("{role} has the key {id} already", role=args.role, id=key_id(new)))
+            raise Failed(say("{role} already has the key {id}", role=args.role, id=key_id(new)))
         old = _of_role(args.role, role, args.old)
         return replace(role, keys=tuple(new if one == old else one for one in role.keys))
 
@@ -160,9 +160,9 @@ def _change(args: Namespace, change: Callable[[Role], Role]) -> int:
 def _warn(roles: Mapping[RoleName, Role]) -> None:
     """Say what one stolen key can do, where one is enough."""
     means = {
-        "root": say("put other keys in place of yours, and so take over every gateway"),
-        "config": say("change every gateway's sensors, and send its readings to another broker"),
-        "command": say("switch outputs, restart sensors and renew certificates, where gateways allow it"),
+        "root": say("replace your keys and so take over every gateway"),
+        "config": say("change the sensors of every gateway and send its readings to another broker"),
+        "command": say("switch outputs, restart sensors and renew certificates where gateways allow it"),
     }
     for name, role in roles.items():
         if role.threshold == 1:
@@ -172,7 +172,7 @@ def _warn(roles: Mapping[RoleName, Role]) -> None:
 
 def _keep(file: TrustFile, version: int, roles: Mapping[RoleName, Role], floor: int | None, args: Namespace) -> int:
     if not 0 < args.days <= 7300:
-        raise Failed(say("{what} cannot be {value}", what="--days", value=args.days))
+        raise Failed(say("{what}: invalid value {value}", what="--days", value=args.days))
     now_ms = time.time_ns() // 1_000_000
     root = Root(version, now_ms, now_ms + round(args.days * 86_400_000), roles, floor)
     read_root(root_payload(root))
@@ -192,7 +192,7 @@ def _chosen(name: str, keys: tuple[bytes, ...], threshold: int | None) -> Role:
 
 def _role(name: str, keys: tuple[bytes, ...], threshold: int) -> Role:
     if not 1 <= threshold <= len(keys):
-        raise Failed(say("{role} has {count} keys: {needed} of them cannot sign", role=name, count=len(keys),
+        raise Failed(say("{role} has only {count} keys; {needed} cannot sign", role=name, count=len(keys),
                          needed=threshold))  # fmt: skip
     return Role(keys, threshold)
 
@@ -211,12 +211,12 @@ def _of_role(name: str, role: Role, text: str) -> bytes:
 def _threshold_option(text: str) -> tuple[str, int]:
     role, _, number = text.partition("=")
     if role not in ROLES or not number.isdecimal():
-        raise Failed(say("{what} cannot be {value}", what="--threshold", value=text))
+        raise Failed(say("{what}: invalid value {value}", what="--threshold", value=text))
     return role, int(number)
 
 
 def _print_root(root: Root, pending: bool) -> None:
-    state = say("not complete") if pending else say("complete")
+    state = say("incomplete") if pending else say("complete")
     print(say("root {version}, {state}, expires {date}", version=root.version, state=state,
               date=rfc_3339(root.expires_ms)))  # fmt: skip
     print(f"  {grouped(root.fingerprint)}")
@@ -225,7 +225,7 @@ def _print_root(root: Root, pending: bool) -> None:
         ids = " ".join(key_id(key) for key in role.keys)
         print(f"  {name:8} {say('{needed} of {count}', needed=role.threshold, count=len(role.keys))}: {ids}")
     if root.floor is not None:
-        print("  " + say("configurations begin again above version {version}", version=root.floor))
+        print("  " + say("the next configuration must have a version above {version}", version=root.floor))
 
 
 def _plain(root: Root) -> dict[str, object]:

@@ -32,9 +32,9 @@ class UnknownDriver(LookupError):
     def __init__(self, name: str, near: tuple[str, ...]) -> None:
         self.name, self.near = name, near
         if near:
-            text = say("there is no driver {name}; did you mean {near}?", name=name, near=", ".join(near))
+            text = say("unknown driver {name}; did you mean {near}?", name=name, near=", ".join(near))
         else:
-            text = say("there is no driver {name}; `gardu drivers` lists them", name=name)
+            text = say("unknown driver {name}; run gardu drivers to list them", name=name)
         super().__init__(text)
 
 
@@ -89,7 +89,7 @@ class Catalog:
             driver = load_profile(raw, str(file))
         except ProfileError as error:
             problems = "; ".join(_translated(problem) for problem in error.problems)
-            raise DriverBroken(say("the profile {file} is wrong: {problems}", file=file, problems=problems)) from error
+            raise DriverBroken(say("profile {file} is invalid: {problems}", file=file, problems=problems)) from error
         self._loaded[name] = raw, self._checked(name, driver, str(file))
         return self._loaded[name][1]
 
@@ -102,7 +102,7 @@ class Catalog:
                 why = f"{type(error).__name__}: {error}".splitlines()[0]
                 raise DriverBroken(
                     say(
-                        "the driver {name} ({module}) cannot be loaded: {why}",
+                        "cannot load driver {name} ({module}): {why}",
                         name=name,
                         module=module,
                         why=why,
@@ -116,16 +116,16 @@ class Catalog:
     def _checked(self, name: str, found: object, where: str) -> Driver:
         if not isinstance(found, Driver):
             raise DriverBroken(
-                say("{where} holds no driver: DRIVER is {found}", where=where, found=type(found).__name__)
+                say("{where} is not a driver: DRIVER is {found}", where=where, found=type(found).__name__)
             )
         if found.name != name:
             raise DriverBroken(
-                say("{where} calls its driver {other}, not {name}", where=where, other=found.name, name=name)
+                say("{where} names its driver {other}, not {name}", where=where, other=found.name, name=name)
             )
         for field in found.fields:
             if not is_field_name(field):
                 raise DriverBroken(
-                    say("{where} has a field {field}: that name cannot be published", where=where, field=field)
+                    say("{where} has a field {field}, which is not a valid name", where=where, field=field)
                 )
         return found
 
@@ -161,7 +161,7 @@ def _profile_bytes(file: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise DriverBroken(say("the profile {file} cannot be read: {why}", file=file, why=error.strerror)) from error
+        raise DriverBroken(say("cannot read profile {file}: {why}", file=file, why=error.strerror)) from error
 
 
 def _entries(folder: Path) -> list[str]:

@@ -31,5 +31,5 @@ class LocalFiles:
             base = self._main.read_text("utf-8")
             overlay = self._overlay.read_text("utf-8") if self._overlay.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
-            raise Refused("schema", say("{file} cannot be read: {why}", file=self._main, why=error), "") from error
+            raise Refused("schema", say("cannot read {file}: {why}", file=self._main, why=error), "") from error
         return Generation(base, overlay, payload)

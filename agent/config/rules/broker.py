@@ -27,8 +27,8 @@ def check_broker(broker: Broker, report: Report) -> None:
         return
     for key in ("ca_file", "ca_pem", "cert_file"):
         if getattr(broker, key):
-            hint = say("mqtts:// encrypts and checks the broker")
-            report.warn(f"broker.{key}", "no_tls", say("this is not used with mqtt://"), hint)
+            hint = say("mqtts:// encrypts the connection and verifies the broker")
+            report.warn(f"broker.{key}", "no_tls", say("not used with mqtt://"), hint)
 
 
 def _check_certificate(broker: Broker, report: Report) -> None:
@@ -57,7 +57,7 @@ def _check_url(path: str, url: str, report: Report) -> None:
     address = url.partition("://")[2].removesuffix("/")
     if "@" in address:
         hint = say("use username and password_file")
-        report.error(path, "userinfo", say("no user name or password belongs in a URL"), hint)
+        report.error(path, "userinfo", say("a URL must not contain a user name or password"), hint)
         return
     if address.startswith("["):
         host, bracket, rest = address[1:].partition("]")
@@ -69,9 +69,9 @@ def _check_url(path: str, url: str, report: Report) -> None:
         port = rest if colon else None
     if not good:
         hint = say("mqtt://host:port or mqtts://host:port, an IPv6 address in brackets")
-        report.error(path, "url", say("this is not the address of a broker"), hint)
+        report.error(path, "url", say("not the address of a broker"), hint)
     elif port is not None and not _is_port(port):
-        report.error(path, "port", say("this port is not possible"), say("a whole number from 1 to 65535"))
+        report.error(path, "port", say("invalid port"), say("an integer from 1 to 65535"))
 
 
 def _is_name(host: str) -> bool:

@@ -30,7 +30,7 @@ def check_driver(path: str, sensor: Sensor, driver: Driver, report: Report) -> N
     for key in (*_PLACES, *_LINE, "active_low", "debounce_ms"):
         value = getattr(sensor, key)
         if key not in used and value is not None and value is not False and value not in ("", 0):
-            report.warn(f"{path}.{key}", "unused", say("{driver} does not use this", driver=driver.name))
+            report.warn(f"{path}.{key}", "unused", say("{driver} does not use this key", driver=driver.name))
     for key, names in (("calibrate", sensor.calibrate), ("deadband", sensor.deadband)):
         for name in names:
             check_known(f"{path}.{key}.{name}", "unknown_field", name, driver.fields, report)
@@ -48,7 +48,7 @@ def _check_interval(path: str, sensor: Sensor, driver: Driver, report: Report) -
         asked = interval_s > 0 or isinstance(driver, PollDriver) or not hasattr(driver, "edges")
     if asked:
         message = say("{value} is out of range", value=f"{interval_s:g}")
-        hint = say("{driver} is asked: at least {min_s} s; leave it out for every {period_s:g} s",
+        hint = say("{driver} is polled: use at least {min_s} s, or omit this key for every {period_s:g} s",
                    driver=driver.name, min_s=MIN_POLL_S, period_s=driver.period_s)  # fmt: skip
         report.error(f"{path}.interval_s", "range", message, hint)
 
@@ -58,8 +58,8 @@ def _check_place(path: str, sensor: Sensor, driver: Driver, report: Report) -> t
     if isinstance(driver, SerialDriver):
         _need_port(path, driver, sensor.port, 'port = "/dev/serial/by-path/..."', report)
         if sensor.bus:
-            message = say("{driver} has its port for itself", driver=driver.name)
-            report.error(f"{path}.bus", "not_shared", message, say("give it a port instead of a bus"))
+            message = say("{driver} cannot share its port", driver=driver.name)
+            report.error(f"{path}.bus", "not_shared", message, say("use a port instead of a bus"))
         return ("port", "bus", *_LINE)
     if isinstance(driver, PollDriver):
         return ()
@@ -89,8 +89,8 @@ def check_known(path: str, code: str, name: str, known: Collection[str], report:
     if name in known:
         return True
     if not report.wrong(path):
-        hint = report.near(name, known, say("there are: {names}", names=", ".join(sorted(known)[:20]) or "-"))
-        report.error(path, code, say('there is no "{name}"', name=name), hint)
+        hint = report.near(name, known, say("defined here: {names}", names=", ".join(sorted(known)[:20]) or "-"))
+        report.error(path, code, say('"{name}" does not exist', name=name), hint)
     return False
 
 
@@ -103,17 +103,17 @@ def _need_port(path: str, driver: Driver, given: str, example: str, report: Repo
 def _check_address(path: str, sensor: Sensor, driver: "I2cDriver", report: Report) -> None:
     if sensor.address is not None and sensor.address not in driver.addresses:
         known = ", ".join(f"0x{address:02x}" for address in driver.addresses)
-        message = say("{driver} has no address 0x{address:02x}", driver=driver.name, address=sensor.address)
+        message = say("{driver} does not use address 0x{address:02x}", driver=driver.name, address=sensor.address)
         report.error(f"{path}.address", "address", message, say("one of {choices}", choices=known))
 
 
 def _check_w1(path: str, sensor: Sensor, driver: "W1Driver", report: Report) -> None:
     if not sensor.w1:
-        message = say("{driver} needs the number of its device", driver=driver.name)
+        message = say("{driver} needs the unit number of its device", driver=driver.name)
         report.error(f"{path}.w1", "missing", message, 'w1 = "28-0316a2795cff"')
     elif sensor.w1.partition("-")[0] not in driver.families or "/" in sensor.w1:
-        message = say("{value} is no {driver}", value=sensor.w1, driver=driver.name)
-        report.error(f"{path}.w1", "family", message, say("a name as under /sys/bus/w1/devices: {example}-…",
+        message = say("{value} is not a {driver}", value=sensor.w1, driver=driver.name)
+        report.error(f"{path}.w1", "family", message, say("a name as in /sys/bus/w1/devices: {example}-…",
                                                          example=driver.families[0]))  # fmt: skip
 
 
@@ -122,5 +122,5 @@ def _check_lines(path: str, sensor: Sensor, driver: "GpioDriver", report: Report
         message = say("{driver} needs the chip of its lines", driver=driver.name)
         report.error(f"{path}.chip", "missing", message, 'chip = "gpiochip0"')
     if "line" in driver.lines and sensor.line == "":
-        message = say("{driver} needs its line", driver=driver.name)
+        message = say("{driver} needs a line", driver=driver.name)
         report.error(f"{path}.line", "missing", message, 'line = "GPIO17"')

@@ -48,7 +48,7 @@ def _check_ids(table: str, ids: Sequence[str], report: Report) -> list[str]:
     for at, name in enumerate(ids):
         if name and first.setdefault(name, at) != at:
             message = say('"{name}" is also the id of {other}', name=name, other=f"{table}[{first[name]}]")
-            report.error(f"{table}[{at}].id", "duplicate_id", message, say("give each one its own id"))
+            report.error(f"{table}[{at}].id", "duplicate_id", message, say("give each one a different id"))
     return labels(table, ids)
 
 
@@ -64,7 +64,7 @@ def _check_zone(name: str, report: Report) -> None:
         zones = available_timezones()
         if zones:  # without a database nothing can be said against a name
             hint = report.near(name, zones, say("a time zone such as Asia/Makassar"))
-            report.error(path, "timezone", say('there is no time zone "{name}"', name=name), hint)
+            report.error(path, "timezone", say('unknown time zone "{name}"', name=name), hint)
 
 
 def _check_ports(users: Sequence[tuple[str, str]], report: Report) -> None:
@@ -73,15 +73,15 @@ def _check_ports(users: Sequence[tuple[str, str]], report: Report) -> None:
     for path, port in users:
         if port and first.setdefault(port, path) != path:
             message = say("{port} is also the port of {other}", port=port, other=first[port])
-            hint = say("sensors that share a port name a [[bus]] instead")
+            hint = say("sensors that share a port must use a [[bus]]")
             report.error(f"{path}.port", "port_shared", message, hint)
 
 
 def _check_bus(path: str, sensor: Sensor, buses: Collection[str], report: Report) -> None:
     check_known(f"{path}.bus", "unknown_bus", sensor.bus, buses, report)
     if sensor.port:
-        hint = say("the port stands in the [[bus]]")
-        report.error(f"{path}.port", "port_and_bus", say("a sensor has a port or a bus, not both"), hint)
+        hint = say("set the port in the [[bus]]")
+        report.error(f"{path}.port", "port_and_bus", say("a sensor has either a port or a bus, not both"), hint)
 
 
 def _check_alarm(
@@ -90,7 +90,7 @@ def _check_alarm(
     """Report a sensor, a field or an output that is not there."""
     output = sensors.get(alarm.output)
     if output is not None and output.driver != "gpio_out":
-        message = say('"{name}" cannot be switched', name=alarm.output)
+        message = say('"{name}" is not an output', name=alarm.output)
         report.error(f"{path}.output", "no_output", message, say("a sensor with the driver gpio_out"))
     elif alarm.output:
         check_known(f"{path}.output", "unknown_sensor", alarm.output, sensors, report)
@@ -105,15 +105,15 @@ def _check_condition(path: str, alarm: Alarm, report: Report) -> None:
     keys = ("above", "below", "equal", "stale_s")
     given = [key for key in keys if getattr(alarm, key) is not None or report.wrong(f"{path}.{key}")]
     if len(given) != 1:
-        message = say("an alarm has exactly one of above, below, equal and stale_s")
+        message = say("an alarm needs exactly one of above, below, equal and stale_s")
         report.error(path, "condition", message)
         return
     if given != ["stale_s"] and not alarm.field and not report.wrong(f"{path}.field"):
-        report.error(f"{path}.field", "missing", say("this key is missing"), say("the field that is watched"))
+        report.error(f"{path}.field", "missing", say("missing key"), say("the field to watch"))
     if alarm.clear is None:
         return
     above_it = alarm.above is not None and alarm.clear > alarm.above
     below_it = alarm.below is not None and alarm.clear < alarm.below
     if above_it or below_it:
-        hint = say("on the quiet side of the limit")
-        report.error(f"{path}.clear", "clear", say("the alarm would end before it begins"), hint)
+        hint = say("a value on the safe side of the limit")
+        report.error(f"{path}.clear", "clear", say("the alarm would clear before it is raised"), hint)

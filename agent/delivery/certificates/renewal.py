@@ -129,7 +129,7 @@ class Renewal:
                 self._look_from_s = now_s + _AGAIN_S
                 if str(error) != self._told:
                     self._told = str(error)
-                    _log.warning(say("the end of the certificate is not known: {why}", why=error))
+                    _log.warning(say("cannot determine when the certificate expires: {why}", why=error))
         self._fingerprint = fingerprint if ends_ms is not None else ""
         self.ends_ms = ends_ms
 
@@ -147,7 +147,7 @@ class Renewal:
         self._store.remember(_TOLD, json.dumps([self._fingerprint, step]))
         days = validity.days_left(self.ends_ms, now.t)
         self._store.announce(events.certificate_expires(days, step <= validity.ALARM_DAYS))
-        _log.warning(say("the certificate of this gateway ends in {days} days: gardu cert renew", days=days))
+        _log.warning(say("the certificate of this gateway expires in {days} days: run gardu cert renew", days=days))
 
     def _told_before(self) -> tuple[str, int]:
         try:

@@ -27,13 +27,13 @@ def check(facts: Facts, gateway: str, moment: Moment) -> None:
     """Raise :class:`Refused` for a certificate that this gateway cannot use: ``certificate_key``,
     ``certificate_name``, ``certificate_time``."""
     if not facts.matches:
-        raise Refused("certificate_key", say("this certificate is not for the key that was made here"))
+        raise Refused("certificate_key", say("this certificate does not belong to the key that was created here"))
     if facts.names != (gateway,):
         names = ", ".join(facts.names)[:200]
         raise Refused("certificate_name", say("this certificate is for {names}, not for {gateway}", names=names,
                                               gateway=gateway))  # fmt: skip
     if facts.ends_ms <= moment.earliest_ms:
-        raise Refused("certificate_time", say("not valid any more since {date}", date=rfc_3339(facts.ends_ms)))
+        raise Refused("certificate_time", say("expired on {date}", date=rfc_3339(facts.ends_ms)))
     if moment.is_set and facts.begins_ms > moment.clock_ms:
         raise Refused("certificate_time", say("not valid before {date}", date=rfc_3339(facts.begins_ms)))
 

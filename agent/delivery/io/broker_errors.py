@@ -14,7 +14,7 @@ _UNSUPPORTED_VERSION = 0x84
 def refusal(code: ReasonCode) -> LinkLost:
     """What a CONNACK with this reason calls for."""
     if code.value == _UNSUPPORTED_VERSION:
-        return WrongVersion(say("the broker does not speak this version of MQTT"))
+        return WrongVersion(say("the broker does not support this version of MQTT"))
     if code.value in (0x86, 0x87, 0x8C):
         return Refused(say("the broker refused the login: check username, password_file and the certificate"))
     if code.value in (0x85, 0x8A):
@@ -33,11 +33,13 @@ def why_not_reached(error: OSError, host: str, port: int) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return say("the certificate of {where} is not accepted: {why}", where=where, why=error.verify_message)
     if isinstance(error, ssl.SSLError):
-        return say("no TLS with {where}: {why}", where=where, why=error.reason or error)
+        return say("TLS with {where} failed: {why}", where=where, why=error.reason or error)
     if isinstance(error, socket.gaierror):
-        return say("the name {host} is not known (no network, or a wrong url)", host=host)
+        return say("cannot resolve the name {host} (no network, or a wrong url)", host=host)
     if isinstance(error, ConnectionRefusedError):
-        return say("nothing listens at {where}: is the broker running, is the port right?", where=where)
+        return say(
+            "nothing is listening at {where}: check that the broker is running and the port is right", where=where
+        )
     if isinstance(error, TimeoutError):
         return say("no answer from {host}:{port}", host=host, port=port)
-    return say("no connection to {where}: {why}", where=where, why=text_of(error))
+    return say("cannot connect to {where}: {why}", where=where, why=text_of(error))

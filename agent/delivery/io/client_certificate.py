@@ -121,7 +121,7 @@ class ClientCertificate:
         milliseconds. Raises :class:`Refused`."""
         key = self._read(_KEY)
         if not key or not _is_shown(settings):
-            raise Refused("no_request", say("no certificate was asked for here: begin with renew"))
+            raise Refused("no_request", say("no certificate was requested here: start with renew"))
         answer = await _ask({"do": "look", "certificate": pem, "key": key})
         facts = Facts(tuple(answer["names"]), answer["matches"], answer["begins_ms"], answer["ends_ms"])
         check(facts, gateway, moment)
@@ -173,13 +173,13 @@ class ClientCertificate:
         trial = next((one for one in failed if one.name == _TRIAL), None)
         if pair.name == _TRIAL:
             self._used = await self._promoted(pair)
-            _log.info(say("the new certificate is in use"))
+            _log.info(say("using the new certificate"))
             self.on_outcome("")
         else:
             self._used = pair
             if trial is not None:
                 self._remove(_TRIAL)
-                _log.warning(say("the new certificate is dropped: {why}", why=failed[trial]))
+                _log.warning(say("dropped the new certificate: {why}", why=failed[trial]))
                 self.on_outcome(str(failed[trial]))
         self.on_used()
 
@@ -202,7 +202,7 @@ class ClientCertificate:
             await worker.call(lambda: Folder(self._folder).write(name, text.encode()), _WRITE_S)
         except (OSError, CallTimeout) as error:
             why = getattr(error, "strerror", None) or say("no answer within {n:.0f} s", n=_WRITE_S)
-            raise Refused("not_kept", say("the certificate cannot be kept: {why}", why=why)) from error
+            raise Refused("not_kept", say("cannot save the certificate: {why}", why=why)) from error
         finally:
             worker.close()
 
@@ -256,6 +256,6 @@ async def _ask(question: Mapping[str, Any]) -> dict[str, Any]:
             text = say("certificates need the extra updates: pip install 'gardu[updates]'")
             raise Refused(LIBRARY_MISSING, text) from error
         if error.status == x509_helper.UNREADABLE:
-            raise Refused("malformed", say("the certificate or its key cannot be read")) from error
+            raise Refused("malformed", say("cannot read the certificate or its key")) from error
         raise Refused("failed", str(error)) from error
     return answer

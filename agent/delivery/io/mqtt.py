@@ -53,7 +53,7 @@ async def connect(
     except OSError as error:
         raise NotReached(why_not_reached(error, host, port)) from error
     except ValueError as error:  # what Python makes of a name that no host can have
-        raise NotReached(say("the name {host} is not known (no network, or a wrong url)", host=host)) from error
+        raise NotReached(say("cannot resolve the name {host} (no network, or a wrong url)", host=host)) from error
     finally:
         worker.close()
     link.attach()
@@ -95,7 +95,7 @@ def _client(
             client.tls_set_context(tls_context(settings))
     except (OSError, ValueError) as error:
         file = getattr(error, "filename", None) or settings.cert_file or settings.ca_file
-        raise NotReached(say("{file} cannot be used: {error}", file=file, error=text_of(error))) from error
+        raise NotReached(say("cannot use {file}: {error}", file=file, error=text_of(error))) from error
     if will is not None:
         properties = None
         if five:

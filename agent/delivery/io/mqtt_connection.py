@@ -177,7 +177,7 @@ class Link:
                     return
         except Exception as error:  # noqa: BLE001 - the guard: paho raises anything for a malformed packet
             unexpected("MQTT", error)
-            self._break(LinkLost(say("the broker sent something that is not MQTT")))
+            self._break(LinkLost(say("the broker sent data that is not MQTT")))
             return
         self._loop.call_soon(self._read_on)
 
@@ -189,7 +189,7 @@ class Link:
         while self._packets.oversized:
             topic, size_bytes = self._packets.oversized.pop()
             line = say(
-                "a message of {count} bytes on {topic} was refused: at most {most} are taken",
+                "rejected a message of {count} bytes on {topic}: the limit is {most}",
                 count=size_bytes,
                 topic=one_line(topic),
                 most=MAX_INCOMING_BYTES,
@@ -225,7 +225,7 @@ class Link:
             self._break(LinkLost(say("the broker ended the session: {reason}", reason=code)))
         else:
             kind = LinkLost if self._connected.done() else Unanswered
-            not_mqtt = say("the broker sent something that is not MQTT")
+            not_mqtt = say("the broker sent data that is not MQTT")
             self._break(kind(not_mqtt if self._packets.broken else say("the broker closed the connection")))
 
     def _on_publish(self, client: Client, userdata: Any, mid: int, code: ReasonCode, properties: Any) -> None:
@@ -240,7 +240,7 @@ class Link:
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            line = say("a message was refused: its topic is not UTF-8")
+            line = say("rejected a message whose topic is not UTF-8")
             _log.warning(line, extra=tagged("invalid_topic"))
             return
         if topic != OVERSIZED_TOPIC:

@@ -46,12 +46,12 @@ def load(path: Path) -> SigningKey:
     """Read a key. Raises :class:`KeyRefused` and :class:`OSError`."""
     with path.open("rb") as stream:
         if stat.S_IMODE(os.fstat(stream.fileno()).st_mode) & 0o077:
-            raise KeyRefused(say("others may read this key: chmod 600 {path}", path=path))
+            raise KeyRefused(say("others can read this key: run chmod 600 {path}", path=path))
         text = stream.read(_MAX_BYTES)
     try:
         key = serialization.load_pem_private_key(text, password=None)
     except (ValueError, TypeError) as error:
-        raise KeyRefused(say("this is no private key: make one with gardu keygen")) from error
+        raise KeyRefused(say("not a private key: create one with gardu keygen")) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyRefused(say("this is no Ed25519 key: make one with gardu keygen"))
+        raise KeyRefused(say("not an Ed25519 key: create one with gardu keygen"))
     return SigningKey(key)

@@ -134,7 +134,7 @@ class GpioLink:
             self._loop.remove_reader(self._request.fd)
 
     def _lost(self, error: OSError) -> PortLost:
-        return PortLost(say("chip {chip} is gone: {why}", chip=self._chip, why=error.strerror))
+        return PortLost(say("chip {chip} disappeared: {why}", chip=self._chip, why=error.strerror))
 
 
 def _wake(future: "asyncio.Future[None]") -> None:
@@ -150,14 +150,14 @@ def _open_chip(gpiod: Any, name: str, devices: Path) -> Any:
         try:
             chip = gpiod.Chip(str(path))
         except PermissionError:
-            found = PortLost(say("chip {chip} may not be opened: is the user in the group gpio?", chip=name))
+            found = PortLost(say("no permission to open chip {chip}: add the user to the group gpio", chip=name))
         except OSError:
             continue
         else:
             if "/" in name or name in (path.name, chip.get_info().label):
                 return chip
             chip.close()
-    raise found or PortLost(say("there is no GPIO chip {chip}", chip=name))
+    raise found or PortLost(say("GPIO chip {chip} does not exist", chip=name))
 
 
 def _offsets(chip: Any, name: str, lines: Mapping[str, LineSettings]) -> dict[int, str]:
@@ -168,7 +168,7 @@ def _offsets(chip: Any, name: str, lines: Mapping[str, LineSettings]) -> dict[in
         if not 0 <= offset < chip.get_info().num_lines:
             raise PortLost(say("chip {chip} has no line {line}", chip=name, line=one.line))
         if roles.setdefault(offset, role) != role:
-            raise PortLost(say("line {line} of {chip} is named twice", line=one.line, chip=name))
+            raise PortLost(say("line {line} of {chip} is used twice", line=one.line, chip=name))
     return roles
 
 
@@ -185,7 +185,7 @@ def _refused(error: OSError, chip: str, lines: str) -> PortLost:
     """What to mend when the kernel does not give the lines."""
     if error.errno == errno.EBUSY:
         return PortLost(say("line {lines} of {chip} is in use by another program", lines=lines, chip=chip))
-    return PortLost(say("line {lines} of {chip} cannot be used: {why}", lines=lines, chip=chip, why=error.strerror))
+    return PortLost(say("cannot use line {lines} of {chip}: {why}", lines=lines, chip=chip, why=error.strerror))
 
 
 def _settings(gpiod: Any, one: LineSettings, output: int | None) -> Any:

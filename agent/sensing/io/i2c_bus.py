@@ -30,13 +30,13 @@ class I2cPort:
         try:
             self._bus = (open_bus or SMBus)(number)
         except FileNotFoundError:
-            raise PortLost(say("I2C bus {number} is not there: is I2C switched on?", number=number)) from None
+            raise PortLost(say("I2C bus {number} does not exist: enable I2C", number=number)) from None
         except PermissionError:
             raise PortLost(
-                say("I2C bus {number} may not be opened: is the user in the group i2c?", number=number)
+                say("no permission to open I2C bus {number}: add the user to the group i2c", number=number)
             ) from None
         except OSError as error:
-            raise PortLost(say("I2C bus {number} cannot be used: {why}", number=number, why=error.strerror)) from error
+            raise PortLost(say("cannot use I2C bus {number}: {why}", number=number, why=error.strerror)) from error
         self._message = i2c_msg
         self._plain = bool(self._bus.funcs & _PLAIN_I2C)
 

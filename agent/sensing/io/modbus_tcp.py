@@ -36,7 +36,7 @@ class ModbusTcpLink:
                 reader, writer = await asyncio.open_connection(host or name, int(port) if host else _DEFAULT_PORT)
         except (OSError, TimeoutError, ValueError) as error:
             refused = isinstance(error, ConnectionRefusedError)
-            why = say("nothing listens there") if refused else str(error) or say("no answer")
+            why = say("nothing is listening there") if refused else str(error) or say("no answer")
             raise PortLost(say("no Modbus device at {where}: {why}", where=name, why=why)) from error
         return cls(name, reader, writer)
 

@@ -72,7 +72,7 @@ class SerialLink:
                 raw = raw[os.write(self._fd, raw) :]
             except BlockingIOError:
                 if self._loop.time() > deadline_s:
-                    raise PortLost(say("port {port} takes no bytes", port=self._name)) from None
+                    raise PortLost(say("port {port} accepts no data", port=self._name)) from None
                 await asyncio.sleep(_PACE_S)
             except OSError as error:
                 raise PortLost(_why(self._name, error)) from error
@@ -127,11 +127,13 @@ def _why(name: str, error: Exception) -> str:
     number = error.args[0] if isinstance(error, termios.error) else getattr(error, "errno", None)
     match number:
         case 2 | 6 | 19:  # ENOENT, ENXIO, ENODEV
-            return say("port {port} is not there: is the device plugged in, is the name right?", port=name)
+            return say(
+                "port {port} does not exist: check that the device is plugged in and the name is right", port=name
+            )
         case 13:  # EACCES
-            return say("port {port} may not be opened: is the user in the group dialout?", port=name)
+            return say("no permission to open port {port}: add the user to the group dialout", port=name)
         case 11 | 16:  # EAGAIN from the lock, EBUSY
             return say("port {port} is in use by another program", port=name)
         case 5:  # EIO
             return say("port {port} was unplugged", port=name)
-    return say("port {port} cannot be used: {why}", port=name, why=getattr(error, "strerror", None) or error)
+    return say("cannot use port {port}: {why}", port=name, why=getattr(error, "strerror", None) or error)

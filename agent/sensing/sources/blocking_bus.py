@@ -41,7 +41,7 @@ class BlockingBus(Generic[P]):
         async with self._turn:
             if self._stuck >= _MAX_STUCK:
                 raise PortLost(
-                    say("{bus} hangs: restart the agent, then look for a device that holds it", bus=self._name)
+                    say("{bus} hangs: restart the agent, then look for a device that blocks it", bus=self._name)
                 )
             if self._worker is None:
                 self._worker = self._new_worker(self._name)

@@ -81,4 +81,4 @@ def _question(asked: Sequence[Check]) -> Mapping[str, Any]:
 
 
 def _failed(why: str) -> Refused:
-    return Refused(VERIFIER_FAILED, say("signatures could not be verified: {why}", why=why))
+    return Refused(VERIFIER_FAILED, say("could not verify the signatures: {why}", why=why))

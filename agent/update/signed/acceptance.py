@@ -74,7 +74,7 @@ def examine(
         return NoChange()
     envelope = parse(raw)
     if context.trust is None:
-        raise Refused("no_trust", say("this gateway trusts nobody yet: install trust.json"))
+        raise Refused("no_trust", say("this gateway trusts no key yet: install trust.json"))
     payload = yield from authenticated(envelope, context.trust.roles["config"], CONFIG_TYPE)
     document = read_document(payload)
     try:
@@ -104,11 +104,11 @@ def _is_new(document: Document, context: GatewayContext) -> bool:
     if document.version > mark.version:
         return True
     if document.hash != mark.hash:
-        message = say("version {version} was there already, with other content", version=document.version)
+        message = say("version {version} was already used with different content", version=document.version)
         # Of a version that a root's floor has set nothing is known: it is only too low.
         raise Refused("equivocation" if mark.hash else "rollback", message, "version")
     if document.hash in context.bad:
-        message = say("version {version} was tried, and rolled back", version=document.version)
+        message = say("version {version} was tried and rolled back", version=document.version)
         raise Refused("known_bad", message, "version")
     # Not running: the power was cut after the mark was raised, and before the rest.
     return document.hash != context.running
@@ -116,5 +116,5 @@ def _is_new(document: Document, context: GatewayContext) -> bool:
 
 def _check_agent(least: str, agent: str) -> None:
     if release(agent) < release(least):
-        message = say("this needs agent {least}, here is {agent}", least=least, agent=agent)
+        message = say("needs agent {least} or newer; this is {agent}", least=least, agent=agent)
         raise Refused("min_agent", message, "min_agent")

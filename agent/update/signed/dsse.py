@@ -142,11 +142,11 @@ def demand(asked: Sequence[Check], answers: Sequence[bool], role: Role, path: st
     if len(signers) >= role.threshold:
         return
     if not asked:
-        raise Refused("unsigned", say("there is no signature"), path)
+        raise Refused("unsigned", say("not signed"), path)
     if not signers:
-        raise Refused("wrong_key", say("no key that counts here has signed this"), path)
+        raise Refused("wrong_key", say("not signed by any trusted key"), path)
     code = "same_key" if len(good) >= role.threshold else "threshold"
-    message = say("signed by {count} keys, {needed} are needed", count=len(signers), needed=role.threshold)
+    message = say("signed by {count} of the {needed} keys that are needed", count=len(signers), needed=role.threshold)
     raise Refused(code, message, path)
 
 
@@ -157,7 +157,7 @@ def authenticated(envelope: Envelope, role: Role, payload_type: str) -> Checked[
     answers = (yield asked) if asked else ()
     demand(asked, answers, role)
     if envelope.payload_type != payload_type:
-        message = say("signed as {found}, not as {wanted}", found=envelope.payload_type[:64], wanted=payload_type)
+        message = say("signed as {found}, expected {wanted}", found=envelope.payload_type[:64], wanted=payload_type)
         raise Refused("type", message, "payloadType")
     return envelope.payload
 
@@ -176,4 +176,4 @@ _URL_SAFE = str.maketrans("-_", "+/")
 
 
 def _malformed(path: str) -> Refused:
-    return Refused("malformed", say("this is not as an envelope has it"), path)
+    return Refused("malformed", say("not a valid envelope"), path)

@@ -192,7 +192,7 @@ def _coming(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], Refu
         except Refused as error:
             return steps, error
         if root.version == trusted.version and root.fingerprint != trusted.fingerprint:
-            message = say("another root has the version {version}", version=root.version)
+            message = say("another root already has version {version}", version=root.version)
             return steps, Refused("equivocation", message, path)
         if root.version <= trusted.version:
             continue
@@ -206,7 +206,7 @@ def _coming(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], Refu
 
 def _root(envelope: Envelope, path: str) -> Root:
     if envelope.payload_type != TRUST_TYPE:
-        message = say("signed as {found}, not as {wanted}", found=envelope.payload_type[:64], wanted=TRUST_TYPE)
+        message = say("signed as {found}, expected {wanted}", found=envelope.payload_type[:64], wanted=TRUST_TYPE)
         raise Refused("type", message, path)
     return read_root(envelope.payload, path)
 
@@ -260,4 +260,4 @@ def _is_version(value: object, least: int) -> bool:
 
 
 def _malformed(path: str) -> Refused:
-    return Refused("malformed", say("this is no trust document"), path)
+    return Refused("malformed", say("not a valid trust document"), path)

@@ -10,7 +10,7 @@ from agent.base.strict_json import loads
 
 def test_a_refusal_shows_where_and_what() -> None:
     assert str(Refused("target", "this is not for you", "target.gateways")) == "target.gateways: this is not for you"
-    assert str(Refused("unsigned", "there is no signature")) == "there is no signature"
+    assert str(Refused("unsigned", "not signed")) == "not signed"
 
 
 def test_what_a_stranger_wrote_makes_no_second_line_and_no_colours() -> None:

@@ -204,7 +204,7 @@ def test_the_local_part_can_be_left_out(team: Desk) -> None:
         (("trust", "remove", "trust.json", "config", "ayu.pub"), "config has 1 keys: 2 of them cannot sign"),
         (("trust", "rotate", "trust.json", "root", "ayu.pub", "budi.pub"), "root has the key {budi} already"),
         (("trust", "threshold", "trust.json", "root", "3"), "root has 2 keys: 3 of them cannot sign"),
-        (("trust", "floor", "trust.json", "--", "-1"), "this is no trust document"),
+        (("trust", "floor", "trust.json", "--", "-1"), "not a valid trust document"),
         (("trust", "renew", "trust.json", "--days", "1e9"), "--days cannot be 1000000000.0"),
         (("trust", "sign", "trust.json", "--key", "ayu"), "trust.json: every root is complete"),
     ],

@@ -46,8 +46,8 @@ def test_a_page_lists_the_driver_s_own_keys(capsys: pytest.CaptureFixture[str]) 
         ("pzem004t", ["Modbus RTU; 9600 baud, 8N1; unit 1, asked every 5 s"]),
         ("modbus_tcp", ["Modbus TCP; unit 1", "Tables\n  reads, fields"]),
         ("sht3x", ["Address\n  0x44, 0x45"]),
-        ("rdm6300", ["speaks when something happens", "tag      "]),
-        ("wiegand", ["line_d0: str | int (needed)", "as_is | pull_up", "leaves as a keyed hash"]),
+        ("rdm6300", ["sends when something happens", "tag      "]),
+        ("wiegand", ["line_d0: str | int (needed)", "as_is | pull_up", "published as a keyed hash"]),
         ("ld2450", ["stays here", "Tables\n  zones"]),
     ],
 )

@@ -47,7 +47,7 @@ def test_a_gateway_belongs_to_the_first_ring_that_names_it() -> None:
 def test_a_ring_names_only_gateways_of_the_table_and_at_least_one() -> None:
     with pytest.raises(FleetError, match="not in the table: x, y"):
         rings([("a", "x"), ("y",)], {"a": {}})
-    with pytest.raises(FleetError, match="the rings name no gateway"):
+    with pytest.raises(FleetError, match="the rings contain no gateway"):
         rings([(), ()], {"a": {}})
 
 

@@ -104,7 +104,7 @@ def test_a_driver_has_what_the_agent_must_know() -> None:
         (ONE, 'x = { register = 100, type = "u8" }', "fields.x.type", "one of u16, s16"),
         (ONE, 'x = { register = 100, word_order = "big" }', "fields.x.word_order", "one of high, low"),
         (ONE, "x = { register = 100, scale = 0 }", "fields.x.scale", "other than 0"),
-        ("", "x = { register = 100 }", "reads", "a list of blocks of registers"),
+        ("", "x = { register = 100 }", "reads", "a list of register blocks"),
         ("{ address = 0, count = 126 }", "x = { register = 0 }", "reads[0].count", "between 1 and 125"),
         ("{ address = 0, function = 6 }", "x = { register = 0 }", "reads[0].function", "between 1 and 4"),
         ("{ address = 0, optional = 1 }", "x = { register = 0 }", "reads[0].optional", "true or false"),
