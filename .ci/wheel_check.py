@@ -1,4 +1,4 @@
-"""Build the wheel and compare it with the checkout: every module and every profile must be in it."""
+"""Build the wheel and compare it with the checkout: every module, profile and translation must be in it."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ def main() -> int:
         path.as_posix()
         for package in ("agent", "drivers")
         for path in Path(package).rglob("*")
-        if path.suffix in {".py", ".toml"}
+        if path.suffix in {".py", ".toml", ".mo"}
     }
     for name in sorted(wanted - inside):
         print(f"not in the wheel: {name} (is its folder a package?)")

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from agent.base.clock_trust import STEP_MS, restored, saved
 from agent.base.events import clock_set
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.base.reading import Stamp
 from agent.base.trusted_time import rfc_3339
@@ -84,7 +84,7 @@ class ClockWatch:
             self._store.remember(_BOOTS, times.saved())
         if told:
             self._store.announce(clock_set(self._bid, *told))
-            line = say("the clock was set from {before} to {now}", before=rfc_3339(told[0]), now=rfc_3339(told[1]))
+            line = _("the clock was set from {before} to {now}").format(before=rfc_3339(told[0]), now=rfc_3339(told[1]))
             _log.warning(line, extra=tagged("clock_set"))
         if news:
             self.on_set()

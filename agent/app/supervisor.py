@@ -15,7 +15,7 @@ from agent.app.io.sd_notify import Notifier
 from agent.app.runtime import Requests, Runtime
 from agent.app.watchdog import Watchdog
 from agent.base import events
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.io import clock
 from agent.base.io.atomic_files import Folder
 from agent.base.io.state_dir import StateDir, board_serial
@@ -97,9 +97,14 @@ class Supervisor:
         config = chosen.resolved.settings
         clock_watch = ClockWatch(now, bid)
         store = await Store.open(
-            self._state_dir.path / config.store.path, config.store.max_bytes, config.store.commit_s, bid,
-            board_serial(), now.now, clock_watch.begin,
-        )  # fmt: skip
+            self._state_dir.path / config.store.path,
+            config.store.max_bytes,
+            config.store.commit_s,
+            bid,
+            board_serial(),
+            now.now,
+            clock_watch.begin,
+        )
         deadline_s = asyncio.get_running_loop().time()
         try:
             runtime = self._runtime(store, now, bid, parts)
@@ -125,7 +130,7 @@ class Supervisor:
         finally:
             left_s = max(0.3, deadline_s - asyncio.get_running_loop().time())
             if not await store.close(left_s):
-                line = say("{n} readings were neither written to disk nor delivered", n=store.left)
+                line = _("{n} readings were neither written to disk nor delivered").format(n=store.left)
                 _log.error(line, extra=tagged("rows_left"))
 
     def _runtime(self, store: Store, now: clock.Clock, bid: str, parts: UpdateParts) -> Runtime:
@@ -136,14 +141,14 @@ class Supervisor:
     def _announce_start(self, store: Store, safe: bool) -> None:
         store.announce(events.started(__version__, "start"))
         if safe:
-            line = say("the agent crashed 5 times in a row; running without sensors for 1 hour (safe mode)")
+            line = _("the agent crashed 5 times in a row; running without sensors for 1 hour (safe mode)")
             _log.critical(line, extra=tagged("safe_mode"))
             store.announce(events.safe_mode())
         if self._state_dir.failed:
             store.announce(events.state_dir_failed(self._state_dir.failed))
 
     async def _stopped_within(self, seconds: float) -> bool:
-        line = say("the previous run crashed; starting in {n:.0f} s", n=seconds)
+        line = _("the previous run crashed; starting in {n:.0f} s").format(n=seconds)
         _log.warning(line, extra=tagged("ended_badly"))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
@@ -160,7 +165,7 @@ class Supervisor:
         if safe:
             await asyncio.sleep(crash_loop.SAFE_S - crash_loop.QUICK_S)
             if not runtime.sensors:
-                _log.warning(say("leaving safe mode: starting the sensors again"))
+                _log.warning(_("leaving safe mode: starting the sensors again"))
                 await runtime.change(updater.running)
         await asyncio.Event().wait()
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from agent.app.liveness import Vitals
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 
 _log = logging.getLogger(__name__)
@@ -37,9 +37,13 @@ class Watchdog:
     machine did its last step (it is woken for that); ``status``: a line for people."""
 
     def __init__(
-        self, notifier: Notifier, probe: Callable[[], Awaitable[None]], uplink_moved_s: Callable[[], float],
-        status: Callable[[], str], limits_s: Mapping[str, float] | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        notifier: Notifier,
+        probe: Callable[[], Awaitable[None]],
+        uplink_moved_s: Callable[[], float],
+        status: Callable[[], str],
+        limits_s: Mapping[str, float] | None = None,
+    ) -> None:
         self._notifier = notifier
         self._probe = probe
         self._uplink_moved_s = uplink_moved_s
@@ -75,10 +79,8 @@ class Watchdog:
     def _warn(self, still: Mapping[str, float]) -> None:
         for part in still.keys() - self._told:
             self._told.add(part)
-            line = say(
-                "{part} has made no progress for {n:.0f} s; not notifying the systemd watchdog",
-                part=part,
-                n=still[part],
+            line = _("{part} has made no progress for {n:.0f} s; not notifying the systemd watchdog").format(
+                part=part, n=still[part]
             )
             _log.critical(line, extra=tagged("stands_still"))
             faulthandler.dump_traceback(sys.stderr)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agent.base.errors import INTERNAL_ERROR
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 
 _MOST_KINDS = 200
@@ -34,8 +34,8 @@ def unexpected(what: str, error: Exception) -> None:
     if kind in _logged or len(_logged) >= _MOST_KINDS:
         return
     _logged.add(kind)
-    text = say("internal error while handling {what}; rejected it; please report it ({error}, "
-"{file}:{line})",
-               what=what, error=type(error).__name__, file=file, line=line)  # fmt: skip
+    text = _("internal error while handling {what}; rejected it; please report it ({error}, {file}:{line})").format(
+        what=what, error=type(error).__name__, file=file, line=line
+    )
     _log.error(text, extra=tagged(INTERNAL_ERROR))
     _log.debug("%s", what, exc_info=error)

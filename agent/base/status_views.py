@@ -3,7 +3,7 @@ Pure."""
 
 from collections.abc import Mapping
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.status import SensorStatus, Status
 from drivers.sdk.contract import Field, Value
 
@@ -22,16 +22,12 @@ refused since the start. ``cert_left``: until the certificate in use ends; only 
 
 def status_line(status: Status) -> str:
     """One line for ``systemctl status``."""
-    link = say("connected") if status.delivery.online else say("not connected")
+    link = _("connected") if status.delivery.online else _("not connected")
     if status.process.safe_mode:
-        return say("safe mode: no sensors, {link}", link=link)
+        return _("safe mode: no sensors, {link}").format(link=link)
     count = len(status.sensors)
-    return say(
-        "{well} of {count} sensors OK, {link}, {backlog} readings to send",
-        well=count - status.sensors_lost,
-        count=count,
-        link=link,
-        backlog=status.store.unsettled,
+    return _("{well} of {count} sensors OK, {link}, {backlog} readings to send").format(
+        well=count - status.sensors_lost, count=count, link=link, backlog=status.store.unsettled
     )
 
 

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import NoReturn
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 
 MAX_BYTES = 65_536
 """Of a signed document, and of the envelope around it."""
@@ -27,7 +27,7 @@ def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
     if len(raw) > max_bytes:
         raise Refused(
             "too_large",
-            say("{count} bytes, more than the {most} that are allowed", count=len(raw), most=max_bytes),
+            _("{count} bytes, more than the {most} that are allowed").format(count=len(raw), most=max_bytes),
             path,
         )
     try:
@@ -39,10 +39,10 @@ def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
         )
         _check_text(value)
     except _Twice as error:
-        message = say('the key "{key}" occurs twice', key=str(error)[:64])
+        message = _('the key "{key}" occurs twice').format(key=str(error)[:64])
         raise Refused("duplicate_keys", message, path) from error
     except ValueError as error:
-        raise Refused("malformed", say("not valid JSON: {why}", why=str(error)[:100]), path) from error
+        raise Refused("malformed", _("not valid JSON: {why}").format(why=str(error)[:100]), path) from error
     return value
 
 
@@ -54,7 +54,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     table = dict(pairs)
     if len(table) < len(pairs):
         seen: set[str] = set()
-        raise _Twice(next(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+        raise _Twice(next(key for key, _unused in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
     return table
 
 

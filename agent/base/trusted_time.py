@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -59,11 +59,11 @@ def check_dates(issued_ms: int, expires_ms: int, moment: Moment) -> None:
     """Raise :class:`Refused`: ``issued`` (it comes from the future) or ``expired``."""
     latest_ms = moment.earliest_ms + (EARLY_MS if moment.is_set else LONGEST_MS)
     if issued_ms > latest_ms or not issued_ms < expires_ms <= issued_ms + LONGEST_MS:
-        raise Refused("issued", say("invalid date: {date}", date=rfc_3339(issued_ms)), "issued")
+        raise Refused("issued", _("invalid date: {date}").format(date=rfc_3339(issued_ms)), "issued")
     check_expiry(expires_ms, moment)
 
 
 def check_expiry(expires_ms: int, moment: Moment, path: str = "expires") -> None:
     """Raise :class:`Refused`: ``expired``. To be asked again once the clock is set."""
     if expires_ms <= moment.earliest_ms:
-        raise Refused("expired", say("expired on {date}", date=rfc_3339(expires_ms)), path)
+        raise Refused("expired", _("expired on {date}").format(date=rfc_3339(expires_ms)), path)

@@ -5,7 +5,6 @@ gives the exit status.
 """
 
 import os
-import re
 import select
 import signal
 import sys
@@ -15,7 +14,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from agent import __version__
-from agent.base.i18n import choose_language, say
+from agent.base.i18n import _, choose_language
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C in a command that does not end normally by it (128 + SIGINT)."""
@@ -33,24 +32,24 @@ class _Parser(ArgumentParser):
     """argparse, with one line for a mistake instead of a usage text."""
 
     def error(self, message: str) -> NoReturn:
-        raise UsageError(f"{self.prog}: {_translated(message)} ({say('{prog} --help', prog=self.prog)})")
+        raise UsageError(f"{self.prog}: {message} ({_('{prog} --help').format(prog=self.prog)})")
 
 
 def commands() -> Mapping[str, str]:
     """The commands that exist, each with what it does."""
     return {
-        "run": say("run the agent in the foreground"),
-        "check": say("check a configuration file"),
-        "listen": say("show what gateways publish"),
-        "demo": say("run a small city on this computer"),
-        "drivers": say("list the drivers, or show the page of one"),
-        "decode": say("decode bytes that a device sent"),
-        "command": say("send a command to a gateway"),
-        "config": say("sign and publish configurations"),
-        "fleet": say("change many gateways, and show what they run"),
-        "cert": say("renew the certificates of gateways"),
-        "trust": say("manage the keys that may sign"),
-        "keygen": say("create a key pair"),
+        "run": _("run the agent in the foreground"),
+        "check": _("check a configuration file"),
+        "listen": _("show what gateways publish"),
+        "demo": _("run a small city on this computer"),
+        "drivers": _("list the drivers, or show the page of one"),
+        "decode": _("decode bytes that a device sent"),
+        "command": _("send a command to a gateway"),
+        "config": _("sign and publish configurations"),
+        "fleet": _("change many gateways, and show what they run"),
+        "cert": _("renew the certificates of gateways"),
+        "trust": _("manage the keys that may sign"),
+        "keygen": _("create a key pair"),
     }
 
 
@@ -77,14 +76,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> int:
     parser = _Parser(prog="gardu", allow_abbrev=False)
-    parser.add_argument("--version", action="version", version=f"gardu {__version__}")
+    parser.add_argument(
+        "--version", action="version", version=f"gardu {__version__}", help=_("show the version and exit")
+    )
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     chosen = next((word for word in words if not word.startswith("-")), None)
     known = commands()
     if chosen is None and not {"-h", "--help", "--version"}.intersection(words):
-        parser.error(say("missing command; choose one of: {names}", names=", ".join(known)))
+        parser.error(_("missing command; choose one of: {names}").format(names=", ".join(known)))
     if chosen is not None and chosen not in known:
-        parser.error(say('unknown command "{name}"; choose one of: {names}', name=chosen, names=", ".join(known)))
+        parser.error(_('unknown command "{name}"; choose one of: {names}').format(name=chosen, names=", ".join(known)))
     for name, does in known.items():
         subparser = subparsers.add_parser(name, help=does, description=does, allow_abbrev=False)
         if name == chosen:
@@ -100,29 +101,11 @@ def _run(words: list[str]) -> int:
     return status
 
 
-def _translated(message: str) -> str:
-    """argparse's usual complaints in our own words; what it may say beside them stays as it is."""
-    if found := re.fullmatch(r"unrecognized arguments: (.*)", message):
-        return say("unrecognized argument: {what}", what=found[1])
-    if found := re.fullmatch(r"the following arguments are required: (.*)", message):
-        return say("missing argument: {what}", what=found[1])
-    if found := re.fullmatch(r"argument (.*): expected one argument", message):
-        return say("{what} needs a value", what=found[1])
-    if found := re.fullmatch(r"argument (.*): invalid choice: (.*?) \(choose from (.*)\)", message):
-        choices = found[3].replace("'", "")
-        return say(
-            "{what}: invalid value {value}; choose one of: {choices}", what=found[1], value=found[2], choices=choices
-        )
-    if found := re.fullmatch(r"argument (.*): invalid \S+ value: (.*)", message):
-        return say("{what}: invalid value {value}", what=found[1], value=found[2])
-    return message
-
-
 def _stdout_is_open() -> bool:
     """Whether someone still reads standard output. If not, it is pointed at nothing: exit is quiet."""
     output = select.poll()
     output.register(sys.stdout, select.POLLOUT)
-    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in output.poll(0)):
+    if not any(event & (select.POLLERR | select.POLLHUP) for _unused, event in output.poll(0)):
         return True
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return False

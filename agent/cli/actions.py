@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.maintainer_files import Failed
 
 
@@ -44,7 +44,7 @@ def told_in_one_line(act: Callable[[Namespace], int], args: Namespace) -> int:
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "cryptography":
             raise
-        print(say("signatures need the extra updates: pip install 'gardu[updates]'"), file=sys.stderr)
+        print(_("signatures need the extra updates: pip install 'gardu[updates]'"), file=sys.stderr)
     except OSError as error:
-        print(say("{file}: {why}", file=error.filename, why=error.strerror or error), file=sys.stderr)
+        print(_("{file}: {why}").format(file=error.filename, why=error.strerror or error), file=sys.stderr)
     return 1

@@ -6,7 +6,7 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.strict_json import loads
 from agent.cli.broker_options import BrokerOptions
 from agent.cli.maintainer_files import Failed
@@ -66,7 +66,9 @@ class Asking:
             self._link.publish(f"{base}/command/{one.name}", one.payload)
             return _read(one.gateway, await self._within(reply, timeout_s))
         except TimeoutError:
-            raise TimeoutError(say("{name} did not reply within {n:.0f} s", name=one.gateway, n=timeout_s)) from None
+            raise TimeoutError(
+                _("{name} did not reply within {n:.0f} s").format(name=one.gateway, n=timeout_s)
+            ) from None
         finally:
             del self._replies[topic]
 
@@ -87,7 +89,7 @@ class Asking:
                 if at is not None:
                     return at.base
                 raise LookupError(
-                    say("no gateway {name} has published its state on this broker", name=gateway)
+                    _("no gateway {name} has published its state on this broker").format(name=gateway)
                 ) from None
 
     async def _within(self, coming: Awaitable[T], timeout_s: float) -> T:
@@ -117,9 +119,9 @@ def _read(gateway: str, payload: bytes) -> dict[str, Any]:
     try:
         reply = loads(payload, _MOST_REPLY_BYTES)
     except Refused as error:
-        raise Failed(say("{name}: cannot read its reply: {why}", name=gateway, why=error)) from error
+        raise Failed(_("{name}: cannot read its reply: {why}").format(name=gateway, why=error)) from error
     if not isinstance(reply, dict):
         raise Failed(
-            say("{name}: cannot read its reply: {why}", name=gateway, why=say("does not follow the wire contract"))
+            _("{name}: cannot read its reply: {why}").format(name=gateway, why=_("does not follow the wire contract"))
         )
     return reply

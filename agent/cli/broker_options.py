@@ -4,7 +4,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.settings import Broker
 from agent.delivery.connection import Unanswered, WrongVersion
 from agent.delivery.io import mqtt
@@ -14,16 +14,17 @@ DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
 def add_broker_options(parser: ArgumentParser, positional: bool = False, default: str | None = DEFAULT_URL) -> None:
     """Add the broker's address and credentials. ``positional``: the address is an argument of its own."""
-    words = "mqtt://[user:password@]host[:port] or mqtts://…"
+    words = _("address of the broker: mqtt://[user:password@]host[:port] or mqtts://…")
     if positional:
         parser.add_argument("broker", metavar="URL", type=broker_url, help=words)
     else:
         parser.add_argument("--broker", metavar="URL", type=broker_url, default=default, help=words)
-    parser.add_argument("--username", default="")
-    parser.add_argument("--password-file", default="", metavar="FILE")
-    parser.add_argument("--ca-file", default="", metavar="FILE")
-    parser.add_argument("--cert-file", default="", metavar="FILE")
-    parser.add_argument("--key-file", default="", metavar="FILE")
+    parser.add_argument("--username", default="", metavar="NAME", help=_("user name at the broker"))
+    parser.add_argument("--password-file", default="", metavar="FILE", help=_("file that contains the password"))
+    authority = _("certificates of the authorities that the broker is verified with; default: those of the system")
+    parser.add_argument("--ca-file", default="", metavar="FILE", help=authority)
+    parser.add_argument("--cert-file", default="", metavar="FILE", help=_("certificate to log in with"))
+    parser.add_argument("--key-file", default="", metavar="FILE", help=_("private key of the certificate"))
 
 
 def broker_url(text: str) -> str:
@@ -35,7 +36,7 @@ def broker_url(text: str) -> str:
         usable = False
     if not usable:
         raise ArgumentTypeError(
-            say("{url} is not the address of a broker: use mqtt://host:port or mqtts://host:port", url=repr(text))
+            _("{url} is not the address of a broker: use mqtt://host:port or mqtts://host:port").format(url=repr(text))
         )
     return text
 
@@ -55,9 +56,13 @@ class BrokerOptions:
         parts = urlsplit(args.broker)
         url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         settings = Broker(
-            url=url, username=args.username or unquote(parts.username or ""), ca_file=args.ca_file,
-            password_file=args.password_file, cert_file=args.cert_file, key_file=args.key_file,
-        )  # fmt: skip
+            url=url,
+            username=args.username or unquote(parts.username or ""),
+            ca_file=args.ca_file,
+            password_file=args.password_file,
+            cert_file=args.cert_file,
+            key_file=args.key_file,
+        )
         return cls(url, settings, unquote(parts.password) if parts.password is not None else None)
 
     async def connect(self, client_id: str) -> mqtt.Link:

@@ -4,15 +4,15 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.io.catalog import Catalog
 from agent.config.parse import MAX_BYTES, Parsed, parse
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """``FILE`` and ``--json``."""
-    parser.add_argument("file", metavar="FILE", type=Path, help=say("configuration file, such as gardu.toml"))
-    parser.add_argument("--json", action="store_true", help=say("print the problems as a JSON document"))
+    parser.add_argument("file", metavar="FILE", type=Path, help=_("configuration file, such as gardu.toml"))
+    parser.add_argument("--json", action="store_true", help=_("print the problems as a JSON document"))
 
 
 def run(args: Namespace) -> int:
@@ -22,7 +22,7 @@ def run(args: Namespace) -> int:
         with file.open("rb") as stream:
             raw = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        print(say("{file}: {why}", file=file, why=error.strerror or error), file=sys.stderr)
+        print(_("{file}: {why}").format(file=file, why=error.strerror or error), file=sys.stderr)
         return 1
     parsed = parse(raw, Catalog())
     if args.json:
@@ -36,7 +36,7 @@ def _print_lines(file: Path, parsed: Parsed) -> None:
     for problem in parsed.problems:
         print(f"{file}: {problem}", file=sys.stderr)
     if parsed.config:
-        print(say("{file}: OK, {count} sensors", file=file, count=len(parsed.config.sensor)))
+        print(_("{file}: OK, {count} sensors").format(file=file, count=len(parsed.config.sensor)))
 
 
 def _print_json(parsed: Parsed) -> None:

@@ -6,7 +6,8 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any
 
-from agent.base.i18n import json_text, say
+from agent.base.display import json_text
+from agent.base.i18n import _
 from agent.cli import UsageError
 from agent.cli.actions import told_in_one_line
 from agent.cli.asking import Asking
@@ -17,27 +18,30 @@ from agent.cli.prepared import Prepared, countersigned, prepared, read_prepared
 from agent.commands import command
 from agent.delivery.connection import LinkLost
 
+_TIMEOUT_S = 20.0
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("gateway", metavar="GATEWAY", nargs="?")
+    parser.add_argument("gateway", metavar="GATEWAY", nargs="?", help=_("id of the gateway"))
     parser.add_argument("name", metavar="NAME", nargs="?", help=", ".join(sorted(command.COMMANDS)))
-    value = say("argument; KEY=@FILE reads the value from a file")
+    value = _("argument; KEY=@FILE reads the value from a file")
     parser.add_argument("arguments", metavar="KEY=VALUE", nargs="*", type=_argument, help=value)
-    key = say("sign with this key of the role command; may be repeated")
+    key = _("sign with this key of the role command; may be repeated")
     parser.add_argument("--key", metavar="FILE", type=Path, action="append", default=[], help=key)
-    sealed = say("a command that was signed elsewhere, instead of GATEWAY NAME")
+    sealed = _("a command that was signed elsewhere, instead of GATEWAY NAME")
     parser.add_argument("--envelope", metavar="FILE", type=Path, default=None, help=sealed)
-    out = say("write the signed command to this file instead of sending it; it expires after 10 minutes")
+    out = _("write the signed command to this file instead of sending it; it expires after 10 minutes")
     parser.add_argument("--out", metavar="FILE", type=Path, default=None, help=out)
-    parser.add_argument("--timeout", type=float, default=20.0, metavar="SECONDS")
+    timeout = _("time to wait for the reply; default: {n:.0f}").format(n=_TIMEOUT_S)
+    parser.add_argument("--timeout", type=float, default=_TIMEOUT_S, metavar="SECONDS", help=timeout)
     add_broker_options(parser)
 
 
 def _argument(text: str) -> tuple[str, str]:
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise ArgumentTypeError(say("{text} is not KEY=VALUE", text=text))
+        raise ArgumentTypeError(_("{text} is not KEY=VALUE").format(text=text))
     return key, _text(Path(value[1:])) if value.startswith("@") else value
 
 
@@ -46,7 +50,7 @@ def _text(file: Path) -> str:
         return file.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = getattr(error, "strerror", None) or error
-        raise ArgumentTypeError(say("{file}: {why}", file=file, why=why)) from error
+        raise ArgumentTypeError(_("{file}: {why}").format(file=file, why=why)) from error
 
 
 def run(args: Namespace) -> int:
@@ -65,13 +69,13 @@ def run(args: Namespace) -> int:
 def _check(args: Namespace) -> None:
     """Raise :class:`WrongArguments` for options that do not go together."""
     if args.envelope is None and args.name is None:
-        raise WrongArguments(say("missing argument: {what}", what="NAME" if args.gateway else "GATEWAY"))
+        raise WrongArguments(_("missing argument: {what}").format(what="NAME" if args.gateway else "GATEWAY"))
     if args.envelope is not None and args.gateway is not None:
-        raise WrongArguments(say("--envelope already names the gateway and the command"))
+        raise WrongArguments(_("--envelope already names the gateway and the command"))
     if args.out is not None and not args.key:
-        raise WrongArguments(say("missing argument: {what}", what="--key"))
+        raise WrongArguments(_("missing argument: {what}").format(what="--key"))
     if not 0 < args.timeout <= command.LIFETIME_MS / 1000:
-        raise WrongArguments(say("{what}: invalid value {value}", what="--timeout", value=args.timeout))
+        raise WrongArguments(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
 
 
 def _run(args: Namespace, asked: dict[str, Any]) -> int:

@@ -4,19 +4,23 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from agent.base.i18n import one_line, say
+from agent.base.display import one_line
+from agent.base.i18n import _
 
 Kind = Literal["text", "number", "value"]
 
 ARGUMENTS: Mapping[str, Mapping[str, Kind]] = {
-    "ping": {}, "diagnostics": {}, "flush": {}, "renew": {},
+    "ping": {},
+    "diagnostics": {},
+    "flush": {},
+    "renew": {},
     "read": {"sensor": "text"},
     "restart": {"sensor": "text"},
     "output": {"sensor": "text", "value": "value"},
     "resend": {"stream": "text", "ep": "text", "from": "number", "to": "number"},
     "plan": {"envelope": "text"},
     "certificate": {"pem": "text"},
-}  # fmt: skip
+}
 """By command: each argument and how it is written. A text is one also where it looks like a number, as an epoch may."""
 
 
@@ -29,7 +33,7 @@ def arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
     if command not in ARGUMENTS:
         names = ", ".join(sorted(ARGUMENTS))
         raise WrongArguments(
-            say('unknown command "{name}"; choose one of: {names}', name=one_line(command), names=names)
+            _('unknown command "{name}"; choose one of: {names}').format(name=one_line(command), names=names)
         )
     known = ARGUMENTS[command]
     found: dict[str, Any] = {}
@@ -37,10 +41,10 @@ def arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
         if key not in known:
             wrong = {"command": command, "key": one_line(key), "names": ", ".join(known)}
             if not known:
-                raise WrongArguments(say("{command} takes no arguments, but {key} was given", **wrong))
-            raise WrongArguments(say("{command} has no argument {key}; choose one of: {names}", **wrong))
+                raise WrongArguments(_("{command} takes no arguments, but {key} was given").format(**wrong))
+            raise WrongArguments(_("{command} has no argument {key}; choose one of: {names}").format(**wrong))
         if key in found:
-            raise WrongArguments(say("{key} is given twice", key=key))
+            raise WrongArguments(_("{key} is given twice").format(key=key))
         found[key] = _value(key, known[key], text)
     return found
 
@@ -56,8 +60,8 @@ def _value(key: str, kind: Kind, text: str) -> Any:
     if isinstance(value, bool) and kind == "value":
         return value
     if isinstance(value, bool) or not isinstance(value, int):
-        wanted = say("an integer") if kind == "number" else say("a number, true or false")
+        wanted = _("an integer") if kind == "number" else _("a number, true or false")
         raise WrongArguments(
-            say("{key} must be {wanted}, not {value}", key=key, wanted=wanted, value=one_line(text, 60))
+            _("{key} must be {wanted}, not {value}").format(key=key, wanted=wanted, value=one_line(text, 60))
         )
     return value

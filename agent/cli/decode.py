@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.io.catalog import LOCAL_PROFILES, Catalog, DriverBroken, UnknownDriver
 from agent.sensing.quality import assess
 from drivers.sdk.contract import Driver, Item, Rejected
@@ -25,14 +25,14 @@ _LINK_JUST_OPENED_S = 0.0
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of ``gardu decode``."""
-    parser.add_argument("driver", metavar="DRIVER", help=say("driver or profile"))
-    parser.add_argument("--hex", action="store_true", help=say("the input is hexadecimal text"))
+    parser.add_argument("driver", metavar="DRIVER", help=_("driver or profile"))
+    parser.add_argument("--hex", action="store_true", help=_("the input is hexadecimal text"))
     parser.add_argument(
         "--profiles",
         metavar="DIR",
         type=Path,
         default=LOCAL_PROFILES,
-        help=say("a directory with your own profiles"),
+        help=_("a directory with your own profiles"),
     )
 
 
@@ -74,7 +74,7 @@ def _input(driver: Driver, *, hexadecimal: bool) -> Iterable[bytes]:
     from drivers.sdk.bus import I2cDriver
 
     if driver.table is not None and not driver.fields:
-        raise _InputError(say("{driver} works only with its tables: try them as a profile", driver=driver.name))
+        raise _InputError(_("{driver} works only with its tables: try them as a profile").format(driver=driver.name))
     if not isinstance(driver, I2cDriver):
         return _hexadecimal(sys.stdin.buffer.read()) if hexadecimal else _bytes()
     raw = sys.stdin.buffer.read()
@@ -109,7 +109,7 @@ def _joined(driver: "I2cDriver", parts: list[bytes]) -> bytes:
     try:
         return driver.join(parts)
     except ValueError as error:
-        form = say("{driver} expects its input in another form: see gardu drivers {driver}", driver=driver.name)
+        form = _("{driver} expects its input in another form: see gardu drivers {driver}").format(driver=driver.name)
         raise _InputError(form) from error
 
 
@@ -133,9 +133,7 @@ def _what_is_wrong(rows: list[str]) -> str:
     for number, row in enumerate(rows, 1):
         for word in row.split():
             if any(digit not in "0123456789abcdefABCDEF" for digit in word):
-                return say(
-                    "input line {line} is not hexadecimal: {word}; write bytes as in AA C0 1D",
-                    line=number,
-                    word=repr(word[:20]),
+                return _("input line {line} is not hexadecimal: {word}; write bytes as in AA C0 1D").format(
+                    line=number, word=repr(word[:20])
                 )
-    return say("the hexadecimal input has an odd number of digits")
+    return _("the hexadecimal input has an odd number of digits")

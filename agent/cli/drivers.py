@@ -5,7 +5,7 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from pathlib import Path
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.io.catalog import LOCAL_PROFILES, Catalog, DriverBroken, UnknownDriver
 from drivers.sdk.bus import I2cDriver, ModbusDriver
 from drivers.sdk.contract import Driver, Field, LineSettings, Option, SerialDriver
@@ -16,13 +16,13 @@ _OPTION_KINDS = {"line": "str | int"}
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of ``gardu drivers``."""
-    parser.add_argument("name", metavar="NAME", nargs="?", help=say("show the page of this driver"))
+    parser.add_argument("name", metavar="NAME", nargs="?", help=_("show the page of this driver"))
     parser.add_argument(
         "--profiles",
         metavar="DIR",
         type=Path,
         default=LOCAL_PROFILES,
-        help=say("a directory with your own profiles"),
+        help=_("a directory with your own profiles"),
     )
 
 
@@ -55,55 +55,55 @@ def _print_list(catalog: Catalog) -> int:
 
 def page(driver: Driver) -> Iterator[str]:
     """The lines of a driver's page: what it is, how it is wired, what it measures, what to beware of."""
-    yield from (f"{driver.name}: {driver.title}", say("source: {source}", source=driver.source), "")
+    yield from (f"{driver.name}: {driver.title}", _("source: {source}").format(source=driver.source), "")
     if driver.page.about:
         yield from (driver.page.about, "")
     if driver.page.wiring:
-        yield from (say("Wiring"), f"  {driver.page.wiring}", "")
+        yield from (_("Wiring"), f"  {driver.page.wiring}", "")
     if isinstance(driver, SerialDriver):
-        yield from (say("Line"), f"  {_serial(driver)}", "")
+        yield from (_("Line"), f"  {_serial(driver)}", "")
     elif isinstance(driver, ModbusDriver):
-        yield from (say("Line"), f"  {_modbus(driver)}", "")
+        yield from (_("Line"), f"  {_modbus(driver)}", "")
     elif isinstance(driver, I2cDriver):
-        yield from (say("Address"), f"  {', '.join(f'0x{address:02x}' for address in driver.addresses)}", "")
+        yield from (_("Address"), f"  {', '.join(f'0x{address:02x}' for address in driver.addresses)}", "")
     if driver.fields:
-        yield say("Fields")
+        yield _("Fields")
         width = max(len(name) for name in driver.fields)
         yield from (f"  {name:{width}}  {_field(field)}".rstrip() for name, field in driver.fields.items())
         yield ""
     if driver.page.pitfalls:
-        yield from (say("Pitfalls"), *(f"  - {pitfall}" for pitfall in driver.page.pitfalls), "")
+        yield from (_("Pitfalls"), *(f"  - {pitfall}" for pitfall in driver.page.pitfalls), "")
     if driver.options:
-        yield from (say("Options"), *(f"  {_option(*each)}" for each in driver.options.items()), "")
+        yield from (_("Options"), *(f"  {_option(*each)}" for each in driver.options.items()), "")
     if driver.table_keys:
-        yield from (say("Tables"), f"  {', '.join(driver.table_keys)}", "")
+        yield from (_("Tables"), f"  {', '.join(driver.table_keys)}", "")
     if driver.page.example:
         rows = driver.page.example.strip().splitlines()
-        yield from (say("In gardu.toml"), *(f"  {row}".rstrip() for row in rows))
+        yield from (_("In gardu.toml"), *(f"  {row}".rstrip() for row in rows))
 
 
 def _serial(driver: SerialDriver) -> str:
     if driver.request:
-        return _line(driver.line) + "; " + say("polled every {seconds:g} s", seconds=driver.period_s)
+        return _line(driver.line) + "; " + _("polled every {seconds:g} s").format(seconds=driver.period_s)
     if not driver.period_s:
-        return _line(driver.line) + "; " + say("sends when something happens")
-    return _line(driver.line) + "; " + say("sends on its own, about every {seconds:g} s", seconds=driver.period_s)
+        return _line(driver.line) + "; " + _("sends when something happens")
+    return _line(driver.line) + "; " + _("sends on its own, about every {seconds:g} s").format(seconds=driver.period_s)
 
 
 def _modbus(driver: ModbusDriver) -> str:
-    asked = say("unit {unit}, polled every {seconds:g} s", unit=driver.unit, seconds=driver.period_s)
+    asked = _("unit {unit}, polled every {seconds:g} s").format(unit=driver.unit, seconds=driver.period_s)
     return f"Modbus TCP; {asked}" if driver.tcp else f"Modbus RTU; {_line(driver.line)}; {asked}"
 
 
 def _line(line: LineSettings) -> str:
-    return say("{baud} baud", baud=line.baud) + f", {line.data_bits}{line.parity}{line.stop_bits}"
+    return _("{baud} baud").format(baud=line.baud) + f", {line.data_bits}{line.parity}{line.stop_bits}"
 
 
 def _field(field: Field) -> str:
     bounds = f"{_bound(field.min)} .. {_bound(field.max)}" if (field.min, field.max) != (None, None) else ""
-    step = say("resolution {step:g}", step=field.resolution) if field.resolution else ""
+    step = _("resolution {step:g}").format(step=field.resolution) if field.resolution else ""
     kind = "" if field.kind == "gauge" else field.kind
-    private = say("published as a keyed hash") if field.identifier else say("never published") if field.personal else ""
+    private = _("published as a keyed hash") if field.identifier else _("never published") if field.personal else ""
     return f"{field.unit:8}" + ", ".join(part for part in (kind, bounds, step, private) if part)
 
 
@@ -112,8 +112,8 @@ def _bound(bound: float | None) -> str:
 
 
 def _option(name: str, option: Option) -> str:
-    default = "" if option.default in (None, "") else say(" (default {value})", value=option.default)
+    default = "" if option.default in (None, "") else _(" (default {value})").format(value=option.default)
     if option.required:
-        default = say(" (required)")
+        default = _(" (required)")
     kind = " | ".join(option.choices) if option.choices else _OPTION_KINDS.get(option.type, option.type)
     return f"{name}: {kind}{default}. {option.doc}"

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from secrets import token_hex
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.broker_options import BrokerOptions
 from agent.delivery.connection import LinkLost, Message
 from agent.delivery.io.mqtt import Link
@@ -85,7 +85,7 @@ class FleetWatch:
 
     async def _acknowledged(self) -> None:
         if not await self.news(asyncio.get_running_loop().time() + _ACK_S):
-            raise LinkLost(say("the broker does not acknowledge"))
+            raise LinkLost(_("the broker does not acknowledge"))
 
     def _on_message(self, message: Message) -> None:
         self._fleet.take(message.topic, message.payload)

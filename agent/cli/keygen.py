@@ -4,7 +4,7 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.actions import told_in_one_line
 from agent.cli.maintainer_files import Failed, write
 from agent.update.signed.dsse import key_id
@@ -13,7 +13,7 @@ from agent.update.signed.dsse import key_id
 def add_arguments(parser: ArgumentParser) -> None:
     """``FILE``."""
     parser.add_argument(
-        "file", metavar="FILE", type=Path, help=say("file for the private key; the public key goes to FILE.pub")
+        "file", metavar="FILE", type=Path, help=_("file for the private key; the public key goes to FILE.pub")
     )
 
 
@@ -28,13 +28,15 @@ def _create(args: Namespace) -> int:
     file: Path = args.file
     public = file.with_name(f"{file.name}.pub")
     if public.exists():
-        raise Failed(say("{file} already exists; a key is never overwritten", file=public))
+        raise Failed(_("{file} already exists; a key is never overwritten").format(file=public))
     try:
         key = create(file)
     except FileExistsError as error:
-        raise Failed(say("{file} already exists; a key is never overwritten", file=file)) from error
+        raise Failed(_("{file} already exists; a key is never overwritten").format(file=file)) from error
     write(public, f"{key.public.hex()}\n".encode())
     print(key.public.hex(), flush=True)
-    print(say("key {id}: keep {file} private; share {public}", id=key_id(key.public), file=file, public=public),
-          file=sys.stderr)  # fmt: skip
+    print(
+        _("key {id}: keep {file} private; share {public}").format(id=key_id(key.public), file=file, public=public),
+        file=sys.stderr,
+    )
     return 0

@@ -8,7 +8,8 @@ from secrets import token_hex
 
 from tenacity import wait_random_exponential
 
-from agent.base.i18n import one_line, say
+from agent.base.display import one_line
+from agent.base.i18n import _
 from agent.base.retry import retry_forever
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.listen_formats import FORMATS, Format
@@ -22,12 +23,12 @@ _TICK_S = 1.0
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
     add_broker_options(parser, positional=True)
-    parser.add_argument("--filter", default="#", metavar="TOPIC")
-    parser.add_argument("--format", default="table", choices=tuple(FORMATS))
-    parser.add_argument("--seconds", type=_seconds, default=None, metavar="N")
-    parser.add_argument(
-        "--verify", action="store_true", help=say("finish with a delivery report (seen, lost, missing)")
-    )
+    topics = _("topic filter to subscribe to; default: everything")
+    parser.add_argument("--filter", default="#", metavar="TOPIC", help=topics)
+    parser.add_argument("--format", default="table", choices=tuple(FORMATS), help=_("output format; default: table"))
+    seconds = _("stop after this time; default: run until Ctrl-C")
+    parser.add_argument("--seconds", type=_seconds, default=None, metavar="SECONDS", help=seconds)
+    parser.add_argument("--verify", action="store_true", help=_("finish with a delivery report (seen, lost, missing)"))
 
 
 def _seconds(text: str) -> float:
@@ -90,19 +91,35 @@ class Listener:
         if self._args.verify:
             self._out.flush()
             for of, tally in tallies.items():
-                print(say("{gateway} {stream} {ep}: {n} numbers, {seen} seen, {lost} lost, {missing} "
-"missing, {again} seen again", gateway=of.gateway, stream=of.stream, ep=of.ep, n=tally.numbers,
-                          seen=tally.seen, lost=tally.lost, missing=tally.missing, again=tally.again),
-                      file=sys.stderr)  # fmt: skip
+                print(
+                    _(
+                        "{gateway} {stream} {ep}: {n} numbers, {seen} seen, {lost} lost, {missing} "
+                        "missing, {again} seen again"
+                    ).format(
+                        gateway=of.gateway,
+                        stream=of.stream,
+                        ep=of.ep,
+                        n=tally.numbers,
+                        seen=tally.seen,
+                        lost=tally.lost,
+                        missing=tally.missing,
+                        again=tally.again,
+                    ),
+                    file=sys.stderr,
+                )
         if self._subscriber.refused:
-            print(say("{n} messages did not follow the wire contract", n=self._subscriber.refused), file=sys.stderr)
+            print(
+                _("{n} messages did not follow the wire contract").format(n=self._subscriber.refused), file=sys.stderr
+            )
         holes = sum(tally.missing for tally in tallies.values())
         return 1 if not self._connected or (self._args.verify and holes) else 0
 
     def _tell(self, error: BaseException) -> None:
         if str(error) != self._told:
             self._told = str(error)
-            print(say("not connected: {reason}; retrying", reason=one_line(self._told)), file=sys.stderr, flush=True)
+            print(
+                _("not connected: {reason}; retrying").format(reason=one_line(self._told)), file=sys.stderr, flush=True
+            )
 
     async def _hold(self) -> None:
         link = await self._options.connect(f"gardu-listen-{token_hex(4)}")

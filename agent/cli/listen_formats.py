@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, TextIO
 
-from agent.base.i18n import csv_cell, json_text, one_line, say
+from agent.base.display import csv_cell, json_text, one_line
+from agent.base.i18n import _
 from agent.fleet.gap_ledger import Gap
 from agent.fleet.subscriber import Arrival, Subscriber
 
@@ -53,9 +54,17 @@ class JsonLines(Format):
         self._out.write(json_text(line, compact=True) + "\n")
 
     def gap(self, gap: Gap) -> None:
-        kind, _, sensor = gap.of.stream.partition("/")
-        line = {"gateway": gap.of.gateway, "sensor": sensor, "kind": kind, "ep": gap.of.ep, "from": gap.start,
-                "to": gap.stop - 1, "n": gap.stop - gap.start, "why": gap.why}  # fmt: skip
+        kind, _unused, sensor = gap.of.stream.partition("/")
+        line = {
+            "gateway": gap.of.gateway,
+            "sensor": sensor,
+            "kind": kind,
+            "ep": gap.of.ep,
+            "from": gap.start,
+            "to": gap.stop - 1,
+            "n": gap.stop - gap.start,
+            "why": gap.why,
+        }
         self._out.write(json_text({"gap": line}, compact=True) + "\n")
 
 
@@ -72,10 +81,20 @@ class Csv(Format):
         doubts = arrival.fields.get("q") or {}
         for name, value in _values(arrival).items():
             unit, doubt = known.unit(of.gateway, arrival.sensor, name), doubts.get(name, "")
-            self._writer.writerow((
-                of.gateway, arrival.sensor, arrival.kind, of.ep, arrival.seq, arrival.fields["t"], name,
-                _cell(value), csv_cell(unit), _cell(doubt),
-            ))  # fmt: skip
+            self._writer.writerow(
+                (
+                    of.gateway,
+                    arrival.sensor,
+                    arrival.kind,
+                    of.ep,
+                    arrival.seq,
+                    arrival.fields["t"],
+                    name,
+                    _cell(value),
+                    csv_cell(unit),
+                    _cell(doubt),
+                )
+            )
 
 
 class SenMl(Format):
@@ -106,8 +125,9 @@ class Table(Format):
 
     def gap(self, gap: Gap) -> None:
         of, last, n = gap.of, gap.stop - 1, gap.stop - gap.start
-        line = say("gap: {gateway} {stream} {start} to {last} ({n} rows): {why}", gateway=of.gateway, stream=of.stream,
-                   start=gap.start, last=last, n=n, why=gap.why)  # fmt: skip
+        line = _("gap: {gateway} {stream} {start} to {last} ({n} rows): {why}").format(
+            gateway=of.gateway, stream=of.stream, start=gap.start, last=last, n=n, why=gap.why
+        )
         self._out.write(line + "\n")
 
 
@@ -137,5 +157,8 @@ def _values(arrival: Arrival) -> Mapping[str, Any]:
 
 
 FORMATS: Mapping[str, Callable[[TextIO], Format]] = {
-    "table": Table, "jsonl": JsonLines, "csv": Csv, "senml": SenMl,
-}  # fmt: skip
+    "table": Table,
+    "jsonl": JsonLines,
+    "csv": Csv,
+    "senml": SenMl,
+}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.document import Document, read_document
 from agent.config.layers import Tables
 from agent.update.signed.dsse import Envelope, parse
@@ -28,7 +28,7 @@ def read(path: Path) -> bytes:
     with path.open("rb") as stream:
         raw = stream.read(_MOST_BYTES + 1)
     if len(raw) > _MOST_BYTES:
-        raise Failed(say("{file}: {why}", file=path, why=say("at most {count} bytes", count=_MOST_BYTES)))
+        raise Failed(_("{file}: {why}").format(file=path, why=_("at most {count} bytes").format(count=_MOST_BYTES)))
     return raw
 
 
@@ -51,7 +51,7 @@ def toml(raw: bytes, path: Path) -> Tables:
     try:
         return tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:
-        raise Failed(say("{file}: {why}", file=path, why=error)) from error
+        raise Failed(_("{file}: {why}").format(file=path, why=error)) from error
 
 
 def is_envelope(raw: bytes) -> bool:
@@ -65,7 +65,7 @@ def envelope(raw: bytes, path: Path) -> tuple[Envelope, Document]:
         found = parse(raw)
         return found, read_document(found.payload)
     except Refused as error:
-        raise Failed(say("{file}: {why}", file=path, why=error)) from error
+        raise Failed(_("{file}: {why}").format(file=path, why=error)) from error
 
 
 def private_keys(paths: Sequence[Path]) -> "list[SigningKey]":
@@ -77,7 +77,7 @@ def private_keys(paths: Sequence[Path]) -> "list[SigningKey]":
         try:
             found.append(load(path))
         except KeyRefused as error:
-            raise Failed(say("{file}: {why}", file=path, why=error)) from error
+            raise Failed(_("{file}: {why}").format(file=path, why=error)) from error
     return found
 
 
@@ -94,6 +94,6 @@ def public_key_of(text: str) -> bytes:
         key = public_key(read(path).decode(errors="replace").strip())
         if key is None:
             raise Failed(
-                say("{file} is not a public key (64 hexadecimal digits, as gardu keygen writes them)", file=path)
+                _("{file} is not a public key (64 hexadecimal digits, as gardu keygen writes them)").format(file=path)
             )
     return key

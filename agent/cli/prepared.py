@@ -8,8 +8,9 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
+from agent.base.display import json_text, one_line
 from agent.base.errors import Refused
-from agent.base.i18n import json_text, one_line, say
+from agent.base.i18n import _
 from agent.base.strict_json import loads
 from agent.base.trusted_time import rfc_3339
 from agent.cli.maintainer_files import Failed
@@ -36,9 +37,12 @@ class Prepared:
 
     def __str__(self) -> str:
         words = [f"{one_line(key)}={one_line(json_text(value))}" for key, value in self.arguments.items()]
-        return say("{gateway}: {command}, signatures: {count}, expires {date} (at most 10 minutes)",
-                   gateway=self.gateway, command=" ".join([self.name, *words]), count=self.signatures,
-                   date=rfc_3339(self.expires_ms))  # fmt: skip
+        return _("{gateway}: {command}, signatures: {count}, expires {date} (at most 10 minutes)").format(
+            gateway=self.gateway,
+            command=" ".join([self.name, *words]),
+            count=self.signatures,
+            date=rfc_3339(self.expires_ms),
+        )
 
 
 def prepared(
@@ -61,20 +65,21 @@ def read_prepared(raw: bytes, path: Path) -> Prepared:
     try:
         found = dsse.parse(raw)
         if found.payload_type != COMMAND_TYPE:
-            raise Failed(say("{file} is not a signed command", file=path))
+            raise Failed(_("{file} is not a signed command").format(file=path))
         asked = loads(found.payload, command.PLAN_BYTES)
     except Refused as error:
-        raise Failed(say("{file}: {why}", file=path, why=error)) from error
+        raise Failed(_("{file}: {why}").format(file=path, why=error)) from error
     if not isinstance(asked, dict):
-        raise Failed(say("{file} is not a signed command", file=path))
+        raise Failed(_("{file} is not a signed command").format(file=path))
     gateway, name, identity, expires_ms = (asked.pop(key, None) for key in ("gateway", "command", "id", "exp"))
     if not is_name(gateway) or name not in command.COMMANDS or not is_sequence_number(expires_ms):
-        raise Failed(say("{file} is not a signed command", file=path))
+        raise Failed(_("{file} is not a signed command").format(file=path))
     if not isinstance(identity, str) or not command.is_id(identity):
-        raise Failed(say("{file} is not a signed command", file=path))
+        raise Failed(_("{file} is not a signed command").format(file=path))
     if expires_ms <= 1000 * time.time():
-        text = say("{file}: expired on {date}; a signed command is valid for at most 10 minutes", file=path,
-                   date=rfc_3339(expires_ms))  # fmt: skip
+        text = _("{file}: expired on {date}; a signed command is valid for at most 10 minutes").format(
+            file=path, date=rfc_3339(expires_ms)
+        )
         raise Failed(text)
     return Prepared(gateway, str(name), identity, expires_ms, asked, raw.strip(), len(found.signatures))
 
@@ -93,4 +98,4 @@ def countersigned(one: Prepared, keys: "Sequence[SigningKey]", path: Path) -> Pr
 def _check_length(name: str, payload: bytes) -> None:
     most = command.most_bytes(name)
     if len(payload) > most:
-        raise Failed(say("too long for a command: at most {count} bytes", count=most))
+        raise Failed(_("too long for a command: at most {count} bytes").format(count=most))

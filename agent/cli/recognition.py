@@ -4,14 +4,14 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.fleet.rollout import Recognise
 from agent.update.signed.dsse import Envelope, Role, checks
 
 
 def add_trust_option(parser: ArgumentParser) -> None:
     """``--trust``."""
-    trust = say("recognise earlier signatures by the keys of this trust file, not only by --key")
+    trust = _("recognise earlier signatures by the keys of this trust file, not only by --key")
     parser.add_argument("--trust", metavar="FILE", type=Path, default=None, help=trust)
 
 

@@ -8,7 +8,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from agent.app.supervisor import Fault, Supervisor
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.io.journald import start_logging
 from agent.base.io.state_dir import PRIVACY_KEY, Held, StateDir
 from agent.base.log_fields import tagged
@@ -28,9 +28,12 @@ _log = logging.getLogger("agent")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("--config", type=Path, default=Path("/etc/gardu/gardu.toml"), metavar="FILE")
-    parser.add_argument("--state", type=Path, default=None, metavar="DIR")
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"))
+    config = _("configuration file; default: /etc/gardu/gardu.toml")
+    parser.add_argument("--config", type=Path, default=Path("/etc/gardu/gardu.toml"), metavar="FILE", help=config)
+    state = _("directory for readings and state; default: $STATE_DIRECTORY or /var/lib/gardu")
+    parser.add_argument("--state", type=Path, default=None, metavar="DIR", help=state)
+    level = _("least important log lines to print; default: info")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"), help=level)
 
 
 def run(args: Namespace) -> int:
@@ -51,20 +54,25 @@ def run(args: Namespace) -> int:
             return CONFIGURATION_WRONG
     except Held:
         return _fail(
-            say("another agent is using {place}: stop it first, or choose another directory with --state", place=place)
+            _("another agent is using {place}: stop it first, or choose another directory with --state").format(
+                place=place
+            )
         )
     if state_dir.failed:
-        line = say("cannot write to the state directory {place} ({why}); holding its contents in memory",
-                   place=place, why=state_dir.failed)  # fmt: skip
+        line = _("cannot write to the state directory {place} ({why}); holding its contents in memory").format(
+            place=place, why=state_dir.failed
+        )
         _log.error(line, extra=tagged("state_dir_failed"))
     try:
         asyncio.run(_supervise(Supervisor(args.config, state_dir, catalog)))
     except NoConfiguration:
         return CONFIGURATION_WRONG
     except StoreNewer as error:
-        return _fail(say("the store {path} was written by a newer release: install that release again", path=error))
+        return _fail(
+            _("the store {path} was written by a newer release: install that release again").format(path=error)
+        )
     except Fault as error:
-        return _fail(say("internal error; please report it: {what}", what=error))
+        return _fail(_("internal error; please report it: {what}").format(what=error))
     finally:
         state_dir.close()
     return 0
@@ -84,13 +92,13 @@ def _checked(file: Path, catalog: Catalog) -> Config | None:
     try:
         raw = file.read_bytes()
     except FileNotFoundError:
-        line = say("the configuration {file} does not exist yet: create it (examples in "
-"{examples}), then restart gardu",
-                   file=file, examples=_EXAMPLES)  # fmt: skip
+        line = _(
+            "the configuration {file} does not exist yet: create it (examples in {examples}), then restart gardu"
+        ).format(file=file, examples=_EXAMPLES)
         _log.error(line, extra=tagged("no_configuration"))
         return None
     except OSError as error:
-        _fail(say("cannot read the configuration {file}: {why}", file=file, why=error.strerror))
+        _fail(_("cannot read the configuration {file}: {why}").format(file=file, why=error.strerror))
         return None
     parsed = configuration.parse(raw, catalog)
     for problem in parsed.problems:

@@ -76,10 +76,17 @@ class CommandActions:
         self._uplink = uplink
         self.sensors = sensors
         self.actions: Mapping[str, Callable[[Command], Awaitable[object]]] = {
-            "ping": self._ping, "read": self._read, "flush": self._flush_now, "resend": self._resend,
-            "diagnostics": self._diagnostics, "restart": self._restart, "output": self._output, "plan": self._plan,
-            "renew": self._renew, "certificate": self._certificate,
-        }  # fmt: skip
+            "ping": self._ping,
+            "read": self._read,
+            "flush": self._flush_now,
+            "resend": self._resend,
+            "diagnostics": self._diagnostics,
+            "restart": self._restart,
+            "output": self._output,
+            "plan": self._plan,
+            "renew": self._renew,
+            "certificate": self._certificate,
+        }
 
     def flushed(self) -> bool:
         """Whether everything is to be sent at once; true once after a ``flush``."""

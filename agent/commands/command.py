@@ -10,9 +10,20 @@ from typing import Any
 from agent.base.errors import Refused
 from agent.base.strict_json import loads
 
-COMMANDS = frozenset([
-    "ping", "read", "flush", "resend", "plan", "diagnostics", "restart", "output", "renew", "certificate",
-])  # fmt: skip
+COMMANDS = frozenset(
+    [
+        "ping",
+        "read",
+        "flush",
+        "resend",
+        "plan",
+        "diagnostics",
+        "restart",
+        "output",
+        "renew",
+        "certificate",
+    ]
+)
 GUARDED = frozenset({"restart", "output", "flush"})
 """Those with an effect on the site: off unless the gateway's own file allows them."""
 SEALED = frozenset({"renew", "certificate"})

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from agent.base.errors import INTERNAL_ERROR, NOT_KEPT, Refused
 from agent.base.guard import unexpected
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.base.reading import Stamp
 from agent.base.token_bucket import TokenBucket
@@ -73,9 +73,15 @@ class CommandDesk:
     """
 
     def __init__(
-        self, store: Store, settings: Commands, topics: wire.Topics, now: Callable[[], Stamp],
-        opened: Callable[[bytes], Awaitable[bytes]], does: Actions, wake: Callable[[], None],
-    ) -> None:  # fmt: skip
+        self,
+        store: Store,
+        settings: Commands,
+        topics: wire.Topics,
+        now: Callable[[], Stamp],
+        opened: Callable[[bytes], Awaitable[bytes]],
+        does: Actions,
+        wake: Callable[[], None],
+    ) -> None:
         self._store = store
         self._opened = opened
         self._settings = settings
@@ -103,12 +109,12 @@ class CommandDesk:
         name = message.topic.rpartition("/")[2][:64]
         one = command.read(name, message.payload)
         if one is None:
-            _log.warning(say("dropped a command without a valid id"), extra=tagged("command_dropped"))
+            _log.warning(_("dropped a command without a valid id"), extra=tagged("command_dropped"))
             return
         lane = self._lane(one)
         # Who floods the gateway is not answered each time: that would be a flood as well.
         if not lane.take(one, self._now_s()) and self._refusals.take(self._now_s()):
-            _log.warning(say("too many commands: some were refused"), extra=tagged("command_flood"))
+            _log.warning(_("too many commands: some were refused"), extra=tagged("command_flood"))
             self._answer(lane, one, Outcome("rejected", _BUSY))
 
     def answer(self) -> tuple[str, bytes, bool] | None:
@@ -177,7 +183,7 @@ class CommandDesk:
                 if not self._store.durable:
                     raise TimeoutError
             except TimeoutError as error:
-                raise Refused(NOT_KEPT, say("could not write its id to disk")) from error
+                raise Refused(NOT_KEPT, _("could not write its id to disk")) from error
 
     async def _effect(self, one: Command) -> Outcome:
         expires_ms = one.expires_ms
@@ -195,7 +201,7 @@ class CommandDesk:
             return False
         await self._opened(one.sealed)
         if not command.meant(one, self._topics.base.rpartition("/")[2]):
-            raise Refused("target", say("not meant for {gateway}", gateway=self._topics.base), "")
+            raise Refused("target", _("not meant for {gateway}").format(gateway=self._topics.base), "")
         return True
 
     def _record(self, signed: bool) -> CommandRecord:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.strict_json import MAX_BYTES, loads
 from agent.base.trusted_time import rfc_3339, unix_ms
 from agent.config.layers import Tables
@@ -93,7 +93,7 @@ def read_document(payload: bytes) -> Document:
 def check_target(document: Document, gateway: str) -> None:
     """Raise :class:`Refused`: ``target``."""
     if gateway not in document.gateways:
-        raise Refused("target", say("not meant for {gateway}", gateway=gateway), "target.gateways")
+        raise Refused("target", _("not meant for {gateway}").format(gateway=gateway), "target.gateways")
 
 
 def release(version: str) -> tuple[int, ...]:
@@ -106,12 +106,12 @@ def _gateways(target: object) -> tuple[str, ...]:
     """Whom a document is for: names of gateways, and nothing else, since a group is not something a gateway knows."""
     names = target.get("gateways") if isinstance(target, Mapping) and target.keys() == {"gateways"} else None
     if not isinstance(names, list) or not 0 < len(names) <= _MAX_GATEWAYS:
-        raise Refused("target", say("a target must be a list of gateways"), "target")
+        raise Refused("target", _("a target must be a list of gateways"), "target")
     for at, name in enumerate(names):
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise Refused("target", say("a target must be a list of gateways"), f"target.gateways[{at}]")
+            raise Refused("target", _("a target must be a list of gateways"), f"target.gateways[{at}]")
     return tuple(names)
 
 
 def _malformed(path: str) -> Refused:
-    return Refused("malformed", say("not a valid configuration document"), path)
+    return Refused("malformed", _("not a valid configuration document"), path)

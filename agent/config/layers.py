@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.values import labels
 
 Tables = Mapping[str, object]
@@ -47,7 +47,7 @@ def local_keys(config: Tables) -> Iterator[str]:
 def check_remote(config: Tables) -> None:
     """Raise :class:`Refused`: ``local_key``."""
     for path in local_keys(config):
-        raise Refused("local_key", say("only the gateway's own files can set this"), path)
+        raise Refused("local_key", _("only the gateway's own files can set this"), path)
 
 
 def without_local(config: Tables) -> dict[str, object]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.problems import Problem, Report
 from agent.config.rules.keys import check_rules
 from agent.config.rules.pending import warn_pending
@@ -87,25 +87,25 @@ class _Remembering:
 
 def _toml(raw: bytes, report: Report) -> dict[str, object] | None:
     if len(raw) > MAX_BYTES:
-        hint = say("at most {count} bytes", count=MAX_BYTES)
-        report.error("", "too_large", say("the file is {count} bytes long", count=len(raw)), hint)
+        hint = _("at most {count} bytes").format(count=MAX_BYTES)
+        report.error("", "too_large", _("the file is {count} bytes long").format(count=len(raw)), hint)
         return None
     if raw.startswith(b"\xef\xbb\xbf"):
-        message = say("the file starts with a byte order mark")
-        report.error("", "encoding", message, say("save it as UTF-8 without a byte order mark"))
+        message = _("the file starts with a byte order mark")
+        report.error("", "encoding", message, _("save it as UTF-8 without a byte order mark"))
         return None
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        report.error("", "encoding", say("line {line} is not UTF-8", line=line), say("save it as UTF-8"))
+        report.error("", "encoding", _("line {line} is not UTF-8").format(line=line), _("save it as UTF-8"))
         return None
     try:
         return tomllib.loads(text)
     except ValueError as error:
         _syntax(text, str(error), report)
     except RecursionError:
-        report.error("", "syntax", say("the file is nested too deeply"))
+        report.error("", "syntax", _("the file is nested too deeply"))
     return None
 
 
@@ -117,8 +117,8 @@ def _syntax(text: str, why: str, report: Report) -> None:
     else:
         why = why.removesuffix(" (at end of document)")
         line, column = text.count("\n") + 1, len(text) - text.rfind("\n")
-    place = say("line {line}, column {column}", line=line, column=column)
-    report.error("", "syntax", say("{place} is not valid TOML: {why}", place=place, why=why[:200]))
+    place = _("line {line}, column {column}").format(line=line, column=column)
+    report.error("", "syntax", _("{place} is not valid TOML: {why}").format(place=place, why=why[:200]))
 
 
 def _read_sensors(
@@ -128,8 +128,8 @@ def _read_sensors(
     entries = value if isinstance(value, list) else [value]
     tables = [entry for entry in entries if isinstance(entry, dict)]
     if len(tables) < len(entries) or not isinstance(value, list):
-        hint = say("start each entry with [[{table}]]", table="sensor")
-        report.error("sensor", "type", say("expected a list of tables"), hint)
+        hint = _("start each entry with [[{table}]]").format(table="sensor")
+        report.error("sensor", "type", _("expected a list of tables"), hint)
         return ()
     names = labels("sensor", [table.get("id") for table in tables])
     return tuple(_read_sensor(table, path, catalog, drivers, report) for path, table in zip(names, tables, strict=True))
@@ -157,7 +157,7 @@ def _read_sensor(
             unknown_key(key, (*common, *driver.options, *driver.table_keys), path, report)
     for key, option in driver.options.items():
         if option.required and key not in table:
-            report.error(f"{path}.{key}", "missing", say("missing key"), option.doc)
+            report.error(f"{path}.{key}", "missing", _("missing key"), option.doc)
     made = driver if driver.table is None else _made(driver, table, path, report)
     if made is not None:
         drivers[sensor.id] = made
@@ -171,8 +171,8 @@ def _find_driver(table: Mapping[str, object], path: str, catalog: DriverLookup, 
     try:
         return catalog.get(name)
     except LookupError:
-        message = say("unknown driver {value}", value=shown(name[:64]))
-        hint = report.near(name, catalog.names(), say("run gardu drivers to list them"))
+        message = _("unknown driver {value}").format(value=shown(name[:64]))
+        hint = report.near(name, catalog.names(), _("run gardu drivers to list them"))
         report.error(f"{path}.driver", "unknown_driver", message, hint)
     except ValueError as error:
         report.error(f"{path}.driver", "broken_driver", str(error))
@@ -189,5 +189,5 @@ def _made(driver: Driver, table: Mapping[str, object], path: str, report: Report
     except ProfileError as error:
         for problem in error.problems:
             where = f"{path}.{problem.path}" if problem.path else path
-            report.error(where, "table", say(problem.sentence, **problem.values))
+            report.error(where, "table", _(problem.sentence).format(**problem.values))
         return None

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 
 MOST = 100
 """Problems reported of one file; the rest is only counted (a hostile file could hold a hundred thousand)."""
@@ -22,7 +22,7 @@ class Problem:
 
     def __str__(self) -> str:
         """``path: message (hint)``, on one line."""
-        text = self.message if self.level == "error" else say("warning: {text}", text=self.message)
+        text = self.message if self.level == "error" else _("warning: {text}").format(text=self.message)
         text = f"{self.path}: {text}" if self.path else text
         return f"{text} ({self.hint})" if self.hint else text
 
@@ -59,14 +59,14 @@ class Report:
         close = get_close_matches(word[:64], list(words), n=2, cutoff=0.7)
         if not close:
             return otherwise
-        return say("did you mean {names}?", names=say(" or ").join(close))
+        return _("did you mean {names}?").format(names=_(" or ").join(close))
 
     def problems(self) -> tuple[Problem, ...]:
         """Everything found; more than :data:`MOST` are summed up in a last line."""
         if not self._more:
             return tuple(self._problems)
         level: Literal["error", "warning"] = "error" if self.failed else "warning"
-        more = Problem(level, "more", "", say("and {count} more problems", count=self._more))
+        more = Problem(level, "more", "", _("and {count} more problems").format(count=self._more))
         return (*self._problems, more)
 
     def _add(self, problem: Problem) -> None:

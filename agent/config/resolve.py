@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from agent.base.errors import INTERNAL_ERROR, Refused
 from agent.base.guard import unexpected
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config import parse as configuration
 from agent.config.generation import Cause, Generation
 from agent.config.layers import Tables, merged
@@ -85,7 +85,7 @@ def resolve(
         raise
     except Exception as error:
         unexpected("a configuration", error)
-        raise Refused(INTERNAL_ERROR, say("internal error: {why}", why=repr(error)[:200])) from error
+        raise Refused(INTERNAL_ERROR, _("internal error: {why}").format(why=repr(error)[:200])) from error
 
 
 def _resolved(
@@ -115,7 +115,7 @@ def _tables(text: str, name: str) -> Tables:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Refused("schema", say("{place} is not valid TOML: {why}", place=name, why=error), "") from error
+        raise Refused("schema", _("{place} is not valid TOML: {why}").format(place=name, why=error), "") from error
 
 
 def _refusal(parsed: Parsed, *, local: bool) -> Refused:

@@ -12,7 +12,7 @@ from math import isfinite
 from types import UnionType
 from typing import Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.problems import Report
 from agent.config.settings import Limit
 from agent.config.words import CONTROL, NO_LIMIT, expected, shown, unwrap
@@ -84,7 +84,7 @@ def read_value(hint: object, value: object, path: str, report: Report, limit: Li
         return value
     elif hint in (int, float) and _is_number(value) and not (hint is int and isinstance(value, float)):
         return _read_number(hint, limit, cast(float, value), path, report)
-    message = say("{value} has the wrong type", value=shown(value))
+    message = _("{value} has the wrong type").format(value=shown(value))
     report.error(path, "type", message, expected(hint, limit))
     return WRONG
 
@@ -93,7 +93,7 @@ def read_option(option: Option, value: object, path: str, report: Report) -> Val
     """A driver's own key, checked against its declaration; the default after a report."""
     limit = Limit(min=option.min, max=option.max)
     if option.choices and value not in option.choices:
-        message = say("{value} is not one of {choices}", value=shown(value), choices=", ".join(option.choices))
+        message = _("{value} is not one of {choices}").format(value=shown(value), choices=", ".join(option.choices))
         near = report.near(value, option.choices) if isinstance(value, str) else ""
         report.error(path, "choice", message, near)
         return option.default
@@ -103,8 +103,8 @@ def read_option(option: Option, value: object, path: str, report: Report) -> Val
 
 def unknown_key(key: str, known: Iterable[str], path: str, report: Report) -> None:
     """Report a key that means nothing at this place, with the one that was perhaps meant."""
-    near = report.near(key, known, say("known keys: {keys}", keys=", ".join(sorted(known))))
-    report.error(_join(path, key[:64]), "unknown_key", say("unknown key"), near)
+    near = report.near(key, known, _("known keys: {keys}").format(keys=", ".join(sorted(known))))
+    report.error(_join(path, key[:64]), "unknown_key", _("unknown key"), near)
 
 
 def _join(path: str, key: str) -> str:
@@ -118,7 +118,7 @@ def _is_number(value: object) -> bool:
 def _matching(union: object, value: object) -> object | None:
     """The part of a union that the value's own type speaks for; ``None`` where there is none."""
     for part in get_args(union):
-        inner, _ = unwrap(part)
+        inner, _unused = unwrap(part)
         kind = get_origin(inner) or inner
         if (kind is tuple and isinstance(value, list)) or kind is type(value):
             return cast(object, part)
@@ -129,10 +129,10 @@ def _matching(union: object, value: object) -> object | None:
 
 def _absent(hint: object, path: str, report: Report) -> object:
     """A stand-in for a key that must be there: a table reports its own missing keys."""
-    inner, _ = unwrap(hint)
+    inner, _unused = unwrap(hint)
     if isinstance(inner, type) and is_dataclass(inner):
         return read_table(inner, {}, path, report)
-    report.error(path, "missing", say("missing key"), expected(hint))
+    report.error(path, "missing", _("missing key"), expected(hint))
     return ""
 
 
@@ -144,7 +144,7 @@ def _read_choice(hint: object, value: object, path: str, report: Report) -> obje
     near = ""
     if isinstance(value, str):
         near = report.near(value, [choice for choice in choices if isinstance(choice, str)])
-    message = say("{value} is not one of {choices}", value=shown(value), choices=expected(hint))
+    message = _("{value} is not one of {choices}").format(value=shown(value), choices=expected(hint))
     report.error(path, "choice", message, near)
     return WRONG
 
@@ -152,14 +152,14 @@ def _read_choice(hint: object, value: object, path: str, report: Report) -> obje
 def _read_text(limit: Limit, value: str, path: str, report: Report) -> object:
     longest = 65_536 if limit.lines else 1024
     if len(value) > longest:
-        message = say("this text is too long")
-        report.error(path, "length", message, say("at most {count} characters", count=longest))
+        message = _("this text is too long")
+        report.error(path, "length", message, _("at most {count} characters").format(count=longest))
         return WRONG
     if CONTROL.search(value.replace("\n", "").replace("\r", "") if limit.lines else value):
-        report.error(path, "pattern", say("{value} contains a control character", value=shown(value)))
+        report.error(path, "pattern", _("{value} contains a control character").format(value=shown(value)))
         return WRONG
     if limit.pattern and re.fullmatch(limit.pattern, value) is None:
-        message = say("{value} is not allowed here", value=shown(value))
+        message = _("{value} is not allowed here").format(value=shown(value))
         report.error(path, "pattern", message, expected(str, limit))
         return WRONG
     return value
@@ -167,13 +167,13 @@ def _read_text(limit: Limit, value: str, path: str, report: Report) -> object:
 
 def _read_number(hint: object, limit: Limit, value: float, path: str, report: Report) -> object:
     if isinstance(value, float) and not isfinite(value):
-        message = say("{value} is not a finite number", value=shown(value))
+        message = _("{value} is not a finite number").format(value=shown(value))
         report.error(path, "not_finite", message, expected(hint, limit))
         return WRONG
     too_low = limit.min is not None and value < limit.min
     too_high = limit.max is not None and value > limit.max
     if too_low or too_high or (isinstance(value, int) and not -(2**63) <= value < 2**63):
-        message = say("{value} is out of range", value=shown(value))
+        message = _("{value} is out of range").format(value=shown(value))
         report.error(path, "range", message, expected(hint, limit))
         return WRONG
     return float(value) if hint is float else value
@@ -181,15 +181,15 @@ def _read_number(hint: object, limit: Limit, value: float, path: str, report: Re
 
 def _read_list(hint: object, value: Sequence[object], path: str, report: Report) -> object:
     """A tuple; of the entries of an array of tables either all are there or, if one is no table, none."""
-    entry, _ = get_args(hint)
-    kind, _ = unwrap(entry)
+    entry, _unused = get_args(hint)
+    kind, _unused = unwrap(entry)
     if not (isinstance(kind, type) and is_dataclass(kind)):
         items = [read_value(entry, item, f"{path}[{at}]", report) for at, item in enumerate(value)]
         return tuple(item for item in items if item is not WRONG)
     tables = [item for item in value if isinstance(item, dict)]
     if len(tables) < len(value):
-        message = say("{value} has the wrong type", value=shown(value))
-        report.error(path, "type", message, say("start each entry with [[{table}]]", table=path))
+        message = _("{value} has the wrong type").format(value=shown(value))
+        report.error(path, "type", message, _("start each entry with [[{table}]]").format(table=path))
         return WRONG
     names = labels(path, [table.get("id") for table in tables])
     return tuple(read_table(kind, table, name, report) for name, table in zip(names, tables, strict=True))

@@ -4,7 +4,7 @@ import re
 from types import UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.settings import Limit
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -26,18 +26,18 @@ def expected(hint: object, limit: Limit = NO_LIMIT) -> str:
     hint, limit = unwrap(hint, limit)
     origin = get_origin(hint)
     if origin in (Union, UnionType):
-        return say(" or ").join(expected(part) for part in get_args(hint) if part is not type(None))
+        return _(" or ").join(expected(part) for part in get_args(hint) if part is not type(None))
     if origin is Literal:
-        return say(" or ").join(shown(choice) for choice in get_args(hint))
+        return _(" or ").join(shown(choice) for choice in get_args(hint))
     if limit.means:
-        return say(limit.means)
+        return _(limit.means)
     if hint in (int, float):
-        return _range_words(say("an integer") if hint is int else say("a number"), limit)
+        return _range_words(_("an integer") if hint is int else _("a number"), limit)
     if hint is bool:
-        return say("true or false")
+        return _("true or false")
     if hint is str:
-        return say("a string in quotes")
-    return say("a list") if origin is tuple else say("a table")
+        return _("a string in quotes")
+    return _("a list") if origin is tuple else _("a table")
 
 
 def shown(value: object) -> str:
@@ -49,17 +49,17 @@ def shown(value: object) -> str:
         text = CONTROL.sub("?", text if len(text) <= 60 else text[:57] + "...")
         return f'"{text}"'
     if isinstance(value, int) and value.bit_length() > 64:
-        return say("a {bits}-bit integer", bits=value.bit_length())
+        return _("a {bits}-bit integer").format(bits=value.bit_length())
     if isinstance(value, int | float):
         return f"{value:g}" if isinstance(value, float) else str(value)
     if isinstance(value, dict | list):
-        return say("a table") if isinstance(value, dict) else say("a list")
-    return "null" if value is None else say("a date or time")
+        return _("a table") if isinstance(value, dict) else _("a list")
+    return "null" if value is None else _("a date or time")
 
 
 def _range_words(kind: str, limit: Limit) -> str:
     if limit.min is not None and limit.max is not None:
-        return say("{kind} from {low} to {high}", kind=kind, low=shown(limit.min), high=shown(limit.max))
+        return _("{kind} from {low} to {high}").format(kind=kind, low=shown(limit.min), high=shown(limit.max))
     if limit.min is not None:
-        return say("{kind}, at least {low}", kind=kind, low=shown(limit.min))
+        return _("{kind}, at least {low}").format(kind=kind, low=shown(limit.min))
     return kind

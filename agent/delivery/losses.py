@@ -3,7 +3,7 @@
 import logging
 
 from agent.base.events import Why, rows_lost
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.delivery.context import Store
 from agent.delivery.live_lane import LiveLane
@@ -20,11 +20,8 @@ class Losses:
 
     def rejected(self, stream: str, start: int, stop: int) -> None:
         """The broker cannot take these rows."""
-        line = say(
-            "dropped {n} rows of {stream} from {number} on: the broker cannot take them",
-            n=stop - start,
-            number=start,
-            stream=stream,
+        line = _("dropped {n} rows of {stream} from {number} on: the broker cannot take them").format(
+            n=stop - start, number=start, stream=stream
         )
         _log.error(line, extra=tagged("row_given_up"))
         self._lane.again[stream].remove(start, stop)

@@ -2,7 +2,7 @@
 
 import logging
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.base.reading import missing
 from agent.delivery import wire
@@ -90,17 +90,15 @@ class Delivery:
         self._store.settle(flight.stream, flight.start, flight.stop)
         self._lane.again[flight.stream].remove(flight.start, flight.stop)
         if self._denied.taken(flight.stream):
-            line = say("the broker accepts {stream} again", stream=flight.stream)
+            line = _("the broker accepts {stream} again").format(stream=flight.stream)
             _log.warning(line, extra=tagged("publish_accepted"))
 
     def _refused(self, flight: Flight, failure: int) -> None:
         """The topic is refused (an ACL, a quota): keep its rows, try again later, let the others flow."""
         if self._open(flight.stream) and self._denied.refused(flight.stream, self._now_s()):
-            line = say(
-                "the broker refuses {stream} (reason 0x{code:02x}); holding its readings, sending the others",
-                stream=flight.stream,
-                code=failure,
-            )
+            line = _(
+                "the broker refuses {stream} (reason 0x{code:02x}); holding its readings, sending the others"
+            ).format(stream=flight.stream, code=failure)
             _log.error(line, extra=tagged("broker_refuses"))
 
     def _give_up_poison(self) -> None:
@@ -119,7 +117,7 @@ class Delivery:
         if not wanted or not self.window.room(late=False):
             return False
         more = False
-        for (stream, start, stop, _), found in zip(wanted, await self._store.read(wanted), strict=True):
+        for (stream, start, stop, _unused), found in zip(wanted, await self._store.read(wanted), strict=True):
             oldest_ms = self._mono_ms() - wire.LIVE_MS
             rows = [row for row in found if row.mono_ms >= oldest_ms and not self._hold.wait_ms(stream, row)]
             if not self.window.room(late=False):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.delivery import context, wire
 from agent.delivery.connection import LinkLost, Message
@@ -127,7 +127,7 @@ class Session:
         # Once the state is acknowledged, what the broker had kept for us has come as well: it answers in order.
         await self._say(lost, topics.state, self._state)
         if self._first and self._is_ahead(self._kept_streams):
-            _log.warning(say("the broker has seen newer numbers than the store has; starting a new epoch"))
+            _log.warning(_("the broker has seen newer numbers than the store has; starting a new epoch"))
             await self._store.begin_epoch("behind_broker")
             self._state = self._presence.state(self._store.ep, online=True, reason="start")
             await self._say(lost, topics.state, self._state)
@@ -162,10 +162,8 @@ class Session:
         if poison.paused_until_s(topic) > self._now_s():
             return
         if not self._publisher.fits(payload):
-            line = say(
-                "cannot publish {topic}: the broker takes no message of {count} bytes",
-                topic=topic,
-                count=len(payload),
+            line = _("cannot publish {topic}: the broker takes no message of {count} bytes").format(
+                topic=topic, count=len(payload)
             )
             _log.error(line, extra=tagged("message_too_large"))
             return
@@ -173,15 +171,15 @@ class Session:
         answered = self._awaited[mid] = asyncio.get_running_loop().create_future()
         await asyncio.wait((answered, lost), timeout=self._timings.ack_s, return_when=asyncio.FIRST_COMPLETED)
         if not answered.done() and poison.topic_lost(topic, self._now_s()):
-            line = say("the broker closes the connection at {topic}; skipping this topic for now", topic=topic)
+            line = _("the broker closes the connection at {topic}; skipping this topic for now").format(topic=topic)
             _log.error(line, extra=tagged("publish_refused"))
         self._check(lost)
         if not answered.done():
-            raise Unacknowledged(say("the broker does not acknowledge"))
+            raise Unacknowledged(_("the broker does not acknowledge"))
         poison.topic_heard(topic)
         if answered.result() and payload:
             code = answered.result()
-            line = say("the broker refuses {topic} (reason 0x{code:02x}): check its ACL", topic=topic, code=code)
+            line = _("the broker refuses {topic} (reason 0x{code:02x}): check its ACL").format(topic=topic, code=code)
             _log.error(line, extra=tagged("broker_refuses"))
 
     def _is_ahead(self, kept: bytes) -> bool:
@@ -221,7 +219,7 @@ class Session:
             raise lost.result()
         self._delivery.pass_over(self._now_s() - self._timings.ack_s)
         if self._now_s() >= self._ack_due_s():
-            raise Unacknowledged(say("the broker does not acknowledge"))
+            raise Unacknowledged(_("the broker does not acknowledge"))
 
     def _ack_due_s(self) -> float:
         oldest_s = self._delivery.window.oldest_s()
@@ -245,7 +243,7 @@ class Session:
                 await self._say(lost, self._presence.topics.state, self._state)
                 await self._link.close()
         except TimeoutError:
-            _log.warning(say("the broker did not acknowledge the final messages in time"))
+            _log.warning(_("the broker did not acknowledge the final messages in time"))
 
     def _on_ack(self, mid: int, failure: int) -> None:
         stream = self._delivery.acknowledged(mid, failure)

@@ -8,7 +8,7 @@ from typing import Protocol
 from tenacity import RetryCallState
 
 from agent.base.events import client_id_conflict
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.base.reading import Fresh
 from agent.base.retry import retry_forever
@@ -137,7 +137,7 @@ class Uplink:
         self._dialer.failed()
         if str(error) != self._told:
             self._told = str(error)
-            line = say("not connected: {reason}; keeping readings, retrying", reason=error)
+            line = _("not connected: {reason}; keeping readings, retrying").format(reason=error)
             _log.warning(line, extra=tagged("not_connected"))
 
     async def _hold(self) -> None:
@@ -180,11 +180,10 @@ class Uplink:
         if self._backoff.conflict(evidence, asyncio.get_running_loop().time()):
             gateway = self._config.gateway.id
             self._store.announce(client_id_conflict(gateway))
-            line = say(
+            line = _(
                 "another client uses the id {gateway}: look for a second gateway with this id; "
-                "waiting longer between attempts",
-                gateway=gateway,
-            )
+                "waiting longer between attempts"
+            ).format(gateway=gateway)
             _log.error(line, extra=tagged("client_id_conflict"))
 
     async def _session(self, link: Link) -> None:
@@ -194,7 +193,7 @@ class Uplink:
         one.on_proof = self._on_proof
         self._current = one
         began_s = asyncio.get_running_loop().time()
-        line = say("connected, MQTT {version}", version="5" if link.five else "3.1.1")
+        line = _("connected, MQTT {version}").format(version="5" if link.five else "3.1.1")
         _log.info(line, extra=tagged("connected"))
         try:
             await one.run(lambda: self._deadline_s)

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.base.display import one_line
 from agent.base.errors import Refused
-from agent.base.i18n import one_line, say
+from agent.base.i18n import _
 from agent.base.strict_json import loads
 from agent.delivery import wire
 from agent.delivery.policies.batch_rules import is_name, is_sequence_number
@@ -92,8 +93,9 @@ class Fleet:
             report = _report(message) if message is not None and address.leaf == "config/reported" else None
         except Refused as error:
             message, report = None, None
-            self.strange[topic] = say("{name}: cannot read its {leaf}: {why}", name=one.name, leaf=address.leaf,
-                                      why=one_line(str(error)))  # fmt: skip
+            self.strange[topic] = _("{name}: cannot read its {leaf}: {why}").format(
+                name=one.name, leaf=address.leaf, why=one_line(str(error))
+            )
         if address.leaf == "state":
             one.there = message is not None
             one.online = message is not None and message.get("online") is True
@@ -138,10 +140,16 @@ def _report(message: Mapping[str, Any]) -> Report:
         raise _unreadable("state")
     code, cause = _cause(message.get("cause"))
     return Report(
-        _version(message, "version"), _hash(message), str(state), code, cause,
-        (_version(running, "version"), _hash(running)), tuple(_text(one, 100) for one in drift[:100]),
-        _version(message, "trust_version"), _time(message.get("t")),
-    )  # fmt: skip
+        _version(message, "version"),
+        _hash(message),
+        str(state),
+        code,
+        cause,
+        (_version(running, "version"), _hash(running)),
+        tuple(_text(one, 100) for one in drift[:100]),
+        _version(message, "trust_version"),
+        _time(message.get("t")),
+    )
 
 
 def _version(table: Mapping[str, Any], key: str) -> int:
@@ -176,4 +184,4 @@ def _text(value: object, max_chars: int) -> str:
 
 
 def _unreadable(path: str) -> Refused:
-    return Refused("malformed", say("does not follow the wire contract"), path)
+    return Refused("malformed", _("does not follow the wire contract"), path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.document import Document, read_document, written_document
 from agent.config.layers import Tables
 from agent.fleet.reports import Gateway
@@ -91,7 +91,7 @@ def order(wanted: Wanted, at: Gateway, version: int, sign: Sign, now_ms: int, si
     """A new order. ``signed``: the version that maintainers signed for this gateway before. Raises :class:`Refused`
     where the gateway would not take this version."""
     if version <= signed:
-        raise Refused("rollback", say("already has version {mark}; --version must be higher", mark=signed))
+        raise Refused("rollback", _("already has version {mark}; --version must be higher").format(mark=signed))
     payload = wanted.payload(version, now_ms)
     message = written(table(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     parse(message)
@@ -128,13 +128,14 @@ def judge(order: Order, at: Gateway) -> Verdict:
     if ours and report.state == "confirmed":
         return Verdict("confirmed")
     if report.state == "rejected" and report.code in _OWN_CAUSES:
-        why = say("rejected version {version} ({cause}): check this gateway; if it is right, use --version",
-                  version=order.version, cause=report.cause)  # fmt: skip
+        why = _("rejected version {version} ({cause}): check this gateway; if it is right, use --version").format(
+            version=order.version, cause=report.cause
+        )
         return Verdict("failed", why, alone=True)
     if report.state == "rejected" or (ours and report.state == "rolled_back"):
         return Verdict("failed", f"{report.state}: {report.cause}")
     if report.version >= order.version and not ours:
-        return Verdict("failed", say("received another configuration, version {version}", version=report.version))
+        return Verdict("failed", _("received another configuration, version {version}").format(version=report.version))
     return _WAITING
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.base.i18n import one_line
+from agent.base.display import one_line
 from agent.base.reading import AGENT, event
 from agent.delivery import wire
 from agent.delivery.policies.batch_rules import check_batch, is_epoch, is_name, is_sequence_number, is_stream

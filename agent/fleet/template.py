@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from string import Template
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.layers import Tables, local_keys
 from agent.config.parse import DriverLookup, Problem
 from agent.config.parse import read as read_config
@@ -33,18 +33,20 @@ def read_table(text: str) -> dict[str, Row]:
     try:
         columns = [cell.strip() for cell in next(lines, [])]
         if columns[:1] != ["gateway"] or len(set(columns)) < len(columns):
-            raise FleetError(say("the first line must name each column once, starting with gateway"))
+            raise FleetError(_("the first line must name each column once, starting with gateway"))
         for cells in lines:
             if not any(cells):
                 continue
             if len(cells) != len(columns):
-                raise _at(lines.line_num, say("{count} cells, but the first line has {wanted}", count=len(cells),
-                                              wanted=len(columns)))  # fmt: skip
+                raise _at(
+                    lines.line_num,
+                    _("{count} cells, but the first line has {wanted}").format(count=len(cells), wanted=len(columns)),
+                )
             row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
             if not _GATEWAY.fullmatch(row["gateway"]):
-                raise _at(lines.line_num, say("{name} is not a valid gateway id", name=repr(row["gateway"])))
+                raise _at(lines.line_num, _("{name} is not a valid gateway id").format(name=repr(row["gateway"])))
             if row["gateway"] in table:
-                raise _at(lines.line_num, say("{name} occurs twice", name=row["gateway"]))
+                raise _at(lines.line_num, _("{name} occurs twice").format(name=row["gateway"]))
             table[row["gateway"]] = row
     except csv.Error as error:
         raise _at(lines.line_num, str(error)) from error
@@ -64,14 +66,14 @@ def rings(read: Sequence[tuple[str, ...]], table: Mapping[str, Row]) -> tuple[tu
     """
     unknown = [name for ring in read for name in ring if name not in table]
     if unknown:
-        raise FleetError(say("not in the table: {names}", names=", ".join(unknown)))
+        raise FleetError(_("not in the table: {names}").format(names=", ".join(unknown)))
     before: set[str] = set()
     found = []
     for ring in read:
         found.append(tuple(name for name in ring if name not in before))
         before.update(ring)
     if not before:
-        raise FleetError(say("the rings contain no gateway"))
+        raise FleetError(_("the rings contain no gateway"))
     return tuple(ring for ring in found if ring)
 
 
@@ -84,19 +86,19 @@ def render(template: str, row: Row) -> Tables:
     try:
         text = Template(template).substitute(cells)
     except KeyError as error:
-        raise FleetError(say("the table has no column {name}", name=error.args[0])) from error
+        raise FleetError(_("the table has no column {name}").format(name=error.args[0])) from error
     except ValueError as error:
         why = str(error)
-        raise FleetError(say("write a column as ${{column}} and a dollar sign as $$ ({why})", why=why)) from error
+        raise FleetError(_("write a column as ${{column}} and a dollar sign as $$ ({why})").format(why=why)) from error
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise FleetError(say("{place} is not valid TOML: {why}", place="TEMPLATE", why=error)) from error
+        raise FleetError(_("{place} is not valid TOML: {why}").format(place="TEMPLATE", why=error)) from error
 
 
 def check(gateway: str, config: Tables, catalog: DriverLookup) -> tuple[list[str], list[str]]:
     """Why this configuration cannot be sent, and what else there is to say of it."""
-    why = say("only the gateway's own files can set this")
+    why = _("only the gateway's own files can set this")
     local = [f"{path}: {why}" for path in local_keys(config)]
     if local:
         return local, []
@@ -112,4 +114,4 @@ def _counts(problem: Problem) -> bool:
 
 
 def _at(line: int, why: str) -> FleetError:
-    return FleetError(say("line {line}: {why}", line=line, why=why))
+    return FleetError(_("line {line}: {why}").format(line=line, why=why))

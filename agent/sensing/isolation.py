@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from agent.base.errors import CallTimeout
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.sensing.context import SensorLimits, Worker
 from agent.sensing.sensor_errors import Stuck
 from drivers.sdk.contract import Driver
@@ -43,7 +43,7 @@ class DriverIsolation:
         except CallTimeout:
             self._worker = None
             self._stuck += 1
-            text = say("driver {driver} did not return within {n:.0f} s", driver=self._driver.name, n=timeout_s)
+            text = _("driver {driver} did not return within {n:.0f} s").format(driver=self._driver.name, n=timeout_s)
             raise Stuck(text) from None
 
     def post(self, function: Callable[[], None]) -> None:

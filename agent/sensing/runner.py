@@ -9,7 +9,7 @@ from typing import TypeVar
 from tenacity import RetryCallState
 
 from agent.base import events
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.base.reading import Stamp
 from agent.base.retry import retry_forever
@@ -68,10 +68,8 @@ class SensorRunner:
         try:
             while not self._isolation.exhausted:
                 await retry_forever(self._attempt, SensorFailure, self._wait_s, self._log_once, self._time.sleep)
-            line = say(
-                "{sensor}: driver {driver} keeps hanging; stopped using it",
-                sensor=self._settings.id,
-                driver=self._driver.name,
+            line = _("{sensor}: driver {driver} keeps hanging; stopped using it").format(
+                sensor=self._settings.id, driver=self._driver.name
             )
             _log.error(line, extra=tagged("driver_hangs", self._settings.id))
         finally:
@@ -184,7 +182,7 @@ class SensorRunner:
         recovered = self.health.good(self.now_s())
         if recovered is not None:
             self._announce(recovered)
-            line = say("{sensor}: recovered", sensor=self._settings.id)
+            line = _("{sensor}: recovered").format(sensor=self._settings.id)
             _log.info(line, extra=tagged("sensor_recovered", self._settings.id))
             self._last_logged = ""
 
@@ -234,20 +232,16 @@ class SensorRunner:
     def _silence(self) -> Silent:
         place, doubt, driver = self._source.place, self.health.doubt(), self._driver.name
         if doubt == "timeout":
-            return Silent(say("no data from {port}: check the device's power and wiring", port=place))
+            return Silent(_("no data from {port}: check the device's power and wiring").format(port=place))
         if doubt == NO_FRAME:
             return Silent(
-                say(
-                    "{port} sends data, but no frame of {driver}: check the driver and the baud rate",
-                    port=place,
-                    driver=driver,
+                _("{port} sends data, but no frame of {driver}: check the driver and the baud rate").format(
+                    port=place, driver=driver
                 )
             )
         return Silent(
-            say(
-                "only invalid data from {port} ({why}): check the device, the driver and the baud rate",
-                port=place,
-                why=doubt,
+            _("only invalid data from {port} ({why}): check the device, the driver and the baud rate").format(
+                port=place, why=doubt
             )
         )
 
@@ -273,10 +267,6 @@ class SensorRunner:
 def _fault(driver: str, error: Exception) -> str:
     """What a driver raised and where, in one line."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    return say(
-        "driver {driver} raised {error} ({file}, line {line})",
-        driver=driver,
-        error=repr(error),
-        file=place.filename,
-        line=place.lineno,
+    return _("driver {driver} raised {error} ({file}, line {line})").format(
+        driver=driver, error=repr(error), file=place.filename, line=place.lineno
     )

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 
 from agent.base import events
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.base.reading import Reading, Stamp, event, packed, telemetry
 from agent.config.settings import Sensor
@@ -69,10 +69,8 @@ class ReadingWriter:
         if not self._flooding:
             self._flooding = True
             name, rate = self._settings.id, self._settings.max_rows_per_s
-            line = say(
-                "{sensor} sends more than {n:.0f} readings per second; dropping and counting the excess",
-                sensor=name,
-                n=rate,
+            line = _("{sensor} sends more than {n:.0f} readings per second; dropping and counting the excess").format(
+                sensor=name, n=rate
             )
             _log.warning(line, extra=tagged("sensor_flood", name))
         self._report_dropped(self._budget.report(now_s))

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from agent.base.errors import CallTimeout
 from agent.base.events import rows_lost, rows_lost_unnumbered, store_reset
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.io.worker import Worker
 from agent.base.log_fields import tagged
 from agent.base.reading import AGENT, Fresh, Reading, Row, Stamp, event, packed
@@ -204,7 +204,7 @@ class Store:
         except CallTimeout:
             return False
         self._worker.close()
-        self.left += sum(stop - start for _, _, start, stop in left)
+        self.left += sum(stop - start for _unused, _unused, start, stop in left)
         return self.left == 0
 
     async def _call(self, function: Callable[[], T]) -> T:
@@ -246,13 +246,13 @@ class Store:
     def _note_failure(self, error: StoreError) -> None:
         if not self._group.failing:
             self._group.failing = True
-            line = say("cannot write to the store ({error}); holding readings in memory", error=error)
+            line = _("cannot write to the store ({error}); holding readings in memory").format(error=error)
             _log.error(line, extra=tagged("store_write_failed"))
 
     def _back(self) -> None:
         if self._group.failing and self._backend.durable:
             self._group.failing = False
-            _log.warning(say("the store can be written again"), extra=tagged("store_back"))
+            _log.warning(_("the store can be written again"), extra=tagged("store_back"))
 
     def _tell_dropped(self) -> None:
         # Taken first: what tells of it may push something out itself.
@@ -263,7 +263,7 @@ class Store:
         """Bring the accounts to where the store is now, and tell the uplink."""
         commit.apply_to(self.accounts, self.ep)
         for name, start, stop in commit.shed:
-            line = say("the store is full: dropped {n} undelivered rows of {stream}", n=stop - start, stream=name)
+            line = _("the store is full: dropped {n} undelivered rows of {stream}").format(n=stop - start, stream=name)
             _log.warning(line, extra=tagged("store_full"))
         self._tell_dropped()
         self._group.go_on()

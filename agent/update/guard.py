@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.base.errors import INTERNAL_ERROR, Refused
 from agent.base.guard import unexpected
-from agent.base.i18n import say
+from agent.base.i18n import _
 
 
 class BrokenState(Exception):
@@ -23,5 +23,5 @@ class Guard:
             raise
         except Exception as error:  # noqa: BLE001 - the guard: whatever it is, it is refused
             unexpected(what, error)
-            return Refused(INTERNAL_ERROR, say("internal error: {why}", why=repr(error)[:200]))
+            return Refused(INTERNAL_ERROR, _("internal error: {why}").format(why=repr(error)[:200]))
         return None

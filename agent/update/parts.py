@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.update.examination import Examiner
 from agent.update.guard import Guard
@@ -66,5 +66,5 @@ class UpdateParts:
             if raw := self.files.trust():
                 await self.trust.install(raw)
         except Refused as error:
-            line = say("cannot use {file}: {error}", file="trust.json", error=error)
+            line = _("cannot use {file}: {error}").format(file="trust.json", error=error)
             _log.error(line, extra=tagged(error.code))

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.base import events
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.io.log_rate_limit import LogBudget
 from agent.base.log_fields import tagged
 from agent.config.generation import Cause
@@ -41,7 +41,7 @@ class UpdateReport:
     def degrade(self, cause: Cause | None) -> None:
         """Note why what runs is not all that was accepted, or that it is."""
         if cause is not None and cause != self.degraded:
-            line = say("running without everything that was accepted: {why}", why=cause.message)
+            line = _("running without everything that was accepted: {why}").format(why=cause.message)
             _log.warning(line, extra=tagged("degraded"))
         self.degraded = cause
 
@@ -52,9 +52,9 @@ class UpdateReport:
         allowed, kept_back = self._budget.allows("refused", seconds(self._clock))
         if allowed:
             why = f"{error.path}: {error.message}".removeprefix(": ")
-            line = say("a configuration was rejected: {why}", why=why)
+            line = _("a configuration was rejected: {why}").format(why=why)
             if kept_back:
-                line += " " + say("({count} more refusals were not logged)", count=kept_back)
+                line += " " + _("({count} more refusals were not logged)").format(count=kept_back)
             _log.error(line, extra=tagged(error.code))
         if journal is not None:
             again = before is not None and _cause(before) == _cause(error)

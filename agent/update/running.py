@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.base import events
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig, resolve
@@ -67,7 +67,7 @@ class UpdateRunning:
             await self._run(resolved)
         except Exception as error:  # noqa: BLE001 - the configuration brought it, whatever it is
             _log.debug("the change failed", exc_info=error)
-            await self.roll_back(Cause("apply", say("it cannot be applied: {why}", why=repr(error))))
+            await self.roll_back(Cause("apply", _("it cannot be applied: {why}").format(why=repr(error))))
             return
         await self.begun()
 
@@ -96,14 +96,14 @@ class UpdateRunning:
     async def _take_back(self, cause: Cause, step: Coroutine[Any, Any, None]) -> None:
         """Go back to the good configuration; ``step`` says so to the disk. Raises :class:`BrokenState`."""
         self.trial = None
-        _log.error(say("rolled back the new configuration: {why}", why=cause.message), extra=tagged(cause.code))
+        _log.error(_("rolled back the new configuration: {why}").format(why=cause.message), extra=tagged(cause.code))
         await step
         good = self._start.last_good()
         if good is None:
             try:
                 good = await self._start.stand_in()
             except Refused as error:
-                line = say("continuing with it, as there is no other configuration ({why})", why=error)
+                line = _("continuing with it, as there is no other configuration ({why})").format(why=error)
                 _log.error(line, extra=tagged(error.code))
         if good is not None:
             await self._restore(good)

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig, resolve
@@ -79,13 +79,15 @@ class UpdateStart:
         generation = self._store.candidate()
         try:
             if generation is None:
-                raise Refused("torn", say("its file is damaged"))
+                raise Refused("torn", _("its file is damaged"))
             if self._store.state.worn_out:
-                raise Refused("attempts", say("the gateway has started three times with it"))
+                raise Refused("attempts", _("the gateway has started three times with it"))
             return resolve(generation, self._catalog, remaining=True)
         except Refused as error:
             cause = Cause(error.code, error.message, error.path)
-            _log.error(say("rolled back the new configuration: {why}", why=cause.message), extra=tagged(cause.code))
+            _log.error(
+                _("rolled back the new configuration: {why}").format(why=cause.message), extra=tagged(cause.code)
+            )
             await self._store.roll_back(cause)
             return None
 
@@ -109,7 +111,7 @@ class UpdateStart:
             try:
                 resolved = resolve(generation, self._catalog, remaining=True)
             except Refused as error:  # a newer release may want it otherwise
-                line = say("cannot use the last good configuration: {why}", why=error)
+                line = _("cannot use the last good configuration: {why}").format(why=error)
                 _log.error(line, extra=tagged(error.code))
                 self._unusable = self._unusable or Cause("degraded", str(error)[:500], error.path)
                 continue
@@ -138,14 +140,14 @@ class UpdateStart:
             if self._unusable is not None:
                 return good
             self._report.refuse(
-                Refused("torn", say("the file of the last good configuration is damaged; running the one before it"))
+                Refused("torn", _("the file of the last good configuration is damaged; running the one before it"))
             )
         try:
             current = self._files.generation(good.generation.payload)
             if current.name == good.generation.name:
                 return good
             if current.name in state.bad:
-                line = say("{file} was rolled back; edit it, or reload to retry", file=self._files.name)
+                line = _("{file} was rolled back; edit it, or reload to retry").format(file=self._files.name)
                 _log.error(line, extra=tagged("known_bad"))
                 return good
             resolved = resolve(current, self._catalog, remaining=bool(good.missing))

@@ -56,10 +56,17 @@ class UpdateState:
     ) -> "UpdateState":
         """A candidate, in place of one that is still under way: the newest wins."""
         return replace(
-            self, phase="staged", candidate=generation, trying=trying, attempts=0, spent_s=0.0, cause=None,
-            processed=message or self.processed, mark=mark or self.mark,
+            self,
+            phase="staged",
+            candidate=generation,
+            trying=trying,
+            attempts=0,
+            spent_s=0.0,
+            cause=None,
+            processed=message or self.processed,
+            mark=mark or self.mark,
             unproven=trying if unproven else self.unproven,
-        )  # fmt: skip
+        )
 
     def applying(self) -> "UpdateState":
         """The candidate is begun with: after it was staged, or again after a restart."""
@@ -75,23 +82,41 @@ class UpdateState:
         """The candidate is good."""
         self._need_candidate()
         return replace(
-            self, phase="confirmed", good=self.candidate, before=self.good, candidate="", trying="", attempts=0,
-        )  # fmt: skip
+            self,
+            phase="confirmed",
+            good=self.candidate,
+            before=self.good,
+            candidate="",
+            trying="",
+            attempts=0,
+        )
 
     def rolled_back(self, cause: Cause) -> "UpdateState":
         """The candidate is bad, and never taken again."""
         self._need_candidate()
         return replace(
-            self, phase="rolled_back", candidate="", trying="", attempts=0, cause=cause,
+            self,
+            phase="rolled_back",
+            candidate="",
+            trying="",
+            attempts=0,
+            cause=cause,
             bad=self._bad_with(self.candidate, self.trying),
-        )  # fmt: skip
+        )
 
     def withdrawn(self, payload: str, cause: Cause) -> "UpdateState":
         """The good one, with the payload of this hash, never should have been taken: the one before it is good."""
         return replace(
-            self, phase="rolled_back", good=self.before, before="", candidate="", trying="", attempts=0, cause=cause,
+            self,
+            phase="rolled_back",
+            good=self.before,
+            before="",
+            candidate="",
+            trying="",
+            attempts=0,
+            cause=cause,
             bad=self._bad_with(self.good, payload),
-        )  # fmt: skip
+        )
 
     def stood_in(self, generation: str) -> "UpdateState":
         """What runs because there is no good one to go back to."""

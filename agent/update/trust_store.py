@@ -4,7 +4,7 @@ import logging
 from typing import TYPE_CHECKING, TypeVar
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.io.log_rate_limit import LogBudget
 from agent.base.log_fields import tagged
 from agent.update.io.update_store import UpdateStore
@@ -42,7 +42,7 @@ class TrustStore:
         from agent.update.signed.dsse import COMMAND_TYPE, authenticated, parse
 
         if self._store.trust is None:
-            raise Refused("no_trust", say("this gateway trusts no key yet: install trust.json"))
+            raise Refused("no_trust", _("this gateway trusts no key yet: install trust.json"))
         return await self.answered(authenticated(parse(raw), self._store.trust.roles["command"], COMMAND_TYPE))
 
     async def install(self, raw: bytes) -> None:
@@ -54,7 +54,7 @@ class TrustStore:
         if origin == self._store.state.origin and self._store.trust is not None:
             return
         if self._store.trust_lost:
-            line = say("no copy of the trust root can be read; using {file} again", file="trust.json")
+            line = _("no copy of the trust root can be read; using {file} again").format(file="trust.json")
             _log.error(line, extra=tagged("trust_lost"))
         elif self._store.lost and self._store.trust is not None and leads_to(chain, self._store.trust):
             # Which file was installed was forgotten; the root that was reached was not.
@@ -81,9 +81,9 @@ class TrustStore:
         except Refused as error:
             allowed, kept_back = self._budget.allows("trust", seconds(self._clock))
             if allowed:
-                line = say("cannot use {file}: {error}", file="config/trust", error=error)
+                line = _("cannot use {file}: {error}").format(file="config/trust", error=error)
                 if kept_back:
-                    line += " " + say("({count} more refusals were not logged)", count=kept_back)
+                    line += " " + _("({count} more refusals were not logged)").format(count=kept_back)
                 _log.warning(line, extra=tagged(error.code))
             if error.passing:
                 raise

@@ -6,7 +6,7 @@ import logging
 
 from agent.base import events
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig, resolve
@@ -100,10 +100,9 @@ class Updater:
         self._report.begin(self._journal)
         if self._store.prove(version_mark.decoded(self._journal.recall(_MARK))) or self._store.lost:
             version = self._store.state.mark.version
-            line = say(
-                "the record of accepted configurations was lost; none older than version {version} is accepted",
-                version=version,
-            )
+            line = _(
+                "the record of accepted configurations was lost; none older than version {version} is accepted"
+            ).format(version=version)
             _log.error(line, extra=tagged("update_state_lost"))
             self._journal.announce(events.update_state_lost(version))
             await self._store.settle()
@@ -160,12 +159,12 @@ class Updater:
             await self._parts.read_trust_file()
             await self._read_files()
         except Refused as error:
-            line = say("{file} is invalid; continuing with the running configuration", file=self._files.name)
+            line = _("{file} is invalid; continuing with the running configuration").format(file=self._files.name)
             _log.error(line, extra=tagged(error.code))
             self._report.refuse(error, self._journal, local=True)
             self._running.report()
         else:
-            _log.info(say("reloaded the configuration"))
+            _log.info(_("reloaded the configuration"))
         finally:
             self._inbox.look_again()
 

@@ -52,9 +52,11 @@ class Clock:
     """
 
     def __init__(
-        self, wall: Callable[[], int] = wall_ms, mono: Callable[[], int] = mono_ms,
+        self,
+        wall: Callable[[], int] = wall_ms,
+        mono: Callable[[], int] = mono_ms,
         proof: Callable[[], bool] = synchronised,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._wall = wall
         self._mono = mono
         self._proof = proof

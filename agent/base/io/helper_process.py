@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import agent
-from agent.base.i18n import say
+from agent.base.i18n import _
 
 TIME_LIMIT_S = 30.0
 _RUN_MODULE = """
@@ -48,17 +48,17 @@ async def ask(words: Sequence[str], question: Mapping[str, Any], time_limit_s: f
     except OSError as error:
         raise ChildFailed(str(error)) from error
     try:
-        output, _ = await asyncio.wait_for(process.communicate(json.dumps(question).encode()), time_limit_s)
+        output, _unused = await asyncio.wait_for(process.communicate(json.dumps(question).encode()), time_limit_s)
     except TimeoutError as error:
-        raise ChildFailed(say("no answer within {n:.0f} s", n=time_limit_s)) from error
+        raise ChildFailed(_("no answer within {n:.0f} s").format(n=time_limit_s)) from error
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
     if process.returncode:
-        raise ChildFailed(say("exit status {status}", status=process.returncode), process.returncode)
+        raise ChildFailed(_("exit status {status}").format(status=process.returncode), process.returncode)
     try:
         return json.loads(output)
     except ValueError as error:
-        raise ChildFailed(say("no answer")) from error
+        raise ChildFailed(_("no answer")) from error

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.io.log_rate_limit import LogBudget
 
 _SOCKET = Path("/run/systemd/journal/socket")
@@ -40,7 +40,7 @@ class Sparing(logging.Filter):
         kind = (record.pathname, record.lineno, getattr(record, "sensor", ""))
         allowed, kept_back = self._budget.allows(kind, time.monotonic())
         if kept_back:
-            more = say("({count} similar lines were not logged)", count=kept_back)
+            more = _("({count} similar lines were not logged)").format(count=kept_back)
             record.msg, record.args = f"{record.getMessage()} {more}", ()
         return allowed
 

@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import IO
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.io import clock
 from agent.base.log_fields import tagged
 
@@ -110,8 +110,9 @@ class StateDir:
         except OSError as error:
             if not self.failed:
                 self.failed = error.strerror or str(error)
-                line = say("cannot write to the state directory {place} ({why}); holding its contents in memory",
-                           place=self.path, why=self.failed)  # fmt: skip
+                line = _("cannot write to the state directory {place} ({why}); holding its contents in memory").format(
+                    place=self.path, why=self.failed
+                )
                 _log.error(line, extra=tagged("state_dir_failed"))
         else:
             self.failed = ""

@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.actions import add_actions
 from agent.cli.actions import run_action as run
 from agent.cli.cert import renew
@@ -12,4 +12,4 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: ArgumentParser) -> None:
     """One parser for each action."""
-    add_actions(parser, {"renew": (say("issue new certificates to gateways"), renew)})
+    add_actions(parser, {"renew": (_("issue new certificates to gateways"), renew)})

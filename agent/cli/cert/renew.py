@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.base.i18n import one_line, say
+from agent.base.display import one_line
+from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
 from agent.cli.asking import Asking
 from agent.cli.broker_options import BrokerOptions, add_broker_options
@@ -21,16 +22,16 @@ if TYPE_CHECKING:
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
     parser.add_argument(
-        "gateway", metavar="GATEWAY", nargs="+", help=say("gateways to renew, one after the other, until one fails")
+        "gateway", metavar="GATEWAY", nargs="+", help=_("gateways to renew, one after the other, until one fails")
     )
-    sign = say(
+    sign = _(
         "program that issues the certificate; it gets the gateway id as its last "
         "argument and the signed request on standard input"
     )
     parser.add_argument("--sign", metavar="COMMAND", required=True, help=sign)
-    key = say("sign with this key of the role command")
+    key = _("sign with this key of the role command")
     parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=key)
-    silence = say("time limit for each step at a gateway")
+    silence = _("time limit for each step at a gateway")
     parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=silence)
     add_broker_options(parser)
 
@@ -38,13 +39,13 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: one failed, and is told; those after it were not asked."""
     if not 0 < args.timeout <= 86_400:
-        raise Failed(say("{what}: invalid value {value}", what="--timeout", value=args.timeout))
+        raise Failed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
     try:
         sign = shlex.split(args.sign)
     except ValueError as error:
         raise Failed(f"--sign: {error}") from error
     if not sign:
-        raise Failed(say("{what}: invalid value {value}", what="--sign", value=repr(args.sign)))
+        raise Failed(_("{what}: invalid value {value}").format(what="--sign", value=repr(args.sign)))
     try:
         asyncio.run(_renew(args, sign, private_keys(args.key)))
     except (LinkLost, LookupError, TimeoutError) as error:
@@ -61,7 +62,7 @@ async def _renew(args: Namespace, sign: Sequence[str], keys: "list[SigningKey]")
             taken = await _done(asking, gateway, "certificate", {"pem": certificate}, keys, args.timeout)
             ends_ms = taken.get("not_after")
             date = rfc_3339(ends_ms) if isinstance(ends_ms, int) and 0 < ends_ms < 253_402_300_800_000 else "-"
-            print(say("{name}: renewed, valid until {date}", name=gateway, date=date), flush=True)
+            print(_("{name}: renewed, valid until {date}").format(name=gateway, date=date), flush=True)
     finally:
         await asking.close()
 
@@ -84,10 +85,11 @@ async def _signed(sign: Sequence[str], gateway: str, request: str) -> str:
             *sign, gateway, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
     except OSError as error:
-        raise Failed(say("{file}: {why}", file=sign[0], why=error.strerror or error)) from error
-    output, _ = await process.communicate(request.encode())
+        raise Failed(_("{file}: {why}").format(file=sign[0], why=error.strerror or error)) from error
+    output, _unused = await process.communicate(request.encode())
     if process.returncode or b"-----BEGIN CERTIFICATE-----" not in output:
-        text = say("{name}: {command} returned no certificate (exit status {status})", name=gateway, command=sign[0],
-                   status=process.returncode)  # fmt: skip
+        text = _("{name}: {command} returned no certificate (exit status {status})").format(
+            name=gateway, command=sign[0], status=process.returncode
+        )
         raise Failed(text)
     return output.decode(errors="replace")

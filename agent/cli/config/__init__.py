@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.actions import add_actions
 from agent.cli.actions import run_action as run
 from agent.cli.config import plan, publish, sign
@@ -12,8 +12,11 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: ArgumentParser) -> None:
     """One parser for each action."""
-    add_actions(parser, {
-        "sign": (say("sign a configuration, or add a signature"), sign),
-        "publish": (say("publish signed configurations"), publish),
-        "plan": (say("show what a configuration would change"), plan),
-    })  # fmt: skip
+    add_actions(
+        parser,
+        {
+            "sign": (_("sign a configuration, or add a signature"), sign),
+            "publish": (_("publish signed configurations"), publish),
+            "plan": (_("show what a configuration would change"), plan),
+        },
+    )

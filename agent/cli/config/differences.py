@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import TextIO
 
-from agent.base.i18n import one_line, say
+from agent.base.display import one_line
+from agent.base.i18n import _
 from agent.config.diff import Difference, Unresolved, diff, differences
 from agent.config.layers import Tables, is_local_key
 from agent.config.words import shown
@@ -21,9 +22,9 @@ def print_differences(old: Tables, new: Tables, out: TextIO) -> None:
     for line in (line for difference in found for line in _lines(difference)):
         print(line, file=out)
     if not found:
-        print(say("nothing changes"), file=out)
+        print(_("nothing changes"), file=out)
     if restarting := sorted(diff(Unresolved(old), Unresolved(new)).started):
-        print(say("sensors that restart: {names}", names=", ".join(map(one_line, restarting))), file=out)
+        print(_("sensors that restart: {names}").format(names=", ".join(map(one_line, restarting))), file=out)
 
 
 def _lines(difference: Difference) -> Iterator[str]:
@@ -55,7 +56,7 @@ def _given(value: str) -> str:
 def _value(path: str, value: object) -> str:
     """A value in one line, whole or told apart by its hash, and without secrets."""
     if is_local_key(path.rpartition(".")[2]) and isinstance(value, str):
-        return say("(hidden)")
+        return _("(hidden)")
     if isinstance(value, bool | int | float):
         return shown(value)
     text = json.dumps(value, ensure_ascii=False, default=str)
@@ -63,6 +64,6 @@ def _value(path: str, value: object) -> str:
     if len(line) <= _LONGEST:
         return line
     digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
-    return say(
-        "{beginning}… ({count} characters, SHA-256 {digest}…)", beginning=line[:60], count=len(text), digest=digest
+    return _("{beginning}… ({count} characters, SHA-256 {digest}…)").format(
+        beginning=line[:60], count=len(text), digest=digest
     )

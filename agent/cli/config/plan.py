@@ -4,7 +4,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from agent.base.i18n import json_text, one_line, say
+from agent.base.display import json_text, one_line
+from agent.base.i18n import _
 from agent.cli.config.differences import print_differences
 from agent.cli.maintainer_files import Failed, envelope, is_envelope, read, tables, toml
 from agent.config.diff import Unresolved, diff, differences
@@ -17,12 +18,12 @@ _STAND_IN: Tables = {"gateway": {"id": "gateway", "site": "site", "sector": "hea
 
 def add_arguments(parser: ArgumentParser) -> None:
     """``OLD``, ``NEW``, ``--local`` and ``--json``."""
-    what = say("a configuration (TOML), or an envelope (its signatures are not verified)")
+    what = _("a configuration (TOML), or an envelope (its signatures are not verified)")
     parser.add_argument("old", metavar="OLD", type=Path, help=what)
     parser.add_argument("new", metavar="NEW", type=Path, help=what)
-    local = say("the gateway's local.toml, which overrides both")
+    local = _("the gateway's local.toml, which overrides both")
     parser.add_argument("--local", metavar="FILE", type=Path, default=None, help=local)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help=_("print one JSON document"))
 
 
 def run(args: Namespace) -> int:
@@ -35,17 +36,23 @@ def run(args: Namespace) -> int:
     changes = diff(Unresolved(before.tables), Unresolved(after.tables))
     if args.json:
         found = differences(before.tables, after.tables)
-        print(json_text({
-            "changes": [{"path": one.path, "old": one.old, "new": one.new} for one in found],
-            "restarted": sorted(changes.started), "removed": sorted(changes.removed), "reconnect": changes.reconnect,
-            "drift": after.drift,
-        }))  # fmt: skip
+        print(
+            json_text(
+                {
+                    "changes": [{"path": one.path, "old": one.old, "new": one.new} for one in found],
+                    "restarted": sorted(changes.started),
+                    "removed": sorted(changes.removed),
+                    "reconnect": changes.reconnect,
+                    "drift": after.drift,
+                }
+            )
+        )
     else:
         print_differences(before.tables, after.tables, sys.stdout)
         if changes.reconnect:
-            print(say("the connection to the broker restarts"))
+            print(_("the connection to the broker restarts"))
         if after.drift:
-            print(say("local.toml overrides: {paths}", paths=", ".join(map(one_line, after.drift))))
+            print(_("local.toml overrides: {paths}").format(paths=", ".join(map(one_line, after.drift))))
     return _judge(args.new, after.tables)
 
 
@@ -53,7 +60,7 @@ def _tables(path: Path) -> Tables:
     raw = read(path)
     if not is_envelope(raw):
         return toml(raw, path)
-    _, document = envelope(raw, path)
+    _unused, document = envelope(raw, path)
     check_remote(document.config)
     return document.config
 
@@ -64,5 +71,5 @@ def _judge(path: Path, whole: Tables) -> int:
     for problem in parsed.problems:
         print(f"{path}: {problem}", file=sys.stderr)
     if parsed.config is None:
-        raise Failed(say("cannot use {file}", file=path))
+        raise Failed(_("cannot use {file}").format(file=path))
     return 0

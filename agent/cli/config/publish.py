@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.config.running import LEAVES
@@ -37,10 +37,10 @@ class Sealed:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
-    file = say("a signed configuration for one gateway")
+    file = _("a signed configuration for one gateway")
     parser.add_argument("envelope", metavar="ENVELOPE", type=Path, nargs="+", help=file)
-    parser.add_argument("--no-wait", action="store_true", help=say("do not wait for the result"))
-    silence = say("time to wait; default: 120 s more than the trial takes")
+    parser.add_argument("--no-wait", action="store_true", help=_("do not wait for the result"))
+    silence = _("time to wait; default: 120 s more than the trial takes")
     parser.add_argument("--timeout", metavar="S", type=float, default=None, help=silence)
     add_broker_options(parser)
 
@@ -49,7 +49,7 @@ def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: an envelope cannot be published (then none is), or a gateway has
     not confirmed."""
     if args.timeout is not None and not 0 < args.timeout <= 1e6:
-        raise Failed(say("{what}: invalid value {value}", what="--timeout", value=args.timeout))
+        raise Failed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
     found = _sealed(args.envelope)
     timeout_s = args.timeout or max(one.document.confirm_s for one in found.values()) + _SLACK_S
     try:
@@ -69,11 +69,11 @@ def _sealed(paths: Sequence[Path]) -> dict[str, Sealed]:
             wrong.append(str(error))
             continue
         if one.gateway in found:
-            why = say("another envelope is also for {name}", name=one.gateway)
-            wrong.append(say("{file}: {why}", file=path, why=why))
+            why = _("another envelope is also for {name}").format(name=one.gateway)
+            wrong.append(_("{file}: {why}").format(file=path, why=why))
         found[one.gateway] = one
     if wrong:
-        raise Failed("\n".join([*wrong, say("nothing was sent")]))
+        raise Failed("\n".join([*wrong, _("nothing was sent")]))
     return found
 
 
@@ -83,15 +83,15 @@ def _read(path: Path) -> Sealed:
     opened, document = envelope(message, path)
     why = ""
     if opened.payload_type != CONFIG_TYPE:
-        raise Failed(say("{file} is not a signed configuration", file=path))
+        raise Failed(_("{file} is not a signed configuration").format(file=path))
     if not opened.signatures:
-        why = say("not signed")
+        why = _("not signed")
     elif len(document.gateways) > 1:
-        why = say("it is for {count} gateways: sign one envelope for each", count=len(document.gateways))
+        why = _("it is for {count} gateways: sign one envelope for each").format(count=len(document.gateways))
     elif document.expires_ms <= time.time_ns() // 1_000_000:
-        why = say("expired on {date}", date=rfc_3339(document.expires_ms))
+        why = _("expired on {date}").format(date=rfc_3339(document.expires_ms))
     if why:
-        raise Failed(say("{file}: {why}", file=path, why=why))
+        raise Failed(_("{file}: {why}").format(file=path, why=why))
     return Sealed(message, document)
 
 
@@ -102,19 +102,23 @@ async def _publish(options: BrokerOptions, found: Mapping[str, Sealed], timeout_
         await watch.collect(lambda: all(fleet.get(name) is not None for name in found))
         missing = [name for name in found if fleet.get(name) is None]
         if missing:
-            lines = [say("no gateway {name} has published its state on this broker", name=name) for name in missing]
-            raise Failed("\n".join([*lines, say("nothing was sent")]))
+            lines = [
+                _("no gateway {name} has published its state on this broker").format(name=name) for name in missing
+            ]
+            raise Failed("\n".join([*lines, _("nothing was sent")]))
         orders = {name: _order(one, fleet.get(name)) for name, one in found.items()}
         bases = {name: at.base for name in found if (at := fleet.get(name)) is not None}
         await watch.send({name: (f"{base}/config/desired", found[name].message) for name, base in bases.items()})
         for name, code in watch.refused.items():
             print(
-                say("{name}: the broker refuses the message (reason 0x{code:02x}): check its ACL", name=name, code=code)
+                _("{name}: the broker refuses the message (reason 0x{code:02x}): check its ACL").format(
+                    name=name, code=code
+                )
             )
         sent = {name: order for name, order in orders.items() if name not in watch.refused}
         if timeout_s is None:
             for name, order in sent.items():
-                print(say("{name}: published version {version}", name=name, version=order.version))
+                print(_("{name}: published version {version}").format(name=name, version=order.version))
             return 1 if watch.refused else 0
         return max(1 if watch.refused else 0, await _outcome(watch, fleet, sent, timeout_s))
     finally:
@@ -140,7 +144,7 @@ async def _outcome(watch: FleetWatch, fleet: Fleet, orders: Mapping[str, Order],
             verdict = judge(order, fleet.get(name) or Gateway(name, ""))
             if verdict.state == "waiting":
                 continue
-            word = say("was already confirmed") if order.done else say("confirmed")
+            word = _("was already confirmed") if order.done else _("confirmed")
             print(f"{name}: {verdict.why or word}", flush=True)
             status = status or int(verdict.state == "failed")
             del waiting[name]
@@ -153,6 +157,6 @@ async def _outcome(watch: FleetWatch, fleet: Fleet, orders: Mapping[str, Order],
 
 def _silence(name: str, at: Gateway | None, timeout_s: float) -> str:
     if at is None or not at.online:
-        return say("{name}: no answer within {n:.0f} s; it is offline", name=name, n=timeout_s)
-    state = at.report.state if at.report is not None else say("no answer")
-    return say("{name}: not confirmed within {n:.0f} s: {state}", name=name, n=timeout_s, state=state)
+        return _("{name}: no answer within {n:.0f} s; it is offline").format(name=name, n=timeout_s)
+    state = at.report.state if at.report is not None else _("no answer")
+    return _("{name}: not confirmed within {n:.0f} s: {state}").format(name=name, n=timeout_s, state=state)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.broker_options import BrokerOptions
 from agent.cli.fleet_watch import FleetWatch
 from agent.cli.maintainer_files import Failed, envelope, is_envelope, read, toml
@@ -28,14 +28,14 @@ class Running:
 
 def unknown() -> Running:
     """Nothing to compare with."""
-    return Running({}, say("no running configuration was given (--running or --broker); showing everything as new"))
+    return Running({}, _("no running configuration was given (--running or --broker); showing everything as new"))
 
 
 def from_file(path: Path) -> Running:
     """A configuration (TOML) or an envelope. Raises :class:`Failed` and :class:`OSError`."""
     raw = read(path)
     tables = envelope(raw, path)[1].config if is_envelope(raw) else toml(raw, path)
-    return Running(without_local(tables), say("compared with {file}:", file=path))
+    return Running(without_local(tables), _("compared with {file}:").format(file=path))
 
 
 async def from_broker(options: BrokerOptions, gateways: Sequence[str], recognise: Recognise) -> Mapping[str, Running]:
@@ -52,24 +52,29 @@ async def from_broker(options: BrokerOptions, gateways: Sequence[str], recognise
 
 def _published(name: str, at: Gateway | None, recognise: Recognise) -> Running:
     if at is None:
-        raise Failed(say("no gateway {name} has published its state on this broker", name=name))
+        raise Failed(_("no gateway {name} has published its state on this broker").format(name=name))
     if not at.desired:
-        return Running({}, say("nothing is published to {name}; showing everything as new", name=name))
+        return Running({}, _("nothing is published to {name}; showing everything as new").format(name=name))
     document = signed_document(at.desired, name, recognise)
     verified = document is not None
     if document is None:
         try:
             document = read_document(parse(at.desired).payload)
         except Refused as error:
-            raise Failed(say("{name}: cannot read what is published to it: {why}", name=name, why=error)) from error
+            raise Failed(
+                _("{name}: cannot read what is published to it: {why}").format(name=name, why=error)
+            ) from error
     origin = {
-        True: say("compared with version {version}, published to {name} (signatures verified):",
-                  version=document.version, name=name),
-        False: say("compared with version {version}, published to {name} (NOT VERIFIED: not signed by your keys):",
-                   version=document.version, name=name),
-    }[verified]  # fmt: skip
+        True: _("compared with version {version}, published to {name} (signatures verified):").format(
+            version=document.version, name=name
+        ),
+        False: _(
+            "compared with version {version}, published to {name} (NOT VERIFIED: not signed by your keys):"
+        ).format(version=document.version, name=name),
+    }[verified]
     if at.report is not None and at.report.running != (document.version, document.hash):
-        reports = say("({name} reports that it runs another one, version {version})", name=name,
-                      version=at.report.running[0])  # fmt: skip
+        reports = _("({name} reports that it runs another one, version {version})").format(
+            name=name, version=at.report.running[0]
+        )
         origin = f"{reports}\n{origin}"
     return Running(without_local(document.config), origin)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
 from agent.cli import UsageError
 from agent.cli.broker_options import BrokerOptions, add_broker_options
@@ -34,22 +34,23 @@ _STAND_IN = {"site": "site", "sector": "health"}
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
-    file = say("a configuration (TOML), or an envelope that needs another signature")
+    file = _("a configuration (TOML), or an envelope that needs another signature")
     parser.add_argument("file", metavar="FILE", type=Path, help=file)
-    parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=say("a private key"))
-    gateway = say("the gateway that it is for; may be repeated")
+    parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=_("a private key"))
+    gateway = _("the gateway that it is for; may be repeated")
     parser.add_argument("--gateway", metavar="ID", action="append", default=[], help=gateway)
-    parser.add_argument("--version", metavar="N", type=int, default=None, help=say("higher than the last version"))
-    parser.add_argument("--days", metavar="N", type=float, default=None, help=say("how many days it can be accepted"))
-    parser.add_argument("--confirm-s", metavar="N", type=float, default=None)
-    parser.add_argument("--min-agent", metavar="VERSION", default=None)
-    without = say("omit what only the gateway's own files can set")
+    parser.add_argument("--version", metavar="N", type=int, default=None, help=_("higher than the last version"))
+    parser.add_argument("--days", metavar="N", type=float, default=None, help=_("how many days it can be accepted"))
+    confirm = _("how long the gateway tries it before it rolls back; default: 300")
+    parser.add_argument("--confirm-s", metavar="SECONDS", type=float, default=None, help=confirm)
+    parser.add_argument("--min-agent", metavar="VERSION", default=None, help=_("oldest agent that may use it"))
+    without = _("omit what only the gateway's own files can set")
     parser.add_argument("--without-local", action="store_true", help=without)
-    parser.add_argument("--out", metavar="FILE", type=Path, default=None)
-    running = say("show the changes compared with this configuration (TOML) or envelope")
+    parser.add_argument("--out", metavar="FILE", type=Path, default=None, help=_("file to write; default: print"))
+    running = _("show the changes compared with this configuration (TOML) or envelope")
     parser.add_argument("--running", metavar="FILE", type=Path, default=None, help=running)
     add_trust_option(parser)
-    parser.add_argument("--yes", action="store_true", help=say("sign without asking"))
+    parser.add_argument("--yes", action="store_true", help=_("sign without asking"))
     add_broker_options(parser, default=None)
 
 
@@ -76,13 +77,19 @@ def run(args: Namespace) -> int:
 
 def _show(document: Document, args: Namespace, keys: Sequence[bytes]) -> None:
     """What would be signed, and what it changes on each gateway."""
-    print(say("version {version} for {names}, can be accepted until {date}, trial of {n:g} s",
-              version=document.version, names=", ".join(document.gateways), date=rfc_3339(document.expires_ms),
-              n=document.confirm_s), file=sys.stderr)  # fmt: skip
+    print(
+        _("version {version} for {names}, can be accepted until {date}, trial of {n:g} s").format(
+            version=document.version,
+            names=", ".join(document.gateways),
+            date=rfc_3339(document.expires_ms),
+            n=document.confirm_s,
+        ),
+        file=sys.stderr,
+    )
     if args.running is not None:
         running = {"": from_file(args.running)}
     elif args.broker is not None:
-        recognise, _ = recogniser(keys, args.trust)
+        recognise, _unused = recogniser(keys, args.trust)
         try:
             found = asyncio.run(from_broker(BrokerOptions.of(args), document.gateways, recognise))
         except LinkLost as error:
@@ -98,10 +105,10 @@ def _show(document: Document, args: Namespace, keys: Sequence[bytes]) -> None:
 def _ask() -> None:
     """Raises :class:`Failed` where the answer is no, and :class:`~agent.cli.UsageError`."""
     if not sys.stdin.isatty():
-        raise UsageError("gardu config sign: " + say("no terminal to ask for confirmation: use --yes to sign"))
-    print(say("Sign this?"), "[y/N] ", end="", file=sys.stderr, flush=True)
+        raise UsageError("gardu config sign: " + _("no terminal to ask for confirmation: use --yes to sign"))
+    print(_("Sign this?"), "[y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes", "ya"):
-        raise Failed(say("nothing was signed"))
+        raise Failed(_("nothing was signed"))
 
 
 def _document(config: Tables, args: Namespace) -> bytes:
@@ -109,33 +116,33 @@ def _document(config: Tables, args: Namespace) -> bytes:
     now_ms = time.time_ns() // 1_000_000
     days = _DAYS if args.days is None else args.days
     if not 0 < days <= 7300:
-        raise Failed(say("{what}: invalid value {value}", what="--days", value=args.days))
+        raise Failed(_("{what}: invalid value {value}").format(what="--days", value=args.days))
     until_ms = now_ms + round(days * 86_400_000)
     confirm_s = CONFIRM_S if args.confirm_s is None else args.confirm_s
     try:
         return written_document(config, args.gateway, args.version, now_ms, until_ms, confirm_s, args.min_agent or "")
     except TypeError as error:
-        raise Failed(say("{file}: a configuration cannot contain dates", file=args.file)) from error
+        raise Failed(_("{file}: a configuration cannot contain dates").format(file=args.file)) from error
 
 
 def _checked(config: Tables, args: Namespace) -> Tables:
     """The remote part of the file. Raises :class:`Failed` after every problem was told."""
     for name, value in (("--gateway", args.gateway), ("--version", args.version)):
         if not value:
-            raise Failed(say("missing argument: {what}", what=name))
+            raise Failed(_("missing argument: {what}").format(what=name))
     if args.without_local:
         config = without_local(config)
     local = list(local_keys(config))
     if local:
         names = ", ".join(local)
-        message = say("only the gateway's own files can set {names}; --without-local omits them", names=names)
-        raise Failed(say("{file}: {why}", file=args.file, why=message))
+        message = _("only the gateway's own files can set {names}; --without-local omits them").format(names=names)
+        raise Failed(_("{file}: {why}").format(file=args.file, why=message))
     parsed = read_config({"gateway": {"id": args.gateway[0], **_STAND_IN}, **config}, Catalog())
     for problem in parsed.problems:
         print(f"{args.file}: {problem}", file=sys.stderr)
     # A driver may be installed on the gateway alone, as a profile of the technician's.
     if any(problem.level == "error" and problem.code != "unknown_driver" for problem in parsed.problems):
-        raise Failed(say("{file} is invalid; nothing was signed", file=args.file))
+        raise Failed(_("{file} is invalid; nothing was signed").format(file=args.file))
     return config
 
 
@@ -143,10 +150,10 @@ def _entries(raw: bytes, args: Namespace) -> Mapping[str, object]:
     """An envelope that gets one signature more. Raises :class:`Failed`."""
     given = [args.gateway, args.version, args.days, args.confirm_s, args.min_agent]
     if any(given) or args.without_local:
-        raise Failed(say("{file} is an envelope: the configuration in it cannot be changed", file=args.file))
-    found, _ = envelope(raw, args.file)
+        raise Failed(_("{file} is an envelope: the configuration in it cannot be changed").format(file=args.file))
+    found, _unused = envelope(raw, args.file)
     if found.payload_type != CONFIG_TYPE:
-        raise Failed(say("{file} is not a signed configuration", file=args.file))
+        raise Failed(_("{file} is not a signed configuration").format(file=args.file))
     entries: Mapping[str, object] = json.loads(raw)
     return entries
 
@@ -162,8 +169,11 @@ def _signed(entries: Mapping[str, object], keys: "Sequence[SigningKey]") -> byte
 def _tell(signed: bytes, args: Namespace) -> None:
     found, document = envelope(signed, args.file)
     print(
-        say("version {version} for {names}, can be accepted until {date}; signatures: {count}",
-            version=document.version, names=", ".join(document.gateways), count=len(found.signatures),
-            date=rfc_3339(document.expires_ms)),
+        _("version {version} for {names}, can be accepted until {date}; signatures: {count}").format(
+            version=document.version,
+            names=", ".join(document.gateways),
+            count=len(found.signatures),
+            date=rfc_3339(document.expires_ms),
+        ),
         file=sys.stderr,
-    )  # fmt: skip
+    )

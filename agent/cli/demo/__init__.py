@@ -5,18 +5,21 @@ import sys
 from argparse import ArgumentParser, Namespace
 from importlib.util import find_spec
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 
 DEFAULT_S = 30.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
-    parser.add_argument("--seconds", type=_seconds, default=DEFAULT_S, metavar="N",
-                        help=say("how long to run; default: {n:.0f}", n=DEFAULT_S))  # fmt: skip
     parser.add_argument(
-        "--outage", action="store_true", help=say("cut the gateways' connection during the middle third")
+        "--seconds",
+        type=_seconds,
+        default=DEFAULT_S,
+        metavar="N",
+        help=_("how long to run; default: {n:.0f}").format(n=DEFAULT_S),
     )
+    parser.add_argument("--outage", action="store_true", help=_("cut the gateways' connection during the middle third"))
 
 
 def _seconds(text: str) -> float:
@@ -30,7 +33,7 @@ def run(args: Namespace) -> int:
     """Run the city. Exit status 1: a reading was lost or came twice, or an agent failed."""
     missing = [name for name in ("amqtt", "rich") if find_spec(name) is None]
     if missing:
-        print(say("the demo needs {what}: pip install 'gardu[demo]'", what=", ".join(missing)), file=sys.stderr)
+        print(_("the demo needs {what}: pip install 'gardu[demo]'").format(what=", ".join(missing)), file=sys.stderr)
         return 1
     from agent.cli.demo.show import Show
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from agent.base.i18n import one_line, say
+from agent.base.display import one_line
+from agent.base.i18n import _
 from agent.fleet.subscriber import Arrival, Subscriber
 
 _SIGNS = {"Cel": "°C", "ug/m3": "µg/m³", "lat": "°", "lon": "°", "deg": "°", "count": ""}
@@ -18,7 +19,7 @@ def readable_value(value: object, unit: str) -> str:
     if value is None:
         return "-"
     if isinstance(value, bool):
-        return say("yes") if value else say("no")
+        return _("yes") if value else _("no")
     if not isinstance(value, int | float):
         return one_line(str(value), _MAX_CHARS)
     if unit == "B":

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.demo.city import Place
 from agent.cli.demo.readable import readable_row
 from agent.fleet.gap_ledger import Gap
@@ -114,7 +114,7 @@ class LiveScreen:
                 when_s, words = self._latest.get((place.gateway, sensor), (0.0, ""))
                 age = f"{time.monotonic() - when_s:.0f} s" if when_s else "-"
                 grid.add_row(Text(sensor, style="bold"), driver, Text(age, style="dim"), words)
-            count = say("{n} readings received", n=self._counts.get(place.gateway, 0))
+            count = _("{n} readings received").format(n=self._counts.get(place.gateway, 0))
             title = f"{place.title} ({place.gateway})"
             panels.append(Panel(grid, title=title, subtitle=count, title_align="left", subtitle_align="right"))
         footer = Text(f"{self._phase}  {self._left_s:.0f} s", style="bold")
@@ -122,7 +122,7 @@ class LiveScreen:
 
 
 def _gap_line(gap: Gap) -> str:
-    return say("gap: {start} to {last} of {stream}", start=gap.start, last=gap.stop - 1, stream=gap.of.stream)
+    return _("gap: {start} to {last} of {stream}").format(start=gap.start, last=gap.stop - 1, stream=gap.of.stream)
 
 
 def _timed(who: str, line: str) -> str:

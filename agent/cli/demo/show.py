@@ -7,7 +7,7 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.demo.city import PLACES, Agent
 from agent.cli.demo.network import EmbeddedBroker, Proxy
 from agent.cli.demo.screen import LiveScreen, PlainScreen, Screen
@@ -51,7 +51,7 @@ class Show:
             lost = asyncio.create_task(link.lost())
             try:
                 # No embedded broker that is kept up to date speaks version 5 (docs/decisions).
-                self._screen.log("demo", say("the demo's own broker supports MQTT 3.1.1 only"))
+                self._screen.log("demo", _("the demo's own broker supports MQTT 3.1.1 only"))
                 for agent in agents:
                     await agent.start(proxy.port)
                 await self._play(proxy)
@@ -88,15 +88,15 @@ class Show:
 
     async def _play(self, proxy: Proxy) -> None:
         third_s = self._seconds / 3
-        await self._wait(third_s, say("running, connected"))
+        await self._wait(third_s, _("running, connected"))
         if self._outage and not self._interrupted.is_set():
-            self._screen.log("demo", say("the connection is cut"))
+            self._screen.log("demo", _("the connection is cut"))
             await proxy.cut()
-        await self._wait(third_s, say("running, CONNECTION CUT") if self._outage else say("running, connected"))
+        await self._wait(third_s, _("running, CONNECTION CUT") if self._outage else _("running, connected"))
         if self._outage:
             await proxy.mend()
-            self._screen.log("demo", say("the connection is back"))
-        await self._wait(third_s, say("running, connected"))
+            self._screen.log("demo", _("the connection is back"))
+        await self._wait(third_s, _("running, connected"))
 
     async def _wait(self, seconds: float, phase: str) -> None:
         loop = asyncio.get_running_loop()
@@ -113,7 +113,7 @@ class Show:
             back = all(self._last_s.get(place.gateway, 0.0) > began_s for place in PLACES)
             if back and loop.time() - max(self._last_late_s, began_s) > _QUIET_S:
                 return
-            self._screen.tick(say("receiving what was kept"), left_s)
+            self._screen.tick(_("receiving what was kept"), left_s)
             await asyncio.sleep(_TICK_S)
 
     async def _settle(self) -> None:
@@ -127,12 +127,13 @@ class Show:
         twice = sum(count - 1 for count in self._rows.values())
         again = sum(tally.again for tally in self._subscriber.ledger.tally().values())
         if again:
-            print(say("{n} readings came twice because of the cut and were removed by their number", n=again))
+            print(_("{n} readings came twice because of the cut and were removed by their number").format(n=again))
         failed = [place.gateway for place, status in zip(PLACES, statuses, strict=True) if status]
         if failed:
-            print(say("these agents failed: {names}", names=", ".join(failed)), file=sys.stderr)
+            print(_("these agents failed: {names}").format(names=", ".join(failed)), file=sys.stderr)
         lost = sent - self._arrived
-        line = say("sent {sent} arrived {arrived} lost {lost} twice {twice}",
-                   sent=sent, arrived=self._arrived, lost=lost, twice=twice)  # fmt: skip
+        line = _("sent {sent} arrived {arrived} lost {lost} twice {twice}").format(
+            sent=sent, arrived=self._arrived, lost=lost, twice=twice
+        )
         print(line, flush=True)
         return 1 if lost or twice or failed else 0

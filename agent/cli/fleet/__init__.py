@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.actions import add_actions
 from agent.cli.actions import run_action as run
 from agent.cli.fleet import push, status
@@ -12,7 +12,10 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: ArgumentParser) -> None:
     """One parser for each action."""
-    add_actions(parser, {
-        "push": (say("change many gateways, ring by ring"), push),
-        "status": (say("show what each gateway runs"), status),
-    })  # fmt: skip
+    add_actions(
+        parser,
+        {
+            "push": (_("change many gateways, ring by ring"), push),
+            "status": (_("show what each gateway runs"), status),
+        },
+    )

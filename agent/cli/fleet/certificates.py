@@ -5,7 +5,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.base.i18n import one_line, say
+from agent.base.display import one_line
+from agent.base.i18n import _
 from agent.cli.asking import Asking
 from agent.cli.broker_options import BrokerOptions
 from agent.cli.maintainer_files import Failed
@@ -46,7 +47,7 @@ async def ask_certificates(options: BrokerOptions, names: Sequence[str]) -> tupl
             found[name] = Certificate(ends_ms, days_left(ends_ms, time.time_ns() // 1_000_000))
         elif reply.get("status") != "done":
             why = one_line(f"{reply.get('status')}: {reply.get('detail')}")
-            failures.append(say("{name}: {why}", name=name, why=why))
+            failures.append(_("{name}: {why}").format(name=name, why=why))
 
     try:
         await asyncio.gather(*(ask(name) for name in names))

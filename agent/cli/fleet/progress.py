@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TextIO
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.fleet.rollout import Order
 
 _WIDTH = 30
@@ -25,8 +25,11 @@ class Progress:
         versions = sorted({orders[name].version for name in ring})
         span = f"{versions[0]}" if len(versions) == 1 else f"{versions[0]}-{versions[-1]}"
         self._number, self._total, self._orders, self._done = number, len(ring), orders, set()
-        self._line(say("ring {number} of {rings}: {count} gateways, version {version}", number=number, rings=rings,
-                       count=len(ring), version=span))  # fmt: skip
+        self._line(
+            _("ring {number} of {rings}: {count} gateways, version {version}").format(
+                number=number, rings=rings, count=len(ring), version=span
+            )
+        )
 
     def confirmed(self, name: str) -> None:
         """A gateway has confirmed; may be told again."""
@@ -34,7 +37,7 @@ class Progress:
             return
         self._done.add(name)
         before = self._orders[name].done
-        word = say("was already confirmed") if before else say("confirmed")
+        word = _("was already confirmed") if before else _("confirmed")
         if self._drawn:
             full = _WIDTH * len(self._done) // self._total
             bar = "#" * full + "." * (_WIDTH - full)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet.progress import Progress
 from agent.cli.fleet.rendered import Rings, rendered
@@ -39,41 +39,45 @@ _LEAVES = ("state", "config/reported", "config/desired")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
-    template = say("the remote part of a configuration (TOML), with ${{column}} where gateways differ")
+    template = _("the remote part of a configuration (TOML), with ${{column}} where gateways differ")
     parser.add_argument("template", metavar="TEMPLATE", type=Path, help=template)
-    table = say("the gateways (CSV); the first line names the columns, starting with gateway")
+    table = _("the gateways (CSV); the first line names the columns, starting with gateway")
     parser.add_argument("table", metavar="TABLE", type=Path, help=table)
-    ring = say("the gateways of the first ring, one per line")
+    ring = _("the gateways of the first ring, one per line")
     parser.add_argument("--ring", metavar="FILE", type=Path, required=True, help=ring)
-    then = say("the gateways of the next ring; may be repeated")
+    then = _("the gateways of the next ring; may be repeated")
     parser.add_argument("--then", metavar="FILE", type=Path, action="append", default=[], help=then)
-    parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=say("a private key"))
-    version = say("default: one above the highest version that was signed for these gateways")
+    parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=_("a private key"))
+    version = _("default: one above the highest version that was signed for these gateways")
     parser.add_argument("--version", metavar="N", type=int, default=None, help=version)
     add_trust_option(parser)
-    days = say("how many days it can be accepted")
-    parser.add_argument("--expires-days", metavar="N", type=float, default=_DAYS, help=days)
-    parser.add_argument("--confirm-s", metavar="N", type=float, default=float(CONFIRM_S))
-    silence = say("a ring that has not confirmed after this time has failed")
-    parser.add_argument("--timeout", metavar="S", type=float, default=None, help=silence)
-    parser.add_argument("--dry-run", action="store_true", help=say("render and check, but send nothing"))
+    days = _("how many days it can be accepted")
+    parser.add_argument("--expires-days", metavar="DAYS", type=float, default=_DAYS, help=days)
+    confirm = _("how long a gateway tries it before it rolls back; default: {n:.0f}").format(n=CONFIRM_S)
+    parser.add_argument("--confirm-s", metavar="SECONDS", type=float, default=float(CONFIRM_S), help=confirm)
+    silence = _("a ring that has not confirmed after this time has failed")
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=None, help=silence)
+    parser.add_argument("--dry-run", action="store_true", help=_("render and check, but send nothing"))
     add_broker_options(parser)
 
 
 def run(args: Namespace) -> int:
     """Exit status 1: a configuration is wrong (nothing was sent then), or a gateway failed or fell silent."""
     timeout_s = args.confirm_s + _SLACK_S if args.timeout is None else args.timeout
-    limits = (("--expires-days", args.expires_days, 7300), ("--confirm-s", args.confirm_s, 86_400),
-              ("--timeout", timeout_s, 1e6))  # fmt: skip
+    limits = (
+        ("--expires-days", args.expires_days, 7300),
+        ("--confirm-s", args.confirm_s, 86_400),
+        ("--timeout", timeout_s, 1e6),
+    )
     for name, value, most in limits:
         if not 0 < value <= most:
-            raise Failed(say("{what}: invalid value {value}", what=name, value=value))
+            raise Failed(_("{what}: invalid value {value}").format(what=name, value=value))
     rings, wanted = rendered(args)
     keys = private_keys(args.key)
     recognise, floor = recogniser([key.public for key in keys], args.trust)
     if args.dry_run:
         for number, ring in enumerate(rings, 1):
-            print(say("ring {number}: {names}", number=number, names=", ".join(ring)))
+            print(_("ring {number}: {names}").format(number=number, names=", ".join(ring)))
         return 0
 
     def sign(message: bytes) -> Mapping[bytes, bytes]:
@@ -134,7 +138,7 @@ class Push:
         missing = [name for name in self._names if name not in found]
         if missing:
             names = ", ".join(missing)
-            raise Failed(say("unknown on this broker (no state or config/reported): {names}", names=names))
+            raise Failed(_("unknown on this broker (no state or config/reported): {names}").format(names=names))
         return found
 
     async def _ring(self, watch: FleetWatch, number: int, ring: Sequence[str]) -> FleetWatch:
@@ -155,7 +159,7 @@ class Push:
                 connected = False
                 if now_s() + _AGAIN_S > end_s:
                     raise self._stopped(number, ring, [str(error)]) from error
-                self._progress.note(say("not connected: {reason}; retrying", reason=error))
+                self._progress.note(_("not connected: {reason}; retrying").format(reason=error))
                 await asyncio.sleep(_AGAIN_S)
                 continue
             except _Stop as stop:
@@ -176,8 +180,14 @@ class Push:
                 sent[name] = (f"{at.base}/config/desired", self._orders[name].message)
         await watch.send(sent)
         if watch.refused:
-            raise _Stop([say("{name}: the broker refuses the message (reason 0x{code:02x}): check its ACL",
-                             name=name, code=code) for name, code in watch.refused.items()])  # fmt: skip
+            raise _Stop(
+                [
+                    _("{name}: the broker refuses the message (reason 0x{code:02x}): check its ACL").format(
+                        name=name, code=code
+                    )
+                    for name, code in watch.refused.items()
+                ]
+            )
         while open_ := [name for name in open_ if not self._judged(name)]:
             if not await watch.news(end_s):
                 raise _Stop([self._silence(name) for name in open_])
@@ -201,20 +211,20 @@ class Push:
     def _silence(self, name: str) -> str:
         at, wanted = self._at(name), self._orders[name]
         if not at.online:
-            return say("{name}: no answer within {n:.0f} s; it is offline", name=name, n=self._timeout_s)
+            return _("{name}: no answer within {n:.0f} s; it is offline").format(name=name, n=self._timeout_s)
         report = at.report
-        state = report.state if report is not None and report.hash == wanted.hash else say("no answer")
-        return say("{name}: not confirmed within {n:.0f} s: {state}", name=name, n=self._timeout_s, state=state)
+        state = report.state if report is not None and report.hash == wanted.hash else _("no answer")
+        return _("{name}: not confirmed within {n:.0f} s: {state}").format(name=name, n=self._timeout_s, state=state)
 
     def _stopped(self, number: int, ring: Collection[str], why: Sequence[str]) -> Failed:
         """What is told at the end of a run that failed."""
         done = sum(judge(self._orders[name], self._at(name)).state == "confirmed" for name in ring)
         left = sum(len(one) for one in self._rings[number:])
-        end = say("stopped in ring {number}: {done} of {count} confirmed; nothing was sent to "
-"{left} gateways of later rings",
-                  number=number, done=done, count=len(ring), left=left)  # fmt: skip
+        end = _(
+            "stopped in ring {number}: {done} of {count} confirmed; nothing was sent to {left} gateways of later rings"
+        ).format(number=number, done=done, count=len(ring), left=left)
         return Failed(
-            "\n".join([*self._alone.values(), *why, end, say("run the same command again to continue from here")])
+            "\n".join([*self._alone.values(), *why, end, _("run the same command again to continue from here")])
         )
 
 
@@ -267,5 +277,5 @@ def _orders(
         except Refused as error:
             wrong.append(f"{name}: {error}")
     if wrong:
-        raise Failed("\n".join([*wrong, say("nothing was sent")]))
+        raise Failed("\n".join([*wrong, _("nothing was sent")]))
     return orders

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.maintainer_files import Failed, read
 from agent.config.io.catalog import Catalog
 from agent.fleet import template as rendering
@@ -23,7 +23,7 @@ def rendered(args: Namespace) -> tuple[Rings, dict[str, Wanted]]:
     try:
         table: Mapping[str, Row] = rendering.read_table(_text(args.table))
     except FleetError as error:
-        raise Failed(say("{file}: {why}", file=args.table, why=error)) from error
+        raise Failed(_("{file}: {why}").format(file=args.table, why=error)) from error
     try:
         rings = rendering.rings([rendering.read_ring(_text(file)) for file in (args.ring, *args.then)], table)
     except FleetError as error:
@@ -39,7 +39,7 @@ def rendered(args: Namespace) -> tuple[Rings, dict[str, Wanted]]:
             if not errors:
                 wanted[name].payload(1, time.time_ns() // 1_000_000)
         except TypeError:
-            errors, others = [say("{file}: a configuration cannot contain dates", file=args.template)], []
+            errors, others = [_("{file}: a configuration cannot contain dates").format(file=args.template)], []
         except (FleetError, Refused) as error:
             errors, others = [str(error)], []
         for line in errors:
@@ -51,7 +51,9 @@ def rendered(args: Namespace) -> tuple[Rings, dict[str, Wanted]]:
     for line, name in remarks.items():
         print(f"{name}: {line}", file=sys.stderr)
     if wrong:
-        raise Failed(say("{file} is invalid for {count} gateways; nothing was sent", file=args.template, count=wrong))
+        raise Failed(
+            _("{file} is invalid for {count} gateways; nothing was sent").format(file=args.template, count=wrong)
+        )
     return rings, wanted
 
 
@@ -59,4 +61,4 @@ def _text(path: Path) -> str:
     try:
         return read(path).decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise Failed(say("{file}: {why}", file=path, why=say("save it as UTF-8"))) from error
+        raise Failed(_("{file}: {why}").format(file=path, why=_("save it as UTF-8"))) from error

@@ -5,7 +5,8 @@ import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping, Sequence
 
-from agent.base.i18n import json_text, say
+from agent.base.display import json_text
+from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet.certificates import Certificate, ask_certificates
@@ -17,11 +18,11 @@ from agent.fleet.reports import Fleet, Gateway
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
-    parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=say("only these gateways; default: all"))
-    parser.add_argument("--json", action="store_true")
-    certificates = say("also ask each online gateway when its certificate expires")
+    parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=_("only these gateways; default: all"))
+    parser.add_argument("--json", action="store_true", help=_("print one JSON document"))
+    certificates = _("also ask each online gateway when its certificate expires")
     parser.add_argument("--certificates", action="store_true", help=certificates)
-    most = say("maximum time to listen")
+    most = _("maximum time to listen")
     parser.add_argument("--seconds", metavar="S", type=float, default=15.0, help=most)
     add_broker_options(parser)
 
@@ -29,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print what stands retained at the broker. Exit status 1: a named gateway is not there."""
     if not 0 < args.seconds < 86_400:
-        raise Failed(say("{what}: invalid value {value}", what="--seconds", value=args.seconds))
+        raise Failed(_("{what}: invalid value {value}").format(what="--seconds", value=args.seconds))
     try:
         fleet = asyncio.run(_fleet(args))
     except LinkLost as error:
@@ -44,11 +45,11 @@ def run(args: Namespace) -> int:
         print(json_text([_plain(one, certificates) for one in found], indent=1))
     else:
         _print(found, certificates)
-    for line in (*(line for _, line in sorted(fleet.strange.items())), *failures):
+    for line in (*(line for _unused, line in sorted(fleet.strange.items())), *failures):
         print(line, file=sys.stderr)
     missing = [name for name in names if fleet.get(name) is None]
     for name in missing:
-        print(say("no gateway {name} has published its state on this broker", name=name), file=sys.stderr)
+        print(_("no gateway {name} has published its state on this broker").format(name=name), file=sys.stderr)
     return 1 if missing else 0
 
 
@@ -78,11 +79,14 @@ def _plain(one: Gateway, certificates: Mapping[str, Certificate] | None) -> dict
     if report is not None:
         claimed = {"version": report.version, "hash": report.hash}
         told = {
-            **claimed, "state": report.state, "cause": report.cause or None,
+            **claimed,
+            "state": report.state,
+            "cause": report.cause or None,
             "running": {"version": report.running[0], "hash": report.running[1]},
             "refused": {**claimed, "cause": report.cause} if report.state == "rejected" else None,
-            "drift": list(report.drift), "trust_version": report.trust_version,
-        }  # fmt: skip
+            "drift": list(report.drift),
+            "trust_version": report.trust_version,
+        }
     if certificates is not None:
         known = certificates.get(one.name)
         told["certificate"] = {"not_after": known.not_after_ms, "days": known.days} if known else None
@@ -90,9 +94,19 @@ def _plain(one: Gateway, certificates: Mapping[str, Certificate] | None) -> dict
 
 
 def _print(found: Sequence[Gateway], certificates: Mapping[str, Certificate] | None) -> None:
-    asked = () if certificates is None else (say("certificate"),)
-    heads = (say("gateway"), say("online"), say("version"), say("state"), say("running"), say("trust"), *asked,
-             say("last seen"), say("drift"), say("cause"))  # fmt: skip
+    asked = () if certificates is None else (_("certificate"),)
+    heads = (
+        _("gateway"),
+        _("online"),
+        _("version"),
+        _("state"),
+        _("running"),
+        _("trust"),
+        *asked,
+        _("last seen"),
+        _("drift"),
+        _("cause"),
+    )
     rows = [heads, *(_row(one, certificates) for one in found)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(heads) - 1)]
     for row in rows:
@@ -101,12 +115,22 @@ def _print(found: Sequence[Gateway], certificates: Mapping[str, Certificate] | N
 
 def _row(one: Gateway, certificates: Mapping[str, Certificate] | None) -> tuple[str, ...]:
     report = one.report
-    online = say("yes") if one.online else say("no")
+    online = _("yes") if one.online else _("no")
     last = rfc_3339(one.last_ms) if one.last_ms else "-"
     known = (certificates or {}).get(one.name)
-    asked = () if certificates is None else (say("{days} days", days=known.days) if known else "-",)
+    asked = () if certificates is None else (_("{days} days").format(days=known.days) if known else "-",)
     if report is None:
         return one.name, online, "-", "-", "-", "-", *asked, last, "-", ""
     drift = ",".join(report.drift) or "-"
-    return (one.name, online, str(report.version), report.state, str(report.running[0]), str(report.trust_version),
-            *asked, last, drift, report.cause)  # fmt: skip
+    return (
+        one.name,
+        online,
+        str(report.version),
+        report.state,
+        str(report.running[0]),
+        str(report.trust_version),
+        *asked,
+        last,
+        drift,
+        report.cause,
+    )

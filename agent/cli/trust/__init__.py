@@ -2,7 +2,7 @@
 
 from argparse import ArgumentParser
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.actions import run_action as run
 from agent.cli.trust import publish
 from agent.cli.trust.steps import add_steps
@@ -14,7 +14,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     """One parser for each action."""
     subparsers = parser.add_subparsers(metavar="ACTION", required=True)
     add_steps(subparsers)
-    does = say("publish the list to gateways")
+    does = _("publish the list to gateways")
     subparser = subparsers.add_parser("publish", help=does, description=does, allow_abbrev=False)
     publish.add_arguments(subparser)
     subparser.set_defaults(act=publish.run)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.maintainer_files import Failed, private_keys, read
 from agent.update.io.ed25519_check import answers
 from agent.update.io.signatures import answered
@@ -37,7 +37,7 @@ class TrustFile:
             parse_chain(raw)
             return cls(path, json.loads(raw))
         except Refused as error:
-            raise Failed(say("{file}: {why}", file=path, why=error)) from error
+            raise Failed(_("{file}: {why}").format(file=path, why=error)) from error
 
     @property
     def last(self) -> Root:
@@ -72,7 +72,7 @@ class TrustFile:
         signatures = {}
         for path, pair in zip(keys, private_keys(keys), strict=True):
             if pair.public not in asked:
-                raise Failed(say("{file} is not a key of the role root, before or after the change", file=path))
+                raise Failed(_("{file} is not a key of the role root, before or after the change").format(file=path))
             signatures[pair.public] = pair.sign(message)
         return TrustFile(self._path, (*self._entries[:-1], dsse.countersigned(self._entries[-1], signatures)))
 
@@ -97,7 +97,7 @@ class TrustFile:
             return False
         if refused.code in _LACKING and at_the_end:
             return True
-        raise Failed(say("{file}: {why}", file=self._path, why=refused))
+        raise Failed(_("{file}: {why}").format(file=self._path, why=refused))
 
 
 async def _verified_here(asked: Sequence[Check]) -> Sequence[bool]:

@@ -4,7 +4,7 @@ import asyncio
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet_watch import FleetWatch
 from agent.cli.maintainer_files import Failed
@@ -15,9 +15,9 @@ from agent.fleet.reports import Fleet
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
-    parser.add_argument("file", metavar="FILE", type=Path, help=say("trust file, such as trust.json"))
-    parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=say("only these gateways; default: all"))
-    silence = say("time to wait for the gateways")
+    parser.add_argument("file", metavar="FILE", type=Path, help=_("trust file, such as trust.json"))
+    parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=_("only these gateways; default: all"))
+    silence = _("time to wait for the gateways")
     parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=silence)
     add_broker_options(parser)
 
@@ -26,11 +26,14 @@ def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: nothing can be published, or a gateway has not reached the newest
     root within the time."""
     if not 0 < args.timeout <= 86_400:
-        raise Failed(say("{what}: invalid value {value}", what="--timeout", value=args.timeout))
+        raise Failed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
     file = TrustFile.load(args.file)
     if file.pending is not None:
-        raise Failed(say("{file}: root {version} lacks signatures; nothing was sent", file=args.file,
-                         version=file.last.version))  # fmt: skip
+        raise Failed(
+            _("{file}: root {version} lacks signatures; nothing was sent").format(
+                file=args.file, version=file.last.version
+            )
+        )
     try:
         return asyncio.run(_publish(BrokerOptions.of(args), file, args.gateway, args.timeout))
     except LinkLost as error:
@@ -46,12 +49,16 @@ async def _publish(options: BrokerOptions, file: TrustFile, names: list[str], ti
         found = {name: at.base for name in names if (at := fleet.get(name)) is not None}
         missing = [name for name in names if name not in found]
         if missing or not found:
-            lines = [say("no gateway {name} has published its state on this broker", name=name) for name in missing]
-            raise Failed("\n".join([*lines, say("nothing was sent")]))
+            lines = [
+                _("no gateway {name} has published its state on this broker").format(name=name) for name in missing
+            ]
+            raise Failed("\n".join([*lines, _("nothing was sent")]))
         await watch.send({name: (f"{base}/config/trust", file.encoded()) for name, base in found.items()})
         for name, code in watch.refused.items():
             print(
-                say("{name}: the broker refuses the message (reason 0x{code:02x}): check its ACL", name=name, code=code)
+                _("{name}: the broker refuses the message (reason 0x{code:02x}): check its ACL").format(
+                    name=name, code=code
+                )
             )
         left = await _follow(watch, fleet, [name for name in found if name not in watch.refused], file, timeout_s)
         for name in left:
@@ -61,16 +68,14 @@ async def _publish(options: BrokerOptions, file: TrustFile, names: list[str], ti
         await watch.close()
 
 
-async def _follow(
-    watch: FleetWatch, fleet: Fleet, names: list[str], file: TrustFile, timeout_s: float
-) -> list[str]:  # fmt: skip
+async def _follow(watch: FleetWatch, fleet: Fleet, names: list[str], file: TrustFile, timeout_s: float) -> list[str]:
     """Print each gateway that has reached the newest root; give those that have not within the time."""
     end_s = asyncio.get_running_loop().time() + timeout_s
     waiting = list(names)
     while waiting:
         for name in list(waiting):
             if _trusts(fleet, name) >= file.last.version:
-                print(say("{name}: has root {version}", name=name, version=file.last.version), flush=True)
+                print(_("{name}: has root {version}").format(name=name, version=file.last.version), flush=True)
                 waiting.remove(name)
         # Who is offline takes the list when it is back.
         if not any((at := fleet.get(name)) is not None and at.online for name in waiting):
@@ -88,5 +93,5 @@ def _trusts(fleet: Fleet, name: str) -> int:
 def _lagging(fleet: Fleet, name: str) -> str:
     at, version = fleet.get(name), _trusts(fleet, name)
     if at is None or not at.online:
-        return say("{name}: offline, had root {version}; the list is kept for it", name=name, version=version)
-    return say("{name}: still has root {version}", name=name, version=version)
+        return _("{name}: offline, had root {version}; the list is kept for it").format(name=name, version=version)
+    return _("{name}: still has root {version}").format(name=name, version=version)

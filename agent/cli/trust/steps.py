@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
 from agent.cli.maintainer_files import Failed, public_key_of, public_keys, write
 from agent.cli.trust.file import TrustFile
@@ -29,54 +29,80 @@ def add_steps(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
 
     def step(name: str, does: str, act: Callable[[Namespace], int], *words: str) -> ArgumentParser:
         one = subparsers.add_parser(name, help=does, description=does, allow_abbrev=False)
-        one.add_argument("file", metavar="FILE", type=Path, help=say("trust file, such as trust.json"))
+        one.add_argument("file", metavar="FILE", type=Path, help=_("trust file, such as trust.json"))
         for word in words:
             choices = ROLES if word == "role" else None
-            one.add_argument(word, metavar=word.upper(), choices=choices, type=int if word == "number" else str)
+            kind = int if word == "number" else str
+            one.add_argument(word, metavar=word.upper(), choices=choices, type=kind, help=_argument_help(word))
         one.set_defaults(act=act)
         return one
 
-    signed = {"create": _create, "add": _add, "remove": _remove, "threshold": _threshold, "rotate": _rotate,
-              "floor": _floor, "renew": _renew}  # fmt: skip
-    words = {"add": ("role", "public"), "remove": ("role", "public"), "threshold": ("role", "number"),
-             "rotate": ("role", "old", "new"), "floor": ("number",)}  # fmt: skip
+    signed = {
+        "create": _create,
+        "add": _add,
+        "remove": _remove,
+        "threshold": _threshold,
+        "rotate": _rotate,
+        "floor": _floor,
+        "renew": _renew,
+    }
+    words = {
+        "add": ("role", "public"),
+        "remove": ("role", "public"),
+        "threshold": ("role", "number"),
+        "rotate": ("role", "old", "new"),
+        "floor": ("number",),
+    }
     for name, act in signed.items():
         one = step(name, _meaning(name), act, *words.get(name, ()))
-        one.add_argument("--days", metavar="N", type=float, default=_DAYS, help=say("days until the root expires"))
-        one.add_argument("--key", metavar="KEY", type=Path, action="append", default=[], help=say("a private key"))
+        one.add_argument("--days", metavar="DAYS", type=float, default=_DAYS, help=_("days until the root expires"))
+        one.add_argument("--key", metavar="KEY", type=Path, action="append", default=[], help=_("a private key"))
         if name == "create":
             for role in ROLES:
                 # Not "command": that is the name of the command itself, in the parser above this one.
-                one.add_argument(f"--{role}", dest=f"{role}_role", metavar="PUBLIC", action="append", default=[])
-            two = say("how many keys of a role must sign; default: 2 where the role has two keys")
+                key = _("public key of the role {role}; may be repeated").format(role=role)
+                one.add_argument(
+                    f"--{role}", dest=f"{role}_role", metavar="PUBLIC", action="append", default=[], help=key
+                )
+            two = _("how many keys of a role must sign; default: 2 where the role has two keys")
             one.add_argument("--threshold", metavar="ROLE=N", action="append", default=[], help=two)
-    sign = step("sign", say("sign the incomplete root"), _sign)
-    sign.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=say("a private key"))
-    show = step("show", say("show all roots and what the last one lacks"), _show)
-    show.add_argument("--json", action="store_true")
+    sign = step("sign", _("sign the incomplete root"), _sign)
+    sign.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=_("a private key"))
+    show = step("show", _("show all roots and what the last one lacks"), _show)
+    show.add_argument("--json", action="store_true", help=_("print one JSON document"))
+
+
+def _argument_help(word: str) -> str:
+    return {
+        "role": _("one of: {names}").format(names=", ".join(ROLES)),
+        "public": _("public key, or the file that contains it"),
+        "number": _("a whole number"),
+        "old": _("public key that is replaced"),
+        "new": _("public key that takes its place"),
+    }[word]
 
 
 def _meaning(name: str) -> str:
     return {
-        "create": say("create the list with its first root"),
-        "add": say("add a key to a role"),
-        "remove": say("remove a key from a role"),
-        "threshold": say("set how many keys of a role must sign"),
-        "rotate": say("replace a key"),
-        "floor": say("set the lowest accepted configuration version"),
-        "renew": say("change the expiry date of the root"),
+        "create": _("create the list with its first root"),
+        "add": _("add a key to a role"),
+        "remove": _("remove a key from a role"),
+        "threshold": _("set how many keys of a role must sign"),
+        "rotate": _("replace a key"),
+        "floor": _("set the lowest accepted configuration version"),
+        "renew": _("change the expiry date of the root"),
     }[name]
 
 
 def _create(args: Namespace) -> int:
     if args.file.exists():
-        raise Failed(say("{file} already exists; existing roots are never overwritten", file=args.file))
+        raise Failed(_("{file} already exists; existing roots are never overwritten").format(file=args.file))
     thresholds = dict(_threshold_option(text) for text in args.threshold)
     keys = {"root": args.root_role, "config": args.config_role, "command": args.command_role or args.config_role}
     roles: dict[RoleName, Role] = {}
     for role in ROLES:
         if not keys[role]:
-            raise Failed(say("missing argument: {what}", what=f"--{role}"))
+            raise Failed(_("missing argument: {what}").format(what=f"--{role}"))
         roles[role] = _chosen(role, public_keys(keys[role]), thresholds.get(role))
     status = _keep(TrustFile(args.file, []), 1, roles, None, args)
     _warn(roles)
@@ -88,7 +114,7 @@ def _add(args: Namespace) -> int:
 
     def with_it(role: Role) -> Role:
         if key in role.keys:
-            raise Failed(say("{role} already has the key {id}", role=args.role, id=key_id(key)))
+            raise Failed(_("{role} already has the key {id}").format(role=args.role, id=key_id(key)))
         return replace(role, keys=(*role.keys, key))
 
     return _change(args, with_it)
@@ -111,7 +137,7 @@ def _rotate(args: Namespace) -> int:
 
     def exchanged(role: Role) -> Role:
         if new in role.keys:
-            raise Failed(say("{role} already has the key {id}", role=args.role, id=key_id(new)))
+            raise Failed(_("{role} already has the key {id}").format(role=args.role, id=key_id(new)))
         old = _of_role(args.role, role, args.old)
         return replace(role, keys=tuple(new if one == old else one for one in role.keys))
 
@@ -131,7 +157,7 @@ def _renew(args: Namespace) -> int:
 def _sign(args: Namespace) -> int:
     file = TrustFile.load(args.file)
     if file.pending is None:
-        raise Failed(say("{file}: every root is complete", file=args.file))
+        raise Failed(_("{file}: every root is complete").format(file=args.file))
     return _write(file.signed_by(args.key), args.file)
 
 
@@ -160,19 +186,23 @@ def _change(args: Namespace, change: Callable[[Role], Role]) -> int:
 def _warn(roles: Mapping[RoleName, Role]) -> None:
     """Say what one stolen key can do, where one is enough."""
     means = {
-        "root": say("replace your keys and so take over every gateway"),
-        "config": say("change the sensors of every gateway and send its readings to another broker"),
-        "command": say("switch outputs, restart sensors and renew certificates where gateways allow it"),
+        "root": _("replace your keys and so take over every gateway"),
+        "config": _("change the sensors of every gateway and send its readings to another broker"),
+        "command": _("switch outputs, restart sensors and renew certificates where gateways allow it"),
     }
     for name, role in roles.items():
         if role.threshold == 1:
-            print(say("warning: one key of the role {role} is enough: whoever steals it can {what}", role=name,
-                      what=means[name]), file=sys.stderr)  # fmt: skip
+            print(
+                _("warning: one key of the role {role} is enough: whoever steals it can {what}").format(
+                    role=name, what=means[name]
+                ),
+                file=sys.stderr,
+            )
 
 
 def _keep(file: TrustFile, version: int, roles: Mapping[RoleName, Role], floor: int | None, args: Namespace) -> int:
     if not 0 < args.days <= 7300:
-        raise Failed(say("{what}: invalid value {value}", what="--days", value=args.days))
+        raise Failed(_("{what}: invalid value {value}").format(what="--days", value=args.days))
     now_ms = time.time_ns() // 1_000_000
     root = Root(version, now_ms, now_ms + round(args.days * 86_400_000), roles, floor)
     read_root(root_payload(root))
@@ -192,8 +222,9 @@ def _chosen(name: str, keys: tuple[bytes, ...], threshold: int | None) -> Role:
 
 def _role(name: str, keys: tuple[bytes, ...], threshold: int) -> Role:
     if not 1 <= threshold <= len(keys):
-        raise Failed(say("{role} has only {count} keys; {needed} cannot sign", role=name, count=len(keys),
-                         needed=threshold))  # fmt: skip
+        raise Failed(
+            _("{role} has only {count} keys; {needed} cannot sign").format(role=name, count=len(keys), needed=threshold)
+        )
     return Role(keys, threshold)
 
 
@@ -204,28 +235,31 @@ def _of_role(name: str, role: Role, text: str) -> bytes:
             return key
     key = public_key_of(text)
     if key not in role.keys:
-        raise Failed(say("{role} has no key {id}", role=name, id=key_id(key)))
+        raise Failed(_("{role} has no key {id}").format(role=name, id=key_id(key)))
     return key
 
 
 def _threshold_option(text: str) -> tuple[str, int]:
-    role, _, number = text.partition("=")
+    role, _unused, number = text.partition("=")
     if role not in ROLES or not number.isdecimal():
-        raise Failed(say("{what}: invalid value {value}", what="--threshold", value=text))
+        raise Failed(_("{what}: invalid value {value}").format(what="--threshold", value=text))
     return role, int(number)
 
 
 def _print_root(root: Root, pending: bool) -> None:
-    state = say("incomplete") if pending else say("complete")
-    print(say("root {version}, {state}, expires {date}", version=root.version, state=state,
-              date=rfc_3339(root.expires_ms)))  # fmt: skip
+    state = _("incomplete") if pending else _("complete")
+    print(
+        _("root {version}, {state}, expires {date}").format(
+            version=root.version, state=state, date=rfc_3339(root.expires_ms)
+        )
+    )
     print(f"  {grouped(root.fingerprint)}")
     for name in ROLES:
         role = root.roles[name]
         ids = " ".join(key_id(key) for key in role.keys)
-        print(f"  {name:8} {say('{needed} of {count}', needed=role.threshold, count=len(role.keys))}: {ids}")
+        print(f"  {name:8} {_('{needed} of {count}').format(needed=role.threshold, count=len(role.keys))}: {ids}")
     if root.floor is not None:
-        print("  " + say("the next configuration must have a version above {version}", version=root.floor))
+        print("  " + _("the next configuration must have a version above {version}").format(version=root.floor))
 
 
 def _plain(root: Root) -> dict[str, object]:
@@ -236,10 +270,8 @@ def _plain(root: Root) -> dict[str, object]:
 def _print_end(file: TrustFile) -> None:
     """How the list stands after a step."""
     if file.pending is None:
-        complete = say(
-            "root {version} is complete: {fingerprint}",
-            version=file.last.version,
-            fingerprint=grouped(file.last.fingerprint),
+        complete = _("root {version} is complete: {fingerprint}").format(
+            version=file.last.version, fingerprint=grouped(file.last.fingerprint)
         )
         print(complete, file=sys.stderr)
     _print_lack(file, sys.stderr)
@@ -248,11 +280,7 @@ def _print_end(file: TrustFile) -> None:
 def _print_lack(file: TrustFile, out: TextIO) -> None:
     """The signatures under a root that is not complete."""
     for root, signers in file.signers() if file.pending else ():
-        lack = say(
-            "root {version} has {count} of {needed} signatures by keys of root {of}",
-            version=file.last.version,
-            count=signers,
-            needed=root.roles["root"].threshold,
-            of=root.version,
+        lack = _("root {version} has {count} of {needed} signatures by keys of root {of}").format(
+            version=file.last.version, count=signers, needed=root.roles["root"].threshold, of=root.version
         )
         print(lack, file=out)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import drivers
-from agent.base.i18n import say
+from agent.base.i18n import _
 from drivers.sdk.contract import Driver, is_field_name
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ class UnknownDriver(LookupError):
     def __init__(self, name: str, near: tuple[str, ...]) -> None:
         self.name, self.near = name, near
         if near:
-            text = say("unknown driver {name}; did you mean {near}?", name=name, near=", ".join(near))
+            text = _("unknown driver {name}; did you mean {near}?").format(name=name, near=", ".join(near))
         else:
-            text = say("unknown driver {name}; run gardu drivers to list them", name=name)
+            text = _("unknown driver {name}; run gardu drivers to list them").format(name=name)
         super().__init__(text)
 
 
@@ -89,24 +89,21 @@ class Catalog:
             driver = load_profile(raw, str(file))
         except ProfileError as error:
             problems = "; ".join(_translated(problem) for problem in error.problems)
-            raise DriverBroken(say("profile {file} is invalid: {problems}", file=file, problems=problems)) from error
+            raise DriverBroken(
+                _("profile {file} is invalid: {problems}").format(file=file, problems=problems)
+            ) from error
         self._loaded[name] = raw, self._checked(name, driver, str(file))
         return self._loaded[name][1]
 
     def _from_module(self, name: str, target: str = "") -> Driver:
         if name not in self._loaded:
-            module, _, attribute = (target or f"drivers.{name}:DRIVER").partition(":")
+            module, _unused, attribute = (target or f"drivers.{name}:DRIVER").partition(":")
             try:
                 found = getattr(import_module(module), attribute or "DRIVER")
             except Exception as error:
                 why = f"{type(error).__name__}: {error}".splitlines()[0]
                 raise DriverBroken(
-                    say(
-                        "cannot load driver {name} ({module}): {why}",
-                        name=name,
-                        module=module,
-                        why=why,
-                    )
+                    _("cannot load driver {name} ({module}): {why}").format(name=name, module=module, why=why)
                 ) from error
             driver = self._checked(name, found, module)
             # Somebody else's code never runs on the loop, whatever it says of itself.
@@ -116,16 +113,16 @@ class Catalog:
     def _checked(self, name: str, found: object, where: str) -> Driver:
         if not isinstance(found, Driver):
             raise DriverBroken(
-                say("{where} is not a driver: DRIVER is {found}", where=where, found=type(found).__name__)
+                _("{where} is not a driver: DRIVER is {found}").format(where=where, found=type(found).__name__)
             )
         if found.name != name:
             raise DriverBroken(
-                say("{where} names its driver {other}, not {name}", where=where, other=found.name, name=name)
+                _("{where} names its driver {other}, not {name}").format(where=where, other=found.name, name=name)
             )
         for field in found.fields:
             if not is_field_name(field):
                 raise DriverBroken(
-                    say("{where} has a field {field}, which is not a valid name", where=where, field=field)
+                    _("{where} has a field {field}, which is not a valid name").format(where=where, field=field)
                 )
         return found
 
@@ -148,10 +145,10 @@ class Catalog:
 
 
 def _translated(problem: "Problem") -> str:
-    values = {key: say(str(value)) if key == "wanted" else value for key, value in problem.values.items()}
+    values = {key: _(str(value)) if key == "wanted" else value for key, value in problem.values.items()}
     where = f"{problem.path}: " if problem.path else ""
-    line = say("line {line}", line=problem.line) + ": " if problem.line else ""
-    return line + where + say(problem.sentence, **values)
+    line = _("line {line}").format(line=problem.line) + ": " if problem.line else ""
+    return line + where + _(problem.sentence).format(**values)
 
 
 def _profile_bytes(file: Path) -> bytes | None:
@@ -161,7 +158,7 @@ def _profile_bytes(file: Path) -> bytes | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise DriverBroken(say("cannot read profile {file}: {why}", file=file, why=error.strerror)) from error
+        raise DriverBroken(_("cannot read profile {file}: {why}").format(file=file, why=error.strerror)) from error
 
 
 def _entries(folder: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.generation import Generation
 
 
@@ -31,5 +31,5 @@ class LocalFiles:
             base = self._main.read_text("utf-8")
             overlay = self._overlay.read_text("utf-8") if self._overlay.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
-            raise Refused("schema", say("cannot read {file}: {why}", file=self._main, why=error), "") from error
+            raise Refused("schema", _("cannot read {file}: {why}").format(file=self._main, why=error), "") from error
         return Generation(base, overlay, payload)

@@ -2,7 +2,7 @@
 
 import re
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.problems import Report
 from agent.config.settings import Broker
 
@@ -16,8 +16,8 @@ def check_broker(broker: Broker, report: Report) -> None:
     """Report what does not fit together in ``[broker]``."""
     path = "broker.url"
     if not broker.urls and not report.wrong(path):
-        right = say("mqtt://host:port or mqtts://host:port")
-        report.error(path, "missing", say("this list is empty"), right)
+        right = _("mqtt://host:port or mqtts://host:port")
+        report.error(path, "missing", _("this list is empty"), right)
     for at, url in enumerate(broker.urls):
         if url:
             _check_url(path if isinstance(broker.url, str) else f"{path}[{at}]", url, report)
@@ -27,17 +27,17 @@ def check_broker(broker: Broker, report: Report) -> None:
         return
     for key in ("ca_file", "ca_pem", "cert_file"):
         if getattr(broker, key):
-            hint = say("mqtts:// encrypts the connection and verifies the broker")
-            report.warn(f"broker.{key}", "no_tls", say("not used with mqtt://"), hint)
+            hint = _("mqtts:// encrypts the connection and verifies the broker")
+            report.warn(f"broker.{key}", "no_tls", _("not used with mqtt://"), hint)
 
 
 def _check_certificate(broker: Broker, report: Report) -> None:
     if broker.cert_file and not broker.key_file and not report.wrong("broker.key_file"):
-        message = say("a certificate needs its key")
-        report.error("broker.cert_file", "no_key_file", message, say("set key_file"))
+        message = _("a certificate needs its key")
+        report.error("broker.cert_file", "no_key_file", message, _("set key_file"))
     if broker.key_file and not broker.cert_file and not report.wrong("broker.cert_file"):
-        message = say("a key needs its certificate")
-        report.error("broker.key_file", "no_cert_file", message, say("set cert_file"))
+        message = _("a key needs its certificate")
+        report.error("broker.key_file", "no_cert_file", message, _("set cert_file"))
 
 
 def _check_password(broker: Broker, report: Report) -> None:
@@ -47,8 +47,8 @@ def _check_password(broker: Broker, report: Report) -> None:
     for at, url in enumerate(broker.urls):
         path = "broker.url" if isinstance(broker.url, str) else f"broker.url[{at}]"
         if url.startswith("mqtt://") and not _LOOPBACK.fullmatch(url) and not report.wrong(path):
-            message = say("the password would be sent unencrypted")
-            hint = say("use mqtts://, or set allow_plain_password = true in the gateway's own file")
+            message = _("the password would be sent unencrypted")
+            hint = _("use mqtts://, or set allow_plain_password = true in the gateway's own file")
             report.error(path, "plain_password", message, hint)
 
 
@@ -56,8 +56,8 @@ def _check_url(path: str, url: str, report: Report) -> None:
     """``mqtt[s]://host[:port]``. The URL is not repeated in a message: a password may stand in it."""
     address = url.partition("://")[2].removesuffix("/")
     if "@" in address:
-        hint = say("use username and password_file")
-        report.error(path, "userinfo", say("a URL must not contain a user name or password"), hint)
+        hint = _("use username and password_file")
+        report.error(path, "userinfo", _("a URL must not contain a user name or password"), hint)
         return
     if address.startswith("["):
         host, bracket, rest = address[1:].partition("]")
@@ -68,10 +68,10 @@ def _check_url(path: str, url: str, report: Report) -> None:
         good = ":" not in rest and _is_name(host)
         port = rest if colon else None
     if not good:
-        hint = say("mqtt://host:port or mqtts://host:port, an IPv6 address in brackets")
-        report.error(path, "url", say("not the address of a broker"), hint)
+        hint = _("mqtt://host:port or mqtts://host:port, an IPv6 address in brackets")
+        report.error(path, "url", _("not the address of a broker"), hint)
     elif port is not None and not _is_port(port):
-        report.error(path, "port", say("invalid port"), say("an integer from 1 to 65535"))
+        report.error(path, "port", _("invalid port"), _("an integer from 1 to 65535"))
 
 
 def _is_name(host: str) -> bool:

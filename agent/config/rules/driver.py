@@ -3,7 +3,7 @@
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.problems import Report
 from agent.config.settings import Sensor
 from drivers.sdk.contract import Driver, PollDriver, SerialDriver
@@ -30,7 +30,7 @@ def check_driver(path: str, sensor: Sensor, driver: Driver, report: Report) -> N
     for key in (*_PLACES, *_LINE, "active_low", "debounce_ms"):
         value = getattr(sensor, key)
         if key not in used and value is not None and value is not False and value not in ("", 0):
-            report.warn(f"{path}.{key}", "unused", say("{driver} does not use this key", driver=driver.name))
+            report.warn(f"{path}.{key}", "unused", _("{driver} does not use this key").format(driver=driver.name))
     for key, names in (("calibrate", sensor.calibrate), ("deadband", sensor.deadband)):
         for name in names:
             check_known(f"{path}.{key}.{name}", "unknown_field", name, driver.fields, report)
@@ -47,9 +47,10 @@ def _check_interval(path: str, sensor: Sensor, driver: Driver, report: Report) -
         # A GPIO line tells of its changes by itself: 0 is right for it.
         asked = interval_s > 0 or isinstance(driver, PollDriver) or not hasattr(driver, "edges")
     if asked:
-        message = say("{value} is out of range", value=f"{interval_s:g}")
-        hint = say("{driver} is polled: use at least {min_s} s, or omit this key for every {period_s:g} s",
-                   driver=driver.name, min_s=MIN_POLL_S, period_s=driver.period_s)  # fmt: skip
+        message = _("{value} is out of range").format(value=f"{interval_s:g}")
+        hint = _("{driver} is polled: use at least {min_s} s, or omit this key for every {period_s:g} s").format(
+            driver=driver.name, min_s=MIN_POLL_S, period_s=driver.period_s
+        )
         report.error(f"{path}.interval_s", "range", message, hint)
 
 
@@ -58,8 +59,8 @@ def _check_place(path: str, sensor: Sensor, driver: Driver, report: Report) -> t
     if isinstance(driver, SerialDriver):
         _need_port(path, driver, sensor.port, 'port = "/dev/serial/by-path/..."', report)
         if sensor.bus:
-            message = say("{driver} cannot share its port", driver=driver.name)
-            report.error(f"{path}.bus", "not_shared", message, say("use a port instead of a bus"))
+            message = _("{driver} cannot share its port").format(driver=driver.name)
+            report.error(f"{path}.bus", "not_shared", message, _("use a port instead of a bus"))
         return ("port", "bus", *_LINE)
     if isinstance(driver, PollDriver):
         return ()
@@ -89,38 +90,42 @@ def check_known(path: str, code: str, name: str, known: Collection[str], report:
     if name in known:
         return True
     if not report.wrong(path):
-        hint = report.near(name, known, say("defined here: {names}", names=", ".join(sorted(known)[:20]) or "-"))
-        report.error(path, code, say('"{name}" does not exist', name=name), hint)
+        hint = report.near(name, known, _("defined here: {names}").format(names=", ".join(sorted(known)[:20]) or "-"))
+        report.error(path, code, _('"{name}" does not exist').format(name=name), hint)
     return False
 
 
 def _need_port(path: str, driver: Driver, given: str, example: str, report: Report) -> None:
     if not given and not report.wrong(f"{path}.port"):
-        message = say("{driver} needs the port of its device", driver=driver.name)
+        message = _("{driver} needs the port of its device").format(driver=driver.name)
         report.error(f"{path}.port", "no_port", message, example)
 
 
 def _check_address(path: str, sensor: Sensor, driver: "I2cDriver", report: Report) -> None:
     if sensor.address is not None and sensor.address not in driver.addresses:
         known = ", ".join(f"0x{address:02x}" for address in driver.addresses)
-        message = say("{driver} does not use address 0x{address:02x}", driver=driver.name, address=sensor.address)
-        report.error(f"{path}.address", "address", message, say("one of {choices}", choices=known))
+        message = _("{driver} does not use address 0x{address:02x}").format(driver=driver.name, address=sensor.address)
+        report.error(f"{path}.address", "address", message, _("one of {choices}").format(choices=known))
 
 
 def _check_w1(path: str, sensor: Sensor, driver: "W1Driver", report: Report) -> None:
     if not sensor.w1:
-        message = say("{driver} needs the unit number of its device", driver=driver.name)
+        message = _("{driver} needs the unit number of its device").format(driver=driver.name)
         report.error(f"{path}.w1", "missing", message, 'w1 = "28-0316a2795cff"')
     elif sensor.w1.partition("-")[0] not in driver.families or "/" in sensor.w1:
-        message = say("{value} is not a {driver}", value=sensor.w1, driver=driver.name)
-        report.error(f"{path}.w1", "family", message, say("a name as in /sys/bus/w1/devices: {example}-…",
-                                                         example=driver.families[0]))  # fmt: skip
+        message = _("{value} is not a {driver}").format(value=sensor.w1, driver=driver.name)
+        report.error(
+            f"{path}.w1",
+            "family",
+            message,
+            _("a name as in /sys/bus/w1/devices: {example}-…").format(example=driver.families[0]),
+        )
 
 
 def _check_lines(path: str, sensor: Sensor, driver: "GpioDriver", report: Report) -> None:
     if not sensor.chip:
-        message = say("{driver} needs the chip of its lines", driver=driver.name)
+        message = _("{driver} needs the chip of its lines").format(driver=driver.name)
         report.error(f"{path}.chip", "missing", message, 'chip = "gpiochip0"')
     if "line" in driver.lines and sensor.line == "":
-        message = say("{driver} needs a line", driver=driver.name)
+        message = _("{driver} needs a line").format(driver=driver.name)
         report.error(f"{path}.line", "missing", message, 'line = "GPIO17"')

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.problems import Report
 from agent.config.rules.broker import check_broker
 from agent.config.rules.driver import check_driver, check_known, shares_its_port
@@ -47,8 +47,8 @@ def _check_ids(table: str, ids: Sequence[str], report: Report) -> list[str]:
     first: dict[str, int] = {}
     for at, name in enumerate(ids):
         if name and first.setdefault(name, at) != at:
-            message = say('"{name}" is also the id of {other}', name=name, other=f"{table}[{first[name]}]")
-            report.error(f"{table}[{at}].id", "duplicate_id", message, say("give each one a different id"))
+            message = _('"{name}" is also the id of {other}').format(name=name, other=f"{table}[{first[name]}]")
+            report.error(f"{table}[{at}].id", "duplicate_id", message, _("give each one a different id"))
     return labels(table, ids)
 
 
@@ -63,8 +63,8 @@ def _check_zone(name: str, report: Report) -> None:
     except (LookupError, ValueError, OSError):
         zones = available_timezones()
         if zones:  # without a database nothing can be said against a name
-            hint = report.near(name, zones, say("a time zone such as Asia/Makassar"))
-            report.error(path, "timezone", say('unknown time zone "{name}"', name=name), hint)
+            hint = report.near(name, zones, _("a time zone such as Asia/Makassar"))
+            report.error(path, "timezone", _('unknown time zone "{name}"').format(name=name), hint)
 
 
 def _check_ports(users: Sequence[tuple[str, str]], report: Report) -> None:
@@ -72,16 +72,16 @@ def _check_ports(users: Sequence[tuple[str, str]], report: Report) -> None:
     first: dict[str, str] = {}
     for path, port in users:
         if port and first.setdefault(port, path) != path:
-            message = say("{port} is also the port of {other}", port=port, other=first[port])
-            hint = say("sensors that share a port must use a [[bus]]")
+            message = _("{port} is also the port of {other}").format(port=port, other=first[port])
+            hint = _("sensors that share a port must use a [[bus]]")
             report.error(f"{path}.port", "port_shared", message, hint)
 
 
 def _check_bus(path: str, sensor: Sensor, buses: Collection[str], report: Report) -> None:
     check_known(f"{path}.bus", "unknown_bus", sensor.bus, buses, report)
     if sensor.port:
-        hint = say("set the port in the [[bus]]")
-        report.error(f"{path}.port", "port_and_bus", say("a sensor has either a port or a bus, not both"), hint)
+        hint = _("set the port in the [[bus]]")
+        report.error(f"{path}.port", "port_and_bus", _("a sensor has either a port or a bus, not both"), hint)
 
 
 def _check_alarm(
@@ -90,8 +90,8 @@ def _check_alarm(
     """Report a sensor, a field or an output that is not there."""
     output = sensors.get(alarm.output)
     if output is not None and output.driver != "gpio_out":
-        message = say('"{name}" is not an output', name=alarm.output)
-        report.error(f"{path}.output", "no_output", message, say("a sensor with the driver gpio_out"))
+        message = _('"{name}" is not an output').format(name=alarm.output)
+        report.error(f"{path}.output", "no_output", message, _("a sensor with the driver gpio_out"))
     elif alarm.output:
         check_known(f"{path}.output", "unknown_sensor", alarm.output, sensors, report)
     if alarm.sensor and check_known(f"{path}.sensor", "unknown_sensor", alarm.sensor, sensors, report):
@@ -105,15 +105,15 @@ def _check_condition(path: str, alarm: Alarm, report: Report) -> None:
     keys = ("above", "below", "equal", "stale_s")
     given = [key for key in keys if getattr(alarm, key) is not None or report.wrong(f"{path}.{key}")]
     if len(given) != 1:
-        message = say("an alarm needs exactly one of above, below, equal and stale_s")
+        message = _("an alarm needs exactly one of above, below, equal and stale_s")
         report.error(path, "condition", message)
         return
     if given != ["stale_s"] and not alarm.field and not report.wrong(f"{path}.field"):
-        report.error(f"{path}.field", "missing", say("missing key"), say("the field to watch"))
+        report.error(f"{path}.field", "missing", _("missing key"), _("the field to watch"))
     if alarm.clear is None:
         return
     above_it = alarm.above is not None and alarm.clear > alarm.above
     below_it = alarm.below is not None and alarm.clear < alarm.below
     if above_it or below_it:
-        hint = say("a value on the safe side of the limit")
-        report.error(f"{path}.clear", "clear", say("the alarm would clear before it is raised"), hint)
+        hint = _("a value on the safe side of the limit")
+        report.error(f"{path}.clear", "clear", _("the alarm would clear before it is raised"), hint)

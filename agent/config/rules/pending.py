@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.problems import Report
 from agent.config.values import labels
 
@@ -33,10 +33,10 @@ def warn_pending(tables: Mapping[str, object], report: Report) -> None:
 
 def _warn_keys(name: str, label: str, table: Mapping[str, object], report: Report) -> None:
     if name in PENDING:
-        report.warn(label, "no_effect", say("this key has no effect yet"))
+        report.warn(label, "no_effect", _("this key has no effect yet"))
         return
     for key, value in table.items():
         rule = f"{name}.{key}" if f"{name}.{key}" in PENDING else f"{name}.*"
         where = f"{label}.{key}"
         if rule in PENDING and value != PENDING[rule] and not report.wrong(where):
-            report.warn(where, "no_effect", say("this key has no effect yet"))
+            report.warn(where, "no_effect", _("this key has no effect yet"))

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from agent.base import events
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.reading import Stamp
 from agent.base.status import CertificateStatus
 from agent.base.trusted_time import Moment
@@ -129,7 +129,7 @@ class Renewal:
                 self._look_from_s = now_s + _AGAIN_S
                 if str(error) != self._told:
                     self._told = str(error)
-                    _log.warning(say("cannot determine when the certificate expires: {why}", why=error))
+                    _log.warning(_("cannot determine when the certificate expires: {why}").format(why=error))
         self._fingerprint = fingerprint if ends_ms is not None else ""
         self.ends_ms = ends_ms
 
@@ -147,7 +147,9 @@ class Renewal:
         self._store.remember(_TOLD, json.dumps([self._fingerprint, step]))
         days = validity.days_left(self.ends_ms, now.t)
         self._store.announce(events.certificate_expires(days, step <= validity.ALARM_DAYS))
-        _log.warning(say("the certificate of this gateway expires in {days} days: run gardu cert renew", days=days))
+        _log.warning(
+            _("the certificate of this gateway expires in {days} days: run gardu cert renew").format(days=days)
+        )
 
     def _told_before(self) -> tuple[str, int]:
         try:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from agent.base.errors import LIBRARY_MISSING, CallTimeout, Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.io import helper_process
 from agent.base.io.atomic_files import Folder
 from agent.base.io.worker import Worker
@@ -44,9 +44,16 @@ _REPLACES = re.compile(r"replaces ([0-9a-f]{64})\n")
 _WRITE_S = 20.0
 _PATIENCE = 3
 """Tries of a pair that fail for another reason, before the next one is tried all the same."""
-_UNREACHED = frozenset({
-    errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.ETIMEDOUT,
-})  # fmt: skip
+_UNREACHED = frozenset(
+    {
+        errno.ECONNREFUSED,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.EHOSTDOWN,
+        errno.ENETDOWN,
+        errno.ETIMEDOUT,
+    }
+)
 
 
 class Link(Protocol):
@@ -110,7 +117,7 @@ class ClientCertificate:
         """Make a key, keep it, and give the request for a certificate: ``csr``, and ``signed``, the same signed by the
         certificate in use. Raises :class:`Refused`."""
         if not _is_shown(settings):
-            raise Refused("no_certificate", say("this gateway logs in without a certificate"))
+            raise Refused("no_certificate", _("this gateway logs in without a certificate"))
         own = self._in_use(settings)
         answer = await _ask({"do": "request", "name": gateway, "own": [str(own.certificate), str(own.key)]})
         await self._write(_KEY, answer["key"])
@@ -121,7 +128,7 @@ class ClientCertificate:
         milliseconds. Raises :class:`Refused`."""
         key = self._read(_KEY)
         if not key or not _is_shown(settings):
-            raise Refused("no_request", say("no certificate was requested here: start with renew"))
+            raise Refused("no_request", _("no certificate was requested here: start with renew"))
         answer = await _ask({"do": "look", "certificate": pem, "key": key})
         facts = Facts(tuple(answer["names"]), answer["matches"], answer["begins_ms"], answer["ends_ms"])
         check(facts, gateway, moment)
@@ -139,7 +146,7 @@ class ClientCertificate:
         """The end of the certificate in use; it is read once for each, and kept. Raises :class:`Refused`."""
         text = _text(self._in_use(settings).certificate)
         mark = _fingerprint(text)
-        known, _, ends = self._read(_ENDS).partition(" ")
+        known, _unused, ends = self._read(_ENDS).partition(" ")
         if known == mark and ends.isdecimal():
             return int(ends)
         answer = await _ask({"do": "look", "certificate": text})
@@ -173,13 +180,13 @@ class ClientCertificate:
         trial = next((one for one in failed if one.name == _TRIAL), None)
         if pair.name == _TRIAL:
             self._used = await self._promoted(pair)
-            _log.info(say("using the new certificate"))
+            _log.info(_("using the new certificate"))
             self.on_outcome("")
         else:
             self._used = pair
             if trial is not None:
                 self._remove(_TRIAL)
-                _log.warning(say("dropped the new certificate: {why}", why=failed[trial]))
+                _log.warning(_("dropped the new certificate: {why}").format(why=failed[trial]))
                 self.on_outcome(str(failed[trial]))
         self.on_used()
 
@@ -201,8 +208,8 @@ class ClientCertificate:
         try:
             await worker.call(lambda: Folder(self._folder).write(name, text.encode()), _WRITE_S)
         except (OSError, CallTimeout) as error:
-            why = getattr(error, "strerror", None) or say("no answer within {n:.0f} s", n=_WRITE_S)
-            raise Refused("not_kept", say("cannot save the certificate: {why}", why=why)) from error
+            why = getattr(error, "strerror", None) or _("no answer within {n:.0f} s").format(n=_WRITE_S)
+            raise Refused("not_kept", _("cannot save the certificate: {why}").format(why=why)) from error
         finally:
             worker.close()
 
@@ -253,9 +260,9 @@ async def _ask(question: Mapping[str, Any]) -> dict[str, Any]:
         answer: dict[str, Any] = await helper_process.ask(_PROGRAM, question)
     except helper_process.ChildFailed as error:
         if error.status == x509_helper.LIBRARY_MISSING:
-            text = say("certificates need the extra updates: pip install 'gardu[updates]'")
+            text = _("certificates need the extra updates: pip install 'gardu[updates]'")
             raise Refused(LIBRARY_MISSING, text) from error
         if error.status == x509_helper.UNREADABLE:
-            raise Refused("malformed", say("cannot read the certificate or its key")) from error
+            raise Refused("malformed", _("cannot read the certificate or its key")) from error
         raise Refused("failed", str(error)) from error
     return answer

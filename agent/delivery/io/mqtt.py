@@ -7,8 +7,9 @@ from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 
+from agent.base.display import one_line
 from agent.base.errors import CallTimeout
-from agent.base.i18n import one_line, say
+from agent.base.i18n import _
 from agent.base.io.worker import Worker
 from agent.config.io.credentials import secret, tls_context
 from agent.config.settings import Broker
@@ -32,9 +33,14 @@ _PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 async def connect(
-    settings: Broker, url: str, client_id: str, will: Will | None, five: bool, probe: bool = False,
+    settings: Broker,
+    url: str,
+    client_id: str,
+    will: Will | None,
+    five: bool,
+    probe: bool = False,
     password: str | None = None,
-) -> Link:  # fmt: skip
+) -> Link:
     """Open a connection to one broker, with a clean start. ``probe``: whether it speaks MQTT 5 is not known.
     ``password``: instead of the one in ``password_file``.
 
@@ -49,11 +55,11 @@ async def connect(
     try:
         await worker.call(lambda: _open(client, host, port, settings.keepalive_s, five), CONNECT_S)
     except CallTimeout:
-        raise NotReached(say("no answer from {host}:{port}", host=host, port=port)) from None
+        raise NotReached(_("no answer from {host}:{port}").format(host=host, port=port)) from None
     except OSError as error:
         raise NotReached(why_not_reached(error, host, port)) from error
     except ValueError as error:  # what Python makes of a name that no host can have
-        raise NotReached(say("cannot resolve the name {host} (no network, or a wrong url)", host=host)) from error
+        raise NotReached(_("cannot resolve the name {host} (no network, or a wrong url)").format(host=host)) from error
     finally:
         worker.close()
     link.attach()
@@ -71,7 +77,7 @@ def _address(url: str) -> tuple[bool, str, int]:
         parts = urlsplit(url)
         return parts.scheme == "mqtts", parts.hostname or "", parts.port or _PORTS[parts.scheme]
     except (ValueError, LookupError) as error:
-        raise NotReached(say("{url} is not the address of a broker", url=one_line(url))) from error
+        raise NotReached(_("{url} is not the address of a broker").format(url=one_line(url))) from error
 
 
 def _client(
@@ -95,7 +101,7 @@ def _client(
             client.tls_set_context(tls_context(settings))
     except (OSError, ValueError) as error:
         file = getattr(error, "filename", None) or settings.cert_file or settings.ca_file
-        raise NotReached(say("cannot use {file}: {error}", file=file, error=text_of(error))) from error
+        raise NotReached(_("cannot use {file}: {error}").format(file=file, error=text_of(error))) from error
     if will is not None:
         properties = None
         if five:

@@ -15,8 +15,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.base.display import one_line
 from agent.base.guard import guarded, unexpected
-from agent.base.i18n import one_line, say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.delivery.connection import Limits, LinkLost, Message, TakenOver, Unanswered
 from agent.delivery.io.broker_errors import refusal
@@ -76,7 +77,7 @@ class Link:
         """Let the event loop drive the socket that the connecting thread has opened."""
         self._socket = self._client.socket()
         if self._socket is None:
-            self._break(Unanswered(say("the broker closed the connection")))
+            self._break(Unanswered(_("the broker closed the connection")))
             return
         self._loop.add_reader(self._socket, self._read)
         self._client.on_socket_register_write = lambda *_: self._start_writing()
@@ -87,13 +88,13 @@ class Link:
 
     async def connected(self, timeout_s: float) -> None:
         """Wait for the CONNACK. Raises :class:`LinkLost` or one of its kind."""
-        done, _ = await asyncio.wait(
+        done, _unused = await asyncio.wait(
             (self._connected, self._lost), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
         )
         if self._lost in done:
             raise self._lost.result()
         if not done:
-            raise Unanswered(say("the broker accepts connections but does not answer"))
+            raise Unanswered(_("the broker accepts connections but does not answer"))
 
     async def lost(self) -> LinkLost:
         """Return, with the reason, when the connection is gone. Keeps the ping timer meanwhile."""
@@ -101,7 +102,7 @@ class Link:
             # paho sends the ping when the line was quiet for one keepalive; half of one more is the answer's time.
             overdue_s = self._heard + 1.5 * self.keepalive_s - self._loop.time()
             if overdue_s <= 0:
-                self._break(LinkLost(say("the broker has been silent for {n:.0f} s", n=1.5 * self.keepalive_s)))
+                self._break(LinkLost(_("the broker has been silent for {n:.0f} s").format(n=1.5 * self.keepalive_s)))
                 break
             self._client.loop_misc()
             await asyncio.wait((self._lost,), timeout=min(overdue_s, self.keepalive_s / 4))
@@ -135,11 +136,11 @@ class Link:
             if self.five
             else [(topic, 1) for topic in topics]
         )
-        _, mid = self._client.subscribe(wanted)
+        _unused, mid = self._client.subscribe(wanted)
         answered = self._subscribed[mid] = self._loop.create_future()
         await asyncio.wait((answered, self._lost), timeout=self.answer_s, return_when=asyncio.FIRST_COMPLETED)
         if not answered.done():
-            raise self._lost.result() if self._lost.done() else LinkLost(say("the broker does not answer"))
+            raise self._lost.result() if self._lost.done() else LinkLost(_("the broker does not answer"))
 
     async def close(self, timeout_s: float = 1.0) -> None:
         """Say goodbye (so that the broker drops the Will) and close."""
@@ -150,7 +151,7 @@ class Link:
 
     def drop(self) -> None:
         """Close without a word: the broker will publish the Will."""
-        self._break(LinkLost(say("the connection was closed")))
+        self._break(LinkLost(_("the connection was closed")))
 
     def _break(self, reason: LinkLost) -> None:
         if not self._lost.done():
@@ -170,14 +171,14 @@ class Link:
     def _read(self) -> None:
         self._heard = self._loop.time()
         try:
-            for _ in range(_MAX_TURN_READS):
+            for _unused in range(_MAX_TURN_READS):
                 self._client.loop_read()
                 self._report_oversized()
                 if self._socket is None or not self._socket.pending():
                     return
         except Exception as error:  # noqa: BLE001 - the guard: paho raises anything for a malformed packet
             unexpected("MQTT", error)
-            self._break(LinkLost(say("the broker sent data that is not MQTT")))
+            self._break(LinkLost(_("the broker sent data that is not MQTT")))
             return
         self._loop.call_soon(self._read_on)
 
@@ -188,11 +189,8 @@ class Link:
     def _report_oversized(self) -> None:
         while self._packets.oversized:
             topic, size_bytes = self._packets.oversized.pop()
-            line = say(
-                "rejected a message of {count} bytes on {topic}: the limit is {most}",
-                count=size_bytes,
-                topic=one_line(topic),
-                most=MAX_INCOMING_BYTES,
+            line = _("rejected a message of {count} bytes on {topic}: the limit is {most}").format(
+                count=size_bytes, topic=one_line(topic), most=MAX_INCOMING_BYTES
             )
             _log.warning(line, extra=tagged("message_too_large"))
 
@@ -220,13 +218,13 @@ class Link:
 
     def _on_disconnect(self, client: Client, userdata: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
         if flags.is_disconnect_packet_from_server and code.value == 0x8E:
-            self._break(TakenOver(say("another client with the same id has connected")))
+            self._break(TakenOver(_("another client with the same id has connected")))
         elif flags.is_disconnect_packet_from_server:
-            self._break(LinkLost(say("the broker ended the session: {reason}", reason=code)))
+            self._break(LinkLost(_("the broker ended the session: {reason}").format(reason=code)))
         else:
             kind = LinkLost if self._connected.done() else Unanswered
-            not_mqtt = say("the broker sent data that is not MQTT")
-            self._break(kind(not_mqtt if self._packets.broken else say("the broker closed the connection")))
+            not_mqtt = _("the broker sent data that is not MQTT")
+            self._break(kind(not_mqtt if self._packets.broken else _("the broker closed the connection")))
 
     def _on_publish(self, client: Client, userdata: Any, mid: int, code: ReasonCode, properties: Any) -> None:
         self.on_ack(mid, code.value if code.is_failure else 0)
@@ -240,7 +238,7 @@ class Link:
         try:
             topic = message.topic
         except UnicodeDecodeError:
-            line = say("rejected a message whose topic is not UTF-8")
+            line = _("rejected a message whose topic is not UTF-8")
             _log.warning(line, extra=tagged("invalid_topic"))
             return
         if topic != OVERSIZED_TOPIC:

@@ -7,7 +7,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 
 _MAX_BYTES = 4096
 
@@ -46,12 +46,12 @@ def load(path: Path) -> SigningKey:
     """Read a key. Raises :class:`KeyRefused` and :class:`OSError`."""
     with path.open("rb") as stream:
         if stat.S_IMODE(os.fstat(stream.fileno()).st_mode) & 0o077:
-            raise KeyRefused(say("others can read this key: run chmod 600 {path}", path=path))
+            raise KeyRefused(_("others can read this key: run chmod 600 {path}").format(path=path))
         text = stream.read(_MAX_BYTES)
     try:
         key = serialization.load_pem_private_key(text, password=None)
     except (ValueError, TypeError) as error:
-        raise KeyRefused(say("not a private key: create one with gardu keygen")) from error
+        raise KeyRefused(_("not a private key: create one with gardu keygen")) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyRefused(say("not an Ed25519 key: create one with gardu keygen"))
+        raise KeyRefused(_("not an Ed25519 key: create one with gardu keygen"))
     return SigningKey(key)

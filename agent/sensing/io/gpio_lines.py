@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.sensing.sensor_errors import PortLost
 
 _BUFFER_EVENTS = 1024
@@ -63,7 +63,7 @@ class GpioLink:
         try:
             import gpiod
         except ImportError:
-            raise PortLost(say("GPIO needs the extra gpio: pip install 'gardu[gpio]'")) from None
+            raise PortLost(_("GPIO needs the extra gpio: pip install 'gardu[gpio]'")) from None
         with _open_chip(gpiod, chip, devices) as found:
             try:
                 roles = _offsets(found, chip, lines)
@@ -134,7 +134,7 @@ class GpioLink:
             self._loop.remove_reader(self._request.fd)
 
     def _lost(self, error: OSError) -> PortLost:
-        return PortLost(say("chip {chip} disappeared: {why}", chip=self._chip, why=error.strerror))
+        return PortLost(_("chip {chip} disappeared: {why}").format(chip=self._chip, why=error.strerror))
 
 
 def _wake(future: "asyncio.Future[None]") -> None:
@@ -150,14 +150,14 @@ def _open_chip(gpiod: Any, name: str, devices: Path) -> Any:
         try:
             chip = gpiod.Chip(str(path))
         except PermissionError:
-            found = PortLost(say("no permission to open chip {chip}: add the user to the group gpio", chip=name))
+            found = PortLost(_("no permission to open chip {chip}: add the user to the group gpio").format(chip=name))
         except OSError:
             continue
         else:
             if "/" in name or name in (path.name, chip.get_info().label):
                 return chip
             chip.close()
-    raise found or PortLost(say("GPIO chip {chip} does not exist", chip=name))
+    raise found or PortLost(_("GPIO chip {chip} does not exist").format(chip=name))
 
 
 def _offsets(chip: Any, name: str, lines: Mapping[str, LineSettings]) -> dict[int, str]:
@@ -166,9 +166,9 @@ def _offsets(chip: Any, name: str, lines: Mapping[str, LineSettings]) -> dict[in
     for role, one in lines.items():
         offset = _offset(chip, one.line)
         if not 0 <= offset < chip.get_info().num_lines:
-            raise PortLost(say("chip {chip} has no line {line}", chip=name, line=one.line))
+            raise PortLost(_("chip {chip} has no line {line}").format(chip=name, line=one.line))
         if roles.setdefault(offset, role) != role:
-            raise PortLost(say("line {line} of {chip} is used twice", line=one.line, chip=name))
+            raise PortLost(_("line {line} of {chip} is used twice").format(line=one.line, chip=name))
     return roles
 
 
@@ -184,8 +184,8 @@ def _offset(chip: Any, line: str | int) -> int:
 def _refused(error: OSError, chip: str, lines: str) -> PortLost:
     """What to mend when the kernel does not give the lines."""
     if error.errno == errno.EBUSY:
-        return PortLost(say("line {lines} of {chip} is in use by another program", lines=lines, chip=chip))
-    return PortLost(say("cannot use line {lines} of {chip}: {why}", lines=lines, chip=chip, why=error.strerror))
+        return PortLost(_("line {lines} of {chip} is in use by another program").format(lines=lines, chip=chip))
+    return PortLost(_("cannot use line {lines} of {chip}: {why}").format(lines=lines, chip=chip, why=error.strerror))
 
 
 def _settings(gpiod: Any, one: LineSettings, output: int | None) -> Any:
@@ -197,7 +197,10 @@ def _settings(gpiod: Any, one: LineSettings, output: int | None) -> Any:
     edges = {"both": line.Edge.BOTH, "rising": line.Edge.RISING, "falling": line.Edge.FALLING}
     biases = {"pull_up": line.Bias.PULL_UP, "pull_down": line.Bias.PULL_DOWN, "off": line.Bias.DISABLED}
     return gpiod.LineSettings(
-        direction=line.Direction.INPUT, edge_detection=edges[one.edge], bias=biases.get(one.bias, line.Bias.AS_IS),
-        active_low=one.active_low, debounce_period=timedelta(milliseconds=one.debounce_ms),
+        direction=line.Direction.INPUT,
+        edge_detection=edges[one.edge],
+        bias=biases.get(one.bias, line.Bias.AS_IS),
+        active_low=one.active_low,
+        debounce_period=timedelta(milliseconds=one.debounce_ms),
         event_clock=line.Clock.MONOTONIC,
-    )  # fmt: skip
+    )

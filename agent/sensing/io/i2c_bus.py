@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.sensing.sensor_errors import PortLost
 
 _PLAIN_I2C = 0x1
@@ -26,17 +26,17 @@ class I2cPort:
         try:
             from smbus2 import SMBus, i2c_msg
         except ImportError:
-            raise PortLost(say("I2C needs the extra i2c: pip install 'gardu[i2c]'")) from None
+            raise PortLost(_("I2C needs the extra i2c: pip install 'gardu[i2c]'")) from None
         try:
             self._bus = (open_bus or SMBus)(number)
         except FileNotFoundError:
-            raise PortLost(say("I2C bus {number} does not exist: enable I2C", number=number)) from None
+            raise PortLost(_("I2C bus {number} does not exist: enable I2C").format(number=number)) from None
         except PermissionError:
             raise PortLost(
-                say("no permission to open I2C bus {number}: add the user to the group i2c", number=number)
+                _("no permission to open I2C bus {number}: add the user to the group i2c").format(number=number)
             ) from None
         except OSError as error:
-            raise PortLost(say("cannot use I2C bus {number}: {why}", number=number, why=error.strerror)) from error
+            raise PortLost(_("cannot use I2C bus {number}: {why}").format(number=number, why=error.strerror)) from error
         self._message = i2c_msg
         self._plain = bool(self._bus.funcs & _PLAIN_I2C)
 

@@ -6,7 +6,7 @@ Source: MODBUS messaging on TCP/IP implementation guide V1.0b, section 3.1.3 (MB
 import asyncio
 import struct
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.sensing.sensor_errors import PortLost
 from drivers.sdk.modbus import sealed
 
@@ -30,14 +30,14 @@ class ModbusTcpLink:
     @classmethod
     async def open(cls, name: str) -> "ModbusTcpLink":
         """Connect to ``host:port``. Raises :class:`~agent.sensing.sensor_errors.PortLost`."""
-        host, _, port = name.rpartition(":")
+        host, _unused, port = name.rpartition(":")
         try:
             async with asyncio.timeout(_CONNECT_S):
                 reader, writer = await asyncio.open_connection(host or name, int(port) if host else _DEFAULT_PORT)
         except (OSError, TimeoutError, ValueError) as error:
             refused = isinstance(error, ConnectionRefusedError)
-            why = say("nothing is listening there") if refused else str(error) or say("no answer")
-            raise PortLost(say("no Modbus device at {where}: {why}", where=name, why=why)) from error
+            why = _("nothing is listening there") if refused else str(error) or _("no answer")
+            raise PortLost(_("no Modbus device at {where}: {why}").format(where=name, why=why)) from error
         return cls(name, reader, writer)
 
     async def write(self, raw: bytes) -> None:
@@ -85,4 +85,4 @@ class ModbusTcpLink:
         self._writer.close()
 
     def _lost(self) -> PortLost:
-        return PortLost(say("the Modbus device at {where} closed the connection", where=self._name))
+        return PortLost(_("the Modbus device at {where} closed the connection").format(where=self._name))

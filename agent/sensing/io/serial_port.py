@@ -11,7 +11,7 @@ from typing import Any
 
 import serial
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.sensing.sensor_errors import PortLost
 from drivers.sdk.contract import LineSettings
 
@@ -72,7 +72,7 @@ class SerialLink:
                 raw = raw[os.write(self._fd, raw) :]
             except BlockingIOError:
                 if self._loop.time() > deadline_s:
-                    raise PortLost(say("port {port} accepts no data", port=self._name)) from None
+                    raise PortLost(_("port {port} accepts no data").format(port=self._name)) from None
                 await asyncio.sleep(_PACE_S)
             except OSError as error:
                 raise PortLost(_why(self._name, error)) from error
@@ -92,7 +92,7 @@ class SerialLink:
         except OSError as error:
             raise PortLost(_why(self._name, error)) from error
         if not chunk:
-            raise PortLost(say("port {port} was unplugged", port=self._name))
+            raise PortLost(_("port {port} was unplugged").format(port=self._name))
         return chunk
 
     async def _readable(self, timeout_s: float) -> bool:
@@ -127,13 +127,13 @@ def _why(name: str, error: Exception) -> str:
     number = error.args[0] if isinstance(error, termios.error) else getattr(error, "errno", None)
     match number:
         case 2 | 6 | 19:  # ENOENT, ENXIO, ENODEV
-            return say(
-                "port {port} does not exist: check that the device is plugged in and the name is right", port=name
+            return _("port {port} does not exist: check that the device is plugged in and the name is right").format(
+                port=name
             )
         case 13:  # EACCES
-            return say("no permission to open port {port}: add the user to the group dialout", port=name)
+            return _("no permission to open port {port}: add the user to the group dialout").format(port=name)
         case 11 | 16:  # EAGAIN from the lock, EBUSY
-            return say("port {port} is in use by another program", port=name)
+            return _("port {port} is in use by another program").format(port=name)
         case 5:  # EIO
-            return say("port {port} was unplugged", port=name)
-    return say("cannot use port {port}: {why}", port=name, why=getattr(error, "strerror", None) or error)
+            return _("port {port} was unplugged").format(port=name)
+    return _("cannot use port {port}: {why}").format(port=name, why=getattr(error, "strerror", None) or error)

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol, TypeVar
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.settings import Sensor
 from agent.sensing.sensor_errors import SensorFailure
 from agent.sensing.sources.source import Feed, PollSchedule
@@ -63,7 +63,7 @@ class BusSource:
             return await call
         except OSError as error:
             why = error.strerror or error
-            raise SensorFailure(say("{where} does not answer: {why}", where=self.place, why=why)) from error
+            raise SensorFailure(_("{where} does not answer: {why}").format(where=self.place, why=why)) from error
 
 
 def _decoded(decoder: Decoder, raw: bytes, at_s: float) -> list[Item]:

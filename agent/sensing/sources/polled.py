@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.config.settings import Sensor
 from agent.sensing.sensor_errors import SensorFailure
 from agent.sensing.sources.source import Feed, PollSchedule
@@ -44,5 +44,5 @@ def _read(reader: Reader, decoder: Decoder, at_s: float) -> tuple[int, list[Item
     try:
         raw = reader.read()
     except OSError as error:
-        raise SensorFailure(say("the device does not answer: {why}", why=error.strerror or error)) from error
+        raise SensorFailure(_("the device does not answer: {why}").format(why=error.strerror or error)) from error
     return len(raw), [*decoder.feed(raw, at_s), *decoder.finish(at_s)]

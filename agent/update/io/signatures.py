@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from agent.base.errors import LIBRARY_MISSING, VERIFIER_FAILED, Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.io import helper_process
 from agent.update.io import ed25519_check
 from agent.update.signed.dsse import Check, Checked
@@ -64,11 +64,11 @@ async def verified(
         answers = await helper_process.ask(program, _question(asked), time_limit_s)
     except helper_process.ChildFailed as error:
         if error.status == ed25519_check.LIBRARY_MISSING:
-            text = say("signatures need the extra updates: pip install 'gardu[updates]'")
+            text = _("signatures need the extra updates: pip install 'gardu[updates]'")
             raise Refused(LIBRARY_MISSING, text) from error
         raise _failed(str(error)) from error
     if not isinstance(answers, list) or len(answers) != len(asked) or not all(isinstance(one, bool) for one in answers):
-        raise _failed(say("no answer"))
+        raise _failed(_("no answer"))
     return answers
 
 
@@ -81,4 +81,4 @@ def _question(asked: Sequence[Check]) -> Mapping[str, Any]:
 
 
 def _failed(why: str) -> Refused:
-    return Refused(VERIFIER_FAILED, say("could not verify the signatures: {why}", why=why))
+    return Refused(VERIFIER_FAILED, _("could not verify the signatures: {why}").format(why=why))

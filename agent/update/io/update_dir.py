@@ -61,9 +61,14 @@ class UpdateDir:
         self._step(self.state.adopted(generation.name))
 
     def stage(
-        self, generation: Generation, trying: str = "", message: str = "", mark: Mark | None = None, *,
+        self,
+        generation: Generation,
+        trying: str = "",
+        message: str = "",
+        mark: Mark | None = None,
+        *,
         unproven: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Make it the candidate. For one that came from outside: ``trying`` is the hash of its payload, ``message``
         that of the message, ``mark`` the mark it raises, and ``unproven`` whether the clock was unset."""
         self._keep(generation)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agent.base.errors import NOT_KEPT, Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.io.atomic_files import Files
 from agent.base.io.worker import Worker
 from agent.base.log_fields import tagged
@@ -158,14 +158,14 @@ class UpdateStore:
         try:
             await self._in_thread(step)
         except OSError as error:
-            raise Refused(NOT_KEPT, say("could not write to disk: {why}", why=error)) from error
+            raise Refused(NOT_KEPT, _("could not write to disk: {why}").format(why=error)) from error
 
     async def _note(self, step: Callable[[], None]) -> None:
         try:
             await self._in_thread(step)
         except OSError as error:
             if self.due_s == _NEVER:
-                line = say("could not write to disk: {why}", why=error)
+                line = _("could not write to disk: {why}").format(why=error)
                 _log.error(line, extra=tagged(NOT_KEPT))
         self.due_s = self._now_s() + self._settle_s if self.unwritten else _NEVER
 

@@ -7,7 +7,7 @@ were signed.
 from dataclasses import dataclass
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.trusted_time import Moment, check_dates, check_expiry
 from agent.config.document import Document, check_target, fingerprint, read_document, release
 from agent.config.generation import Generation
@@ -74,7 +74,7 @@ def examine(
         return NoChange()
     envelope = parse(raw)
     if context.trust is None:
-        raise Refused("no_trust", say("this gateway trusts no key yet: install trust.json"))
+        raise Refused("no_trust", _("this gateway trusts no key yet: install trust.json"))
     payload = yield from authenticated(envelope, context.trust.roles["config"], CONFIG_TYPE)
     document = read_document(payload)
     try:
@@ -96,19 +96,19 @@ def _is_new(document: Document, context: GatewayContext) -> bool:
     """Whether there is something to do. Raises :class:`Refused` where the version forbids it."""
     mark = context.mark
     if document.version < mark.version:
-        message = say("version {version} is older than {mark}", version=document.version, mark=mark.version)
+        message = _("version {version} is older than {mark}").format(version=document.version, mark=mark.version)
         raise Refused("rollback", message, "version")
     if document.version > min(mark.version + LARGEST_JUMP, MAX_VERSION):
-        message = say("version {version} is too far above {mark}", version=document.version, mark=mark.version)
+        message = _("version {version} is too far above {mark}").format(version=document.version, mark=mark.version)
         raise Refused("jump", message, "version")
     if document.version > mark.version:
         return True
     if document.hash != mark.hash:
-        message = say("version {version} was already used with different content", version=document.version)
+        message = _("version {version} was already used with different content").format(version=document.version)
         # Of a version that a root's floor has set nothing is known: it is only too low.
         raise Refused("equivocation" if mark.hash else "rollback", message, "version")
     if document.hash in context.bad:
-        message = say("version {version} was tried and rolled back", version=document.version)
+        message = _("version {version} was tried and rolled back").format(version=document.version)
         raise Refused("known_bad", message, "version")
     # Not running: the power was cut after the mark was raised, and before the rest.
     return document.hash != context.running
@@ -116,5 +116,5 @@ def _is_new(document: Document, context: GatewayContext) -> bool:
 
 def _check_agent(least: str, agent: str) -> None:
     if release(agent) < release(least):
-        message = say("needs agent {least} or newer; this is {agent}", least=least, agent=agent)
+        message = _("needs agent {least} or newer; this is {agent}").format(least=least, agent=agent)
         raise Refused("min_agent", message, "min_agent")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, cast
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.strict_json import MAX_BYTES, loads
 
 T = TypeVar("T")
@@ -142,11 +142,13 @@ def demand(asked: Sequence[Check], answers: Sequence[bool], role: Role, path: st
     if len(signers) >= role.threshold:
         return
     if not asked:
-        raise Refused("unsigned", say("not signed"), path)
+        raise Refused("unsigned", _("not signed"), path)
     if not signers:
-        raise Refused("wrong_key", say("not signed by any trusted key"), path)
+        raise Refused("wrong_key", _("not signed by any trusted key"), path)
     code = "same_key" if len(good) >= role.threshold else "threshold"
-    message = say("signed by {count} of the {needed} keys that are needed", count=len(signers), needed=role.threshold)
+    message = _("signed by {count} of the {needed} keys that are needed").format(
+        count=len(signers), needed=role.threshold
+    )
     raise Refused(code, message, path)
 
 
@@ -157,7 +159,9 @@ def authenticated(envelope: Envelope, role: Role, payload_type: str) -> Checked[
     answers = (yield asked) if asked else ()
     demand(asked, answers, role)
     if envelope.payload_type != payload_type:
-        message = say("signed as {found}, expected {wanted}", found=envelope.payload_type[:64], wanted=payload_type)
+        message = _("signed as {found}, expected {wanted}").format(
+            found=envelope.payload_type[:64], wanted=payload_type
+        )
         raise Refused("type", message, "payloadType")
     return envelope.payload
 
@@ -176,4 +180,4 @@ _URL_SAFE = str.maketrans("-_", "+/")
 
 
 def _malformed(path: str) -> Refused:
-    return Refused("malformed", say("not a valid envelope"), path)
+    return Refused("malformed", _("not a valid envelope"), path)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from agent.base.errors import Refused
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.strict_json import loads
 from agent.base.trusted_time import rfc_3339, unix_ms
 from agent.update.signed.dsse import (
@@ -192,12 +192,12 @@ def _coming(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], Refu
         except Refused as error:
             return steps, error
         if root.version == trusted.version and root.fingerprint != trusted.fingerprint:
-            message = say("another root already has version {version}", version=root.version)
+            message = _("another root already has version {version}").format(version=root.version)
             return steps, Refused("equivocation", message, path)
         if root.version <= trusted.version:
             continue
         if root.version != version + 1:
-            message = say("root {found} does not follow root {last}", found=root.version, last=version)
+            message = _("root {found} does not follow root {last}").format(found=root.version, last=version)
             return steps, Refused("root_jump", message, path)
         version = root.version
         steps.append(_Step(root, envelope, path))
@@ -206,7 +206,7 @@ def _coming(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], Refu
 
 def _root(envelope: Envelope, path: str) -> Root:
     if envelope.payload_type != TRUST_TYPE:
-        message = say("signed as {found}, expected {wanted}", found=envelope.payload_type[:64], wanted=TRUST_TYPE)
+        message = _("signed as {found}, expected {wanted}").format(found=envelope.payload_type[:64], wanted=TRUST_TYPE)
         raise Refused("type", message, path)
     return read_root(envelope.payload, path)
 
@@ -260,4 +260,4 @@ def _is_version(value: object, least: int) -> bool:
 
 
 def _malformed(path: str) -> Refused:
-    return Refused("malformed", say("not a valid trust document"), path)
+    return Refused("malformed", _("not a valid trust document"), path)

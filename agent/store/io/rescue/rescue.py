@@ -4,7 +4,7 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from agent.base.i18n import say
+from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.store.io.backend import Backend
 from agent.store.io.rescue.remains import RescueFailed, rescued_rows
@@ -26,12 +26,14 @@ async def rescue(backend: Backend, call: Call, folder: Path) -> None:
         except RescueFailed as error:
             tries += 1
             _log.warning(
-                say("could not read all of {file}: {why}", file=name, why=error), extra=tagged("rescue_failed")
+                _("could not read all of {file}: {why}").format(file=name, why=error), extra=tagged("rescue_failed")
             )
             if tries < _TRIES:
                 continue
         tries = 0
         lost = await call(backend.rescue_ended)
-        count = sum(stop - start for _, _, start, stop in lost)
-        line = say("rescued {n} rows from the damaged store {file}; {lost} were lost", n=found, file=name, lost=count)
+        count = sum(stop - start for _unused, _unused, start, stop in lost)
+        line = _("rescued {n} rows from the damaged store {file}; {lost} were lost").format(
+            n=found, file=name, lost=count
+        )
         _log.warning(line, extra=tagged("store_rescued"))
