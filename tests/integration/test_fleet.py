@@ -130,8 +130,8 @@ async def test_the_first_roll_back_stops_it_and_the_same_command_goes_on_once_it
     street.table(pos_2="/dev/gardu-nothing")
     status, out, err = await street.desk.push("--confirm-s", "4")
     assert status == 1
-    assert err.splitlines()[0] == "pos-2: rolled_back: sensor: air-a gave no good reading (sensor.air-a)"
-    assert "stopped in ring 2: 0 of 1 confirmed; nothing was sent to 1 of later rings" in err
+    assert err.splitlines()[0] == "no good reading from pos-2: rolled_back: sensor: air-a (sensor.air-a)"
+    assert "stopped in ring 2: 0 of 1 confirmed; nothing was sent to 1 gateways of later rings" in err
     fleet = await street.status()
     assert {name: one["state"] for name, one in fleet.items()} == {
         "pos-1": "confirmed", "pos-2": "rolled_back", "pos-3": "confirmed",
@@ -140,7 +140,7 @@ async def test_the_first_roll_back_stops_it_and_the_same_command_goes_on_once_it
     street.table()
     status, out, err = await street.desk.push("--confirm-s", "4")
     assert (status, err) == (0, "")
-    assert "pos-1: confirmed before (1/1)" in out
+    assert "pos-1: was already confirmed (1/1)" in out
     assert {name: one["version"] for name, one in (await street.status()).items()} == {
         "pos-1": 1, "pos-2": 2, "pos-3": 2,
     }  # fmt: skip
@@ -151,7 +151,7 @@ async def test_a_gateway_that_does_not_answer_stops_it_and_takes_the_change_when
     await street.agents["pos-1"].stop()
     status, _, err = await street.desk.push("--timeout", "2", "--confirm-s", "20")
     assert status == 1
-    assert err.splitlines()[0] == "pos-1: no answer within 2 s: it is offline"
+    assert err.splitlines()[0] == "pos-1: no answer within 2 s; it is offline"
     await street.agents["pos-1"].start()
     status, _, err = await street.desk.push("--confirm-s", "20")
     assert (status, err) == (0, "")
@@ -190,7 +190,7 @@ async def test_the_page_for_maintainers_shows_what_push_and_status_print(tmp_pat
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    """A desk whose broker nobody may ask: nothing listens there."""
+    """A desk whose broker nobody may ask: nothing is listening there."""
     desk = Desk(tmp_path / "desk", ("--broker", "mqtt://127.0.0.1:1"))
     desk.rings(NAMES[:1], NAMES)
     return desk
@@ -215,7 +215,7 @@ async def test_everything_is_checked_before_anything_is_sent(desk: Desk, wrong: 
     status, out, err = await desk.push()
     told, end = err.splitlines()
     assert (status, out, told.startswith(words)) == (1, "", True), err
-    assert end.endswith("template.toml is wrong for 1 gateways: nothing was sent")
+    assert end.endswith("template.toml is invalid for 1 gateways; nothing was sent")
 
 
 async def test_a_dry_run_needs_no_broker(desk: Desk) -> None:
@@ -250,7 +250,7 @@ async def test_a_version_that_a_gateway_has_already_is_refused_before_anything_i
         desk.table(rows(interval=3))
         status, _, err = await desk.push("--version", "7")
         assert (status, err.splitlines()) == (
-            1, ["pos-2: has version 7 already: --version must be higher", "nothing was sent"],
+            1, ["pos-2: already has version 7; --version must be higher", "nothing was sent"],
         )  # fmt: skip
         assert sorted(fleet.received) == sorted(NAMES)
 

@@ -142,7 +142,7 @@ def test_it_runs_on_debians_python_with_its_own_packages_alone(tree: Path) -> No
     version = in_the_package(tree, "gardu --version")
     assert (version.stdout, version.stderr) == (f"gardu {__version__}\n", "")
     check = in_the_package(tree, "gardu check /usr/share/doc/gardu/examples/clinic.toml")
-    assert check.stdout.endswith("clinic.toml: ok, 8 sensors\n"), check.stderr
+    assert check.stdout.endswith("clinic.toml: OK, 8 sensors\n"), check.stderr
     places = in_the_package(
         tree, "/usr/lib/gardu/bin/python3 -I -c 'import cryptography, gpiod, msgpack, paho.mqtt, serial, smbus2, sys;"
         "print(*sys.path, *(sys.modules[name].__file__ for name in (\"gpiod\", \"msgpack\", \"cryptography\")))'"

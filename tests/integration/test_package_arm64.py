@@ -67,5 +67,5 @@ def test_it_installs_and_a_reading_comes_to_the_broker(suite: str, tmp_path: Pat
     assert ran.returncode == 0, ran.stdout + ran.stderr
     machine, version, checked, row = ran.stdout.splitlines()
     assert (machine, version) == ("aarch64", f"gardu {__version__}")
-    assert checked == "/etc/gardu/gardu.toml: ok, 1 sensors"
+    assert checked == "/etc/gardu/gardu.toml: OK, 1 sensors"
     assert json.loads(row)["gateway"] == "batua-01"

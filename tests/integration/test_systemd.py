@@ -73,7 +73,7 @@ def test_the_page_leads_from_the_file_to_the_first_reading(machine: Booted, deb:
     machine.write("/etc/gardu/batua-01.key", "secret", "600")
     machine.shell(blocks[3])
     assert machine.run("stat", "-c", "%U:%G %a", "/etc/gardu/batua-01.key") == "root:gardu 640\n"
-    machine.until(lambda: "1 of 1 sensors are well, connected" in machine.shell(blocks[4]))
+    machine.until(lambda: "1 of 1 sensors OK, connected" in machine.shell(blocks[4]))
     machine.shell("rm /stick/*")
     machine.copy(newer, f"/stick/{newer.name}")
     machine.shell(f"cd /stick; {blocks[5].replace('apt install', 'apt install --yes')}")

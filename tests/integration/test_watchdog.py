@@ -63,7 +63,7 @@ async def test_systemd_hears_when_it_is_ready_how_it_is_and_that_it_stops(tmp_pa
     with Mosquitto(tmp_path) as mosquitto:
         async with AgentProcess(tmp_path, configuration(mosquitto.url, [SENSOR]), environ=systemd.environ) as agent:
             await until(systemd.hears("READY=1"))
-            await until(systemd.hears("STATUS=1 of 1 sensors are well, connected, "))
+            await until(systemd.hears("STATUS=1 of 1 sensors OK, connected, "))
             await until(systemd.hears("WATCHDOG=1", 5))
             assert not systemd.lines("STOPPING=1")
             await agent.stop()

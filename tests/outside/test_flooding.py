@@ -58,12 +58,12 @@ async def test_37_a_flooding_sensor_keeps_to_its_budget_and_the_excess_is_counte
                 sensor("flood-1", "sds011", flood.port, "max_rows_per_s = 1"), sensor("air-1", "sds011", calm.port),
             ], commit_s=0.2)  # fmt: skip
             async with AgentProcess(tmp_path, text) as agent:
-                await agent.told("flood-1 gives more than", 60.0)
+                await agent.told("flood-1 sends more than", 60.0)
                 began_s, used_s, count = time.monotonic(), cpu_s(agent.pid), len(recorder.rows("telemetry/air-1"))
                 await until(lambda: len(recorder.rows("telemetry/air-1")) >= count + 20, 20.0)
                 share = (cpu_s(agent.pid) - used_s) / (time.monotonic() - began_s)
                 await agent.stop()
-                assert agent.count("flood-1 gives more than") == 1
+                assert agent.count("flood-1 sends more than") == 1
             accepted = agent.accepted()
     rows = sum(of.stream == "telemetry/flood-1" for of, _ in accepted)
     assert 600 <= rows < 650
@@ -82,7 +82,7 @@ async def test_40_a_flood_of_garbage_is_told_as_what_it_is(tmp_path: Path) -> No
             began_s, used_s = time.monotonic(), cpu_s(agent.pid)
             await asyncio.sleep(1.0)
             assert (cpu_s(agent.pid) - used_s) / (time.monotonic() - began_s) < 0.3
-            assert agent.count("nothing comes from") == 0
+            assert agent.count("no data from") == 0
     assert recorder.events("sensor_lost")[0]["why"] == "no_frame"
 
 

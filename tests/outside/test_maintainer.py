@@ -49,7 +49,7 @@ async def test_06_listen_shows_no_escape_and_no_formula_and_goes_on(tmp_path: Pa
         publisher.close()
     printed = "\n".join(listening.out)
     assert not any(character in printed for character in HOSTILE)
-    assert listening.err == ["5 messages were not of this contract"]
+    assert listening.err == ["5 messages did not follow the wire contract"]
     if form == "csv":
         rows = list(csv.DictReader(io.StringIO(printed)))
         assert [row["value"][:8] for row in rows] == ["'=HYPERL", "last"]
@@ -117,7 +117,7 @@ async def test_06_the_version_that_a_gateway_claims_moves_nobody(tmp_path: Path,
                        cause={"code": "rollback", "message": "too low\x1b", "path": "version"})  # fmt: skip
             status, out, err = await pushing
         assert status == 1
-        why = "refused version 11 (rollback: too low? (version)): look at this gateway; if it is right, use --version"
+        why = "rejected version 11 (rollback: too low? (version)): check this gateway; if it is right, use --version"
         assert err.splitlines() == [f"pos-9: {why}"]
         assert out.count(": confirmed (") == 2
         assert sorted(fleet.received) == ["pos-1", "pos-2"]
@@ -206,7 +206,7 @@ async def test_28_a_command_whose_ten_minutes_are_over_is_not_sent(tmp_path: Pat
     (tmp_path / "old.json").write_bytes(maintainer.command(old))
     status, _, err = await gardu("command", "--envelope", str(tmp_path / "old.json"), "--broker", "mqtt://127.0.0.1:1")
     assert status == 1
-    assert "a signed command lives for 10 minutes at most" in err
+    assert "a signed command is valid for at most 10 minutes" in err
 
 
 @pytest.mark.parametrize(

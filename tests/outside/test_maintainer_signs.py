@@ -74,7 +74,7 @@ async def test_28_envelopes_signed_at_two_desks_are_published_and_followed(
     at = ("--broker", broker.url)
     out, _ = await sealed(tmp_path, remote(broker), 1)
     assert await gardu("config", "publish", out, *at) == (0, "pos-1: confirmed\n", "")
-    assert await gardu("config", "publish", out, *at) == (0, "pos-1: confirmed before\n", "")
+    assert await gardu("config", "publish", out, *at) == (0, "pos-1: was already confirmed\n", "")
     half = str(tmp_path / "half.json")
     words = ("--gateway", GATEWAY, "--version", "2", "--out", half, "--yes", *signers(tmp_path, "ayu"))
     assert (await gardu("config", "sign", str(tmp_path / "new.toml"), *words))[0] == 0
@@ -103,7 +103,7 @@ async def test_28_what_cannot_be_published_is_named_and_nothing_is_sent(tmp_path
         assert (status, out) == (1, "")
         told = [line.removeprefix(f"{tmp_path}/") for line in err.splitlines()]
         assert told[0] == "two.json: it is for 2 gateways: sign one envelope for each"
-        assert told[1].startswith("old.json: not valid any more since ")
+        assert told[1].startswith("old.json: expired on ")
         assert told[2].startswith("trust.txt: ")
         assert told[3] == "nothing was sent"
         one = await signed("one.json", "--gateway", "pos-1")
@@ -120,7 +120,7 @@ async def test_28_a_new_list_of_roots_is_published_and_its_way_is_shown(
     at = ("--broker", broker.url)
     assert (await gardu("trust", "renew", file, *signers(tmp_path, "ayu")))[0] == 0
     status, out, err = await gardu("trust", "publish", file, *at)
-    assert (status, out, err) == (1, "", f"{file}: root 2 lacks signatures: nothing was sent\n")
+    assert (status, out, err) == (1, "", f"{file}: root 2 lacks signatures; nothing was sent\n")
     assert (await gardu("trust", "sign", file, *signers(tmp_path, "budi")))[0] == 0
     assert await gardu("trust", "publish", file, *at) == (0, "pos-1: has root 2\n", "")
     status, _, err = await gardu("trust", "publish", file, "pos-7", *at)
@@ -173,7 +173,7 @@ async def test_31_without_a_terminal_and_without_yes_nothing_is_signed(tmp_path:
     words = ("config", "sign", str(tmp_path / "new.toml"), "--gateway", GATEWAY, "--version", "1")
     status, out, err = await gardu(*words, *signers(tmp_path, "ayu"))
     assert (status, out) == (2, "")
-    assert err.splitlines()[-1] == "gardu config sign: there is no terminal to ask at: give --yes to sign"
+    assert err.splitlines()[-1] == "gardu config sign: no terminal to ask for confirmation: use --yes to sign"
 
 
 @pytest.mark.parametrize(("answer", "status"), [(b"y\n", 0), (b"ya\n", 0), (b"\n", 1), (b"n\n", 1)])

@@ -157,7 +157,7 @@ async def test_09_a_new_broker_that_is_not_there_is_left_whatever_the_old_one_sa
     city.push(1, broker={"url": ["mqtt://127.0.0.1:1"], "keepalive_s": 30})
     await until(lambda: city.broker.sessions[-1].ended)
     city.broker.deaf = True
-    assert await city.agent.told("the new configuration is taken back")
+    assert await city.agent.told("rolled back the new configuration")
     city.broker.deaf = False
     await city.report(1, "rolled_back", 40)
 
@@ -171,7 +171,7 @@ async def test_09_the_same_broker_that_acknowledges_nothing_any_more_does_not_ma
 
     city.push(1, LOAD, MORE)
     await misbehave(city, city.broker)
-    await city.agent.told("the new configuration is taken back", 40)
+    await city.agent.told("rolled back the new configuration", 40)
     stop()
     await city.report(1, "rolled_back", 60)
     await city.samples()
@@ -188,7 +188,7 @@ async def test_09_a_root_that_the_acl_does_not_allow_is_left(tmp_path: Path, pro
             await until(lambda: len(recorder.rows("telemetry/load")) > 1)
             agent.file.write_text(text.replace("[gateway]\n", '[gateway]\nroot = "maros"\n'))
             agent.hang_up()
-            await agent.told("the new configuration is taken back")
+            await agent.told("rolled back the new configuration")
             before = len(recorder.rows("telemetry/load"))
             await until(lambda: len(recorder.rows("telemetry/load")) > before)
 
@@ -380,7 +380,7 @@ async def test_34_garbage_fills_neither_the_journal_nor_the_store(city: City) ->
     await city.samples()
     codes = [row["code"] for row in city.broker.events("config_rejected")]
     assert len(codes) == len(set(codes)) <= 2
-    assert city.agent.count("a configuration was refused") <= 10
+    assert city.agent.count("a configuration was rejected") <= 10
     assert city.agent.count("config/trust cannot be used") <= 10
     await city.agent.stop()
     accepted = [row for row in city.agent.accepted().values() if row.get("ev") == "config_rejected"]

@@ -9,7 +9,7 @@ from agent.base.strict_json import loads
 
 
 def test_a_refusal_shows_where_and_what() -> None:
-    assert str(Refused("target", "this is not for you", "target.gateways")) == "target.gateways: this is not for you"
+    assert str(Refused("target", "not meant for you", "target.gateways")) == "target.gateways: not meant for you"
     assert str(Refused("unsigned", "not signed")) == "not signed"
 
 

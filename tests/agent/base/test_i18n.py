@@ -128,8 +128,6 @@ def test_help_is_indonesian_from_the_first_word_to_the_last(command: str) -> Non
     assert english.isdisjoint(shown.lower().replace(":", " ").replace(",", " ").split())
 
 
-@pytest.mark.parametrize(
-    "wrong", ["bita", "tersambung", "berkas", "bacaan", "sekurangnya", "akar "]
-)
+@pytest.mark.parametrize("wrong", ["bita", "tersambung", "berkas", "bacaan", "sekurangnya", "akar "])
 def test_one_word_for_each_thing(wrong: str) -> None:
     assert [text for text in INDONESIAN.values() if wrong in text] == []

@@ -40,12 +40,12 @@ def _english() -> Iterator[None]:
 
 
 def test_the_line_counts_the_sensors_that_are_well() -> None:
-    assert status_line(STATUS) == "2 of 3 sensors are well, connected, 12 readings to send"
+    assert status_line(STATUS) == "2 of 3 sensors OK, connected, 12 readings to send"
 
 
 def test_the_line_says_that_there_is_no_connection() -> None:
     offline = replace(STATUS, delivery=DeliveryStatus(online=False, sessions=1))
-    assert status_line(offline) == "2 of 3 sensors are well, not connected, 12 readings to send"
+    assert status_line(offline) == "2 of 3 sensors OK, not connected, 12 readings to send"
 
 
 def test_the_line_says_that_the_agent_runs_without_sensors() -> None:

@@ -70,9 +70,9 @@ def test_every_problem_is_a_line_with_file_path_and_hint(tmp_path: Path, capsys:
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        f'{file}: gateway.id: "Batua 01" is not possible here (a-z, 0-9 and -, at most 32, not first -)',
-        f'{file}: sensor.air-1.driver: there is no driver "sds01" here (did you mean sds011?)',
-        f"{file}: web.listen: warning: this has no effect yet",
+        f'{file}: gateway.id: "Batua 01" is not allowed here (a-z, 0-9 and -, at most 32 characters, not starting with -)',
+        f'{file}: sensor.air-1.driver: unknown driver "sds01" here (did you mean sds011?)',
+        f"{file}: web.listen: warning: this key has no effect yet",
     ]
 
 
@@ -82,7 +82,7 @@ def test_warnings_alone_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["check", str(file)]) == 0
     out, err = capsys.readouterr()
     assert out == f"{file}: ok, 8 sensors\n"
-    assert err == f"{file}: web.listen: warning: this has no effect yet\n"
+    assert err == f"{file}: web.listen: warning: this key has no effect yet\n"
 
 
 def test_json_is_alone_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,7 @@ def test_parts_of_another_form_are_said_in_one_line(text: bytes, decode: Decodin
     assert decode(text, "bme280") == (
         2,
         [],
-        "bme280 takes its answers in another form: see gardu drivers bme280\n",
+        "bme280\n expects its input in another form: see gardu drivers bme280\n",
     )
 
 
@@ -148,7 +148,7 @@ def test_an_unknown_driver_is_said_with_its_neighbours(decode: Decoding) -> None
     status, lines, error = decode(b"", "sds01")
 
     assert (status, lines) == (2, [])
-    assert error.startswith("there is no driver sds01; did you mean sds011")
+    assert error.startswith("unknown driver sds01; did you mean sds011")
 
 
 def test_a_profile_of_one_s_own_can_be_tried(tmp_path: Path, decode: Decoding) -> None:

@@ -26,7 +26,7 @@ def test_a_page_says_all_that_a_technician_needs(capsys: pytest.CaptureFixture[s
         "MH-Z19B",
         "source: Winsen",
         "3.3 V",
-        "9600 baud, 8N1; asked every 5 s",
+        "9600 baud, 8N1; polled every 5 s",
         "ppm",
         "three minutes",
     ):
@@ -43,12 +43,12 @@ def test_a_page_lists_the_driver_s_own_keys(capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("pzem004t", ["Modbus RTU; 9600 baud, 8N1; unit 1, asked every 5 s"]),
+        ("pzem004t", ["Modbus RTU; 9600 baud, 8N1; unit 1, polled every 5 s"]),
         ("modbus_tcp", ["Modbus TCP; unit 1", "Tables\n  reads, fields"]),
         ("sht3x", ["Address\n  0x44, 0x45"]),
         ("rdm6300", ["sends when something happens", "tag      "]),
-        ("wiegand", ["line_d0: str | int (needed)", "as_is | pull_up", "published as a keyed hash"]),
-        ("ld2450", ["stays here", "Tables\n  zones"]),
+        ("wiegand", ["line_d0: str | int (required)", "as_is | pull_up", "published as a keyed hash"]),
+        ("ld2450", ["never published", "Tables\n  zones"]),
     ],
 )
 def test_a_page_says_how_a_device_is_reached(name: str, parts: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,7 +63,7 @@ def test_a_page_says_how_a_device_is_reached(name: str, parts: list[str], capsys
 def test_an_unknown_name_is_said_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["drivers", "mhz91"]) == 2
 
-    assert capsys.readouterr().err == "there is no driver mhz91; did you mean mhz19?\n"
+    assert capsys.readouterr().err == "unknown driver mhz91; did you mean mhz19?\n"
 
 
 def test_a_broken_profile_does_not_hide_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,12 +71,12 @@ def test_an_empty_file_lacks_what_must_be_there() -> None:
 
 def test_an_error_says_what_would_be_right() -> None:
     (problem,) = parsed(MINIMAL, "keepalive_s = 2").problems
-    assert str(problem) == "broker.keepalive_s: 2 is out of range (a whole number from 5 to 3600)"
+    assert str(problem) == "broker.keepalive_s: 2 is out of range (an integer from 5 to 3600)"
 
 
 def test_a_warning_says_that_it_is_one() -> None:
     (problem,) = parsed(MINIMAL, "[web]", 'listen = "127.0.0.1:8080"').problems
-    assert str(problem) == "web.listen: warning: this has no effect yet"
+    assert str(problem) == "web.listen: warning: this key has no effect yet"
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_without_its_sensors_a_gateway_is_still_the_same() -> None:
     [
         (Generation("a = ", ""), "gardu.toml is not valid TOML: ", ""),
         (Generation(MINIMAL, "]"), "local.toml is not valid TOML: ", ""),
-        (Generation(MINIMAL + GONE), 'there is no driver "gone" here', "sensor.gone-1.driver"),
+        (Generation(MINIMAL + GONE), 'unknown driver "gone"', "sensor.gone-1.driver"),
     ],
 )
 def test_what_cannot_be_built_is_refused(generation: Generation, message: str, path: str) -> None:

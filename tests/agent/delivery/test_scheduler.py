@@ -108,7 +108,7 @@ async def test_a_denied_topic_keeps_its_rows_and_the_others_flow(
     assert all(one.late for one in sent)
     assert caplog.text.count("the broker refuses telemetry/air-1") == 1
     bench.acknowledge(*sent)
-    assert "the broker takes telemetry/air-1 again" in caplog.text
+    assert "the broker accepts telemetry/air-1 again" in caplog.text
 
 
 async def test_a_payload_that_the_broker_cannot_use_is_halved_until_one_row_is_given_up(bench: Bench) -> None:

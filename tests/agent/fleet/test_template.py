@@ -24,9 +24,9 @@ def test_a_table_is_read_however_a_spreadsheet_writes_it(text: str) -> None:
         ("", "the first line"),
         ("port,gateway\n/dev/a,batua-01\n", "gateway is the first"),
         ("gateway,port,port\n", "each once"),
-        ("gateway,port\nbatua-01,/dev/a\nkima-02\n", "line 3: 1 cells, where the first line has 2"),
-        ("gateway,port\nBatua 1,/dev/a\n", "line 2: 'Batua 1' is no gateway"),
-        ("gateway,port\nbatua-01,a\nbatua-01,b\n", "line 3: batua-01 is there twice"),
+        ("gateway,port\nbatua-01,/dev/a\nkima-02\n", "line 3: 1 cells, but the first line has 2"),
+        ("gateway,port\nBatua 1,/dev/a\n", "line 2: 'Batua 1' is not a valid gateway id"),
+        ("gateway,port\nbatua-01,a\nbatua-01,b\n", "line 3: batua-01 occurs twice"),
         ('gateway,port\nbatua-01,"/dev/a\n', "line 2: "),
     ],
 )

@@ -117,7 +117,7 @@ async def test_a_configuration_that_came_before_its_trust_is_taken_when_that_has
         assert outcome(await gateway.send(wanted)) == (0, "rejected", "wrong_key")
         report = await gateway.send(roots.with_a_stranger, "trust")
         assert (*outcome(report), report["trust_version"]) == (1, "confirmed", "", 2)
-    assert "config/trust cannot be used: [2]" in caplog.text
+    assert "cannot use config/trust: [2]" in caplog.text
 
 
 class _Drivers(Catalog):

@@ -177,7 +177,7 @@ def test_every_problem_is_named_with_its_path() -> None:
         "rule[0].quality",
         "rule[0]",
     }
-    assert found["title"] == "line 2: title: 3 is not a text in quotes"
+    assert found["title"] == "line 2: title: 3 is not a string in quotes"
     assert "one of u8, i8" in found["fields.x.type"]
 
 

@@ -98,7 +98,7 @@ def test_a_driver_has_what_the_agent_must_know() -> None:
 @pytest.mark.parametrize(
     ("reads", "fields", "path", "part"),
     [
-        (ONE, "x = { register = 104 }", "fields.x.register", "no block of reads holds register 104"),
+        (ONE, "x = { register = 104 }", "fields.x.register", "no block of reads covers register 104"),
         (ONE, 'x = { register = 103, type = "u32" }', "fields.x.register", "no block"),
         (ONE, 'x = { register = 100, type = "bit" }', "fields.x.register", "no block"),
         (ONE, 'x = { register = 100, type = "u8" }', "fields.x.type", "one of u16, s16"),

@@ -86,7 +86,7 @@ def test_a_storm_of_lines_is_ten_and_a_number(caplog: pytest.LogCaptureFixture) 
     lines.clear()
     now_s = 61.0
     storm(1)
-    assert lines == [f"{name}: no port (90 lines like this one were left out)" for name in "ab"]
+    assert lines == [f"{name}: no port (90 similar lines were not logged)" for name in "ab"]
 
 
 def test_the_journal_is_known_by_its_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

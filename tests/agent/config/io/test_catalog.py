@@ -109,7 +109,7 @@ def test_a_broken_profile_says_in_one_line_where_and_why(local: Path) -> None:
 def test_a_profile_under_another_file_name_is_refused(local: Path) -> None:
     write(local, PROFILE.format(title="x"), "other")
 
-    with pytest.raises(DriverBroken, match="calls its driver probe, not other"):
+    with pytest.raises(DriverBroken, match="names its driver probe, not other"):
         Catalog(local).get("other")
 
 
@@ -145,7 +145,7 @@ def test_a_foreign_driver_does_not_replace_a_shipped_one(local: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("renamed", "calls its driver foreign, not renamed"),
+        ("renamed", "names its driver foreign, not renamed"),
         ("nothing", "DRIVER is int"),
         ("reserved", "field q"),
         ("gone", "ModuleNotFoundError"),

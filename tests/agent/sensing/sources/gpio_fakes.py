@@ -74,7 +74,7 @@ class Ports:
 
     def open_lines(self, chip: str, lines: Mapping[str, LineRequest], output: int | None) -> Lines:
         if self.absent:
-            raise PortLost("there is no GPIO chip gpiochip0")
+            raise PortLost("GPIO chip gpiochip0 does not exist")
         self.requests.append((chip, lines, output))
         self.lines.append(Lines(self._time, dict.fromkeys(lines, 1)))
         return self.lines[-1]
