@@ -235,7 +235,7 @@ class SensorRunner:
             return Silent(_("no data from {port}: check the device's power and wiring").format(port=place))
         if doubt == NO_FRAME:
             return Silent(
-                _("{port} sends data, but no frame of {driver}: check the driver and the baud rate").format(
+                _("data from {port} contains no frame of {driver}: check the driver and the baud rate").format(
                     port=place, driver=driver
                 )
             )

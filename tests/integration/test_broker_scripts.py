@@ -145,7 +145,7 @@ def test_a_lost_key_is_told_and_not_replaced_silently(authority: Path) -> None:
 )
 def test_a_bad_gateway_id_is_refused_and_leaves_nothing(authority: Path, bad: str) -> None:
     before = contents(authority)
-    assert_refused("gateway-certificate", 2, "is not a valid gateway id id", authority, bad)
+    assert_refused("gateway-certificate", 2, "is no gateway id", authority, bad)
     assert contents(authority) == before
 
 

@@ -68,7 +68,7 @@ TABLE = (
     (f"makassar/v2/security/checkpoint/{GATEWAY}/state", "", "sm"),
     (f"makassar/v1/security/{GATEWAY}/state", "", "sm"),
     (f"makassar/v1/security/checkpoint/north/{GATEWAY}/state", "", "sm"),
-    # An account is not a valid gateway id.
+    # An account is no gateway.
     (f"makassar/v1/security/checkpoint/{SUBSCRIBER}/telemetry/dust-1", "", "m"),
     (f"makassar/v1/security/checkpoint/{SUBSCRIBER}/command/ping", "m", "m"),
     (f"makassar/v1/security/checkpoint/{MAINTAINER}/telemetry/dust-1", "", "s"),

@@ -130,7 +130,7 @@ async def test_the_first_roll_back_stops_it_and_the_same_command_goes_on_once_it
     street.table(pos_2="/dev/gardu-nothing")
     status, out, err = await street.desk.push("--confirm-s", "4")
     assert status == 1
-    assert err.splitlines()[0] == "no good reading from pos-2: rolled_back: sensor: air-a (sensor.air-a)"
+    assert err.splitlines()[0] == "pos-2: rolled_back: sensor: no good reading from air-a (sensor.air-a)"
     assert "stopped in ring 2: 0 of 1 confirmed; nothing was sent to 1 gateways of later rings" in err
     fleet = await street.status()
     assert {name: one["state"] for name, one in fleet.items()} == {
@@ -190,7 +190,7 @@ async def test_the_page_for_maintainers_shows_what_push_and_status_print(tmp_pat
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
-    """A desk whose broker nobody may ask: nothing is listening there."""
+    """A desk whose broker nobody may ask: nothing listens there."""
     desk = Desk(tmp_path / "desk", ("--broker", "mqtt://127.0.0.1:1"))
     desk.rings(NAMES[:1], NAMES)
     return desk

@@ -109,7 +109,7 @@ async def test_a_sensor_that_stays_silent_takes_the_change_back(city: City) -> N
     city.push(2, {"sensor": city.sensors("a", "x")})
     await city.report(2, "probation")
     report = await city.report(2, "rolled_back")
-    assert report["cause"] == {"code": "sensor", "message": "air-x no good reading from", "path": "sensor.air-x"}
+    assert report["cause"] == {"code": "sensor", "message": "no good reading from air-x", "path": "sensor.air-x"}
     assert report["running"]["version"] == 1
     before = city.numbers("b")
     await until(lambda: city.numbers("b") > before + 3)

@@ -11,7 +11,7 @@ _START_S = 5.0
 
 
 def free_port() -> int:
-    """A loopback port that nothing is listening at."""
+    """A loopback port that nothing listens at."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

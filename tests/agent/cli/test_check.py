@@ -46,7 +46,7 @@ def _english(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_an_example_is_right_to_the_last_key(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(file)]) == 0
     out, err = capsys.readouterr()
-    assert re.fullmatch(rf"{re.escape(str(file))}: ok, \d sensors\n", out)
+    assert re.fullmatch(rf"{re.escape(str(file))}: OK, \d sensors\n", out)
     assert err == ""
 
 
@@ -71,7 +71,7 @@ def test_every_problem_is_a_line_with_file_path_and_hint(tmp_path: Path, capsys:
     assert out == ""
     assert err.splitlines() == [
         f'{file}: gateway.id: "Batua 01" is not allowed here (a-z, 0-9 and -, at most 32 characters, not starting with -)',
-        f'{file}: sensor.air-1.driver: unknown driver "sds01" here (did you mean sds011?)',
+        f'{file}: sensor.air-1.driver: unknown driver "sds01" (did you mean sds011?)',
         f"{file}: web.listen: warning: this key has no effect yet",
     ]
 
@@ -81,7 +81,7 @@ def test_warnings_alone_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFix
     file.write_text((ROOT / "config" / "clinic.toml").read_text("utf-8") + '[web]\nlisten = "127.0.0.1:8080"\n')
     assert main(["check", str(file)]) == 0
     out, err = capsys.readouterr()
-    assert out == f"{file}: ok, 8 sensors\n"
+    assert out == f"{file}: OK, 8 sensors\n"
     assert err == f"{file}: web.listen: warning: this key has no effect yet\n"
 
 

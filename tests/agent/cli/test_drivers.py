@@ -73,7 +73,7 @@ def test_a_broken_profile_does_not_hide_the_others(tmp_path: Path, capsys: pytes
 
     printed = capsys.readouterr()
     assert "sds011" in printed.out
-    assert "broken.toml is wrong" in printed.err
+    assert "broken.toml is invalid" in printed.err
 
 
 def test_a_page_can_be_read_in_indonesian(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

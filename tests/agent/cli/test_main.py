@@ -47,15 +47,15 @@ NAMES = "run, check, listen, demo, drivers, decode, command, config, fleet, cert
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        ([], f"gardu: missing command {NAMES} (gardu --help)"),
+        ([], f"gardu: missing command; choose one of: {NAMES} (gardu --help)"),
         (
             ["fly"],
-            f'gardu: unknown command "fly", only {NAMES} (gardu --help)',
+            f'gardu: unknown command "fly"; choose one of: {NAMES} (gardu --help)',
         ),
-        (["check"], "gardu check: missing argument: FILE (gardu check --help)"),
-        (["check", "a", "b"], "gardu: unrecognized argument: b (gardu --help)"),
-        (["check", "a", "--fast"], "gardu: unrecognized argument: --fast (gardu --help)"),
-        (["--loud"], f"gardu: missing command {NAMES} (gardu --help)"),
+        (["check"], "gardu check: the following arguments are required: FILE (gardu check --help)"),
+        (["check", "a", "b"], "gardu: unrecognized arguments: b (gardu --help)"),
+        (["check", "a", "--fast"], "gardu: unrecognized arguments: --fast (gardu --help)"),
+        (["--loud"], f"gardu: missing command; choose one of: {NAMES} (gardu --help)"),
     ],
 )
 def test_wrong_usage_is_one_line(words: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -67,7 +67,7 @@ def test_wrong_usage_is_one_line(words: list[str], line: str, capsys: pytest.Cap
 def test_the_locale_chooses_the_language(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("LC_ALL", "id_ID.UTF-8")
     assert main(["check"]) == 2
-    assert capsys.readouterr().err == "gardu check: belum ada: FILE (gardu check --help)\n"
+    assert capsys.readouterr().err == "gardu check: argumen belum ada: FILE (gardu check --help)\n"
 
 
 def test_only_the_chosen_command_is_loaded() -> None:

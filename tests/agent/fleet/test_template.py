@@ -22,8 +22,8 @@ def test_a_table_is_read_however_a_spreadsheet_writes_it(text: str) -> None:
     ("text", "words"),
     [
         ("", "the first line"),
-        ("port,gateway\n/dev/a,batua-01\n", "gateway is the first"),
-        ("gateway,port,port\n", "each once"),
+        ("port,gateway\n/dev/a,batua-01\n", "starting with gateway"),
+        ("gateway,port,port\n", "each column once"),
         ("gateway,port\nbatua-01,/dev/a\nkima-02\n", "line 3: 1 cells, but the first line has 2"),
         ("gateway,port\nBatua 1,/dev/a\n", "line 2: 'Batua 1' is not a valid gateway id"),
         ("gateway,port\nbatua-01,a\nbatua-01,b\n", "line 3: batua-01 occurs twice"),
@@ -65,7 +65,11 @@ def test_a_cell_can_end_no_string(label: str) -> None:
 
 @pytest.mark.parametrize(
     ("template", "words"),
-    [('a = "${nowhere}"', "no column nowhere"), ('a = "$5"', r"a dollar sign \$\$"), ("a = ${port}", "not valid TOML")],
+    [
+        ('a = "${nowhere}"', "no column nowhere"),
+        ('a = "$5"', r"a dollar sign as \$\$"),
+        ("a = ${port}", "not valid TOML"),
+    ],
 )
 def test_a_mistake_in_a_template_is_told(template: str, words: str) -> None:
     with pytest.raises(FleetError, match=words):

@@ -32,7 +32,7 @@ async def test_a_sensor_is_lost_once_and_recovered_once(bench: Bench, caplog: py
     bench.handle(runner, x(1))
     assert bench.fakes.events()[1:] == [("sensor_recovered", None)]
     assert bench.fakes.store.announced[1]["away_s"] == 5.0
-    assert caplog.text.count("a: back") == 1
+    assert caplog.text.count("a: recovered") == 1
     assert (runner.status().lost, runner.status().why) == (False, "")
     bench.handle(runner, x(2))
     assert len(bench.fakes.events()) == 2
@@ -168,7 +168,7 @@ async def test_a_port_that_was_just_opened_again_has_its_time(bench: Bench) -> N
     ("heard", "items", "why", "line"),
     [
         (True, [Rejected("crc")], "crc", "only invalid data from /dev/a (crc)"),
-        (True, [], "no_frame", "bytes come from /dev/a, but no frame of words"),
+        (True, [], "no_frame", "data from /dev/a contains no frame of words"),
         (False, [], "timeout", "no data from /dev/a"),
     ],
 )
@@ -194,4 +194,4 @@ async def test_a_fault_of_a_thread_left_behind_does_not_come_back(bench: Bench) 
 
     await bench.start(ScriptedSource(run, for_ever))
     await bench.time.advance(3.0)
-    assert [worker.closed for worker in bench.fakes.workers] == [False], "a thread that hangs: invalid value closed"
+    assert [worker.closed for worker in bench.fakes.workers] == [False], "a thread that hangs cannot be closed"

@@ -27,7 +27,7 @@ async def test_what_is_over_the_budget_is_dropped_counted_and_reported_once_a_mi
     writer = flooded(fakes, 605)
     assert len(fakes.rows()) == 600
     assert fakes.events() == []
-    assert caplog.text.count("a sends more than 1 readings a second") == 1
+    assert caplog.text.count("a sends more than 1 readings per second") == 1
     await fakes.time.advance(60.0)
     writer.write(ONE, fakes.time.stamp())
     assert len(fakes.rows()) == 601

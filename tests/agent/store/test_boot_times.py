@@ -99,7 +99,7 @@ def test_a_clock_that_is_set_again_and_again_is_told_of_once_a_minute() -> None:
         told += [second] if times.to_tell(1000 * second) else []
     assert told == [0, 60, 120]
     assert len(json.loads(times.saved())[0]["eras"]) == 4
-    assert times.to_tell(180_000) == (180_000, TRUE_MS + 1_290_000 + 180_000), "the last seen is told"
+    assert times.to_tell(180_000) == (180_000, TRUE_MS + 1_290_000 + 180_000), "the last word is told"
     assert times.to_tell(999_000) is None
 
 

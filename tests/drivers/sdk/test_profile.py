@@ -202,15 +202,15 @@ def test_every_problem_is_named_with_its_path() -> None:
         (
             LINES + 'lines = { format = "json", require = ["b"] }\n[fields]\na = {}\n',
             "lines.require",
-            "no field",
+            "is not a field",
         ),
-        (PLAIN + "[page]\nabout = 1\n", "page.about", "not a text"),
+        (PLAIN + "[page]\nabout = 1\n", "page.about", "not a string"),
         (PLAIN + '[[example]]\nhex = "A"\nsource = "x"\n', "example[0].hex", "not hexadecimal"),
-        (PLAIN + "[sim.values]\nother = 1\n", "sim.values.other", "no field"),
+        (PLAIN + "[sim.values]\nother = 1\n", "sim.values.other", "is not a field"),
         ("name = \n", "", "line 1"),
-        (PLAIN.replace("type", "typo"), "fields.level.typo", "not known"),
+        (PLAIN.replace("type", "typo"), "fields.level.typo", "unknown key"),
         (PLAIN.replace("0.25", "nan"), "fields.level.scale", "not a number"),
-        (FRAME + "period_s = 0\n" + PLAIN.removeprefix(FRAME), "period_s", "above 0"),
+        (FRAME + "period_s = 0\n" + PLAIN.removeprefix(FRAME), "period_s", "greater than 0"),
         (FRAME + "line = { baud = 7 }\n" + PLAIN.removeprefix(FRAME), "line.baud", "between 50 and"),
     ],
 )
@@ -219,7 +219,7 @@ def test_a_problem_says_where_and_what_would_be_right(profile: str, path: str, p
 
 
 def test_bytes_that_are_no_text_are_no_profile() -> None:
-    with pytest.raises(ProfileError, match="not TOML"):
+    with pytest.raises(ProfileError, match="not valid TOML"):
         load_profile(b"\xff\xfe", "probe.toml")
 
 

@@ -88,12 +88,12 @@ def test_a_broken_word_is_refused_and_a_broken_readiness_is_not_ready() -> None:
     ("old", "new", "path", "part"),
     [
         ("length = 2", "length = 1", "frame.length", "does not fit"),
-        ("length = 2", 'length = 4, word_check = "crc8_sensirion"', "frame.word_check", "three divides"),
+        ("length = 2", 'length = 4, word_check = "crc8_sensirion"', "frame.word_check", "divisible by 3"),
         ("0x40\na", "0x90\na", "address", "between 3 and 119"),
         ("wait_ms = 20", "wait_ms = 2000", "start[0].wait_ms", "between 0 and 1000"),
-        ("wait_ms = 20", "wait = 20", "start[0].wait", "not known"),
+        ("wait_ms = 20", "wait = 20", "start[0].wait", "unknown key"),
         ('"03"', '"3"', "ready.write", "not hexadecimal"),
-        ("divisor = 2", "divisor = 0", "fields.x.divisor", "above 0"),
+        ("divisor = 2", "divisor = 0", "fields.x.divisor", "greater than 0"),
     ],
 )
 def test_a_problem_says_where_and_what_would_be_right(old: str, new: str, path: str, part: str) -> None:

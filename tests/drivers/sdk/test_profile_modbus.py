@@ -108,7 +108,7 @@ def test_a_driver_has_what_the_agent_must_know() -> None:
         ("{ address = 0, count = 126 }", "x = { register = 0 }", "reads[0].count", "between 1 and 125"),
         ("{ address = 0, function = 6 }", "x = { register = 0 }", "reads[0].function", "between 1 and 4"),
         ("{ address = 0, optional = 1 }", "x = { register = 0 }", "reads[0].optional", "true or false"),
-        ("{ address = 0, len = 6 }", "x = { register = 0 }", "reads[0].len", "not known"),
+        ("{ address = 0, len = 6 }", "x = { register = 0 }", "reads[0].len", "unknown key"),
         (", ".join(["{ address = 0 }"] * 33), "x = { register = 0 }", "reads", "between 1 and 32"),
     ],
 )

@@ -171,7 +171,7 @@ async def test_a_line_that_is_not_there_says_so(chips: Chips, chip: Chip, line: 
 
 @pytest.mark.parametrize("name", ["pinctrl-bcm2711", "gpiochip99", "/dev/null", "/dev/gpiochip99"])
 async def test_a_chip_that_is_not_there_says_so(chips: Chips, chip: Chip, name: str) -> None:
-    assert refusal(chips, chip=name) == f"there is no GPIO chip {name}"
+    assert refusal(chips, chip=name) == f"GPIO chip {name} does not exist"
 
 
 @only_the_shim
@@ -179,12 +179,12 @@ async def test_a_chip_that_may_not_be_opened_says_what_to_mend(chips: ShimChips)
     chip = chips.add("bench")
     chip.forbid()
     for name in ("bench", chip.name):
-        assert refusal(chips, 0, name) == f"chip {name} may not be opened: is the user in the group gpio?"
+        assert refusal(chips, 0, name) == f"no permission to open chip {name}: add the user to the group gpio"
 
 
 async def test_one_line_for_two_roles_is_refused(chips: Chips, chip: Chip) -> None:
     twice = {"a": LineSettings("DOOR"), "b": LineSettings(DOOR)}
-    with pytest.raises(PortLost, match=r"^line 3 of bench is named twice$"), opened(chips, twice):
+    with pytest.raises(PortLost, match=r"^line 3 of bench is used twice$"), opened(chips, twice):
         pass
 
 
@@ -204,7 +204,7 @@ async def test_a_chip_that_goes_is_noticed_and_found_again(chips: Chips, chip: C
         await asyncio.sleep(0)
         chip.remove(woken)
         began_s = time.monotonic()
-        with pytest.raises(PortLost, match=r"^chip bench is gone: No such device$"):
+        with pytest.raises(PortLost, match=r"^chip bench disappeared: No such device$"):
             await asyncio.wait_for(waiting, 5)
         assert ON_A_KERNEL or not woken or time.monotonic() - began_s < 1
         with pytest.raises(PortLost):

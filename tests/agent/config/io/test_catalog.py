@@ -101,7 +101,7 @@ def test_what_is_no_driver_s_name_finds_none(name: str, local: Path) -> None:
 def test_a_broken_profile_says_in_one_line_where_and_why(local: Path) -> None:
     write(local, PROFILE.format(title="x").replace("u8", "u9"))
 
-    with pytest.raises(DriverBroken, match=r"probe\.toml is wrong: line 7: fields\.level\.type: 'u9'") as caught:
+    with pytest.raises(DriverBroken, match=r"probe\.toml is invalid: line 7: fields\.level\.type: 'u9'") as caught:
         Catalog(local).get("probe")
     assert "\n" not in str(caught.value)
 
@@ -116,7 +116,7 @@ def test_a_profile_under_another_file_name_is_refused(local: Path) -> None:
 def test_a_profile_that_cannot_be_read_is_broken_not_unknown(local: Path) -> None:
     (local / "probe.toml").mkdir(parents=True)
 
-    with pytest.raises(DriverBroken, match="cannot be read"):
+    with pytest.raises(DriverBroken, match="cannot read profile"):
         Catalog(local).get("probe")
 
 

@@ -201,7 +201,7 @@ async def test_a_certificate_that_was_put_in_later_wins_and_the_renewed_one_stan
     assert post.shown == ["pos-1", "renewed"]
     post.own.certificate.unlink()
     await post.connect()
-    assert post.shown == ["renewed"], "none is there: it: invalid value a later one"
+    assert post.shown == ["renewed"], "none is there: it cannot be a later one"
 
 
 async def test_the_end_is_read_once_for_each_and_kept(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ async def test_one_whose_answers_hold_nothing_is_lost_by_its_name(
     await bench.start(thermometer(Thermometer(b". ")), interval_s=10.0)
     await bench.time.advance(30.0)
     assert bench.fakes.events() == [("sensor_lost", "no_frame")]
-    assert "bytes come from thermometer" in caplog.text
+    assert "data from thermometer contains no frame" in caplog.text
 
 
 async def test_a_call_that_never_returns_is_a_fault_of_its_sensor_alone(

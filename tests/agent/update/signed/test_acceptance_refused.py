@@ -223,7 +223,7 @@ OF_THE_CONFIGURATION: list[Vector] = [
     ("a sensor without a driver", _with_sensor(driver=...), "schema", "sensor.air-1.driver"),
     ("a key of the driver out of range", _with_sensor(angle_deg=91), "schema", "sensor.air-1.angle_deg"),
     ("an unknown driver", _with_sensor(driver="ghost"), "driver_unknown", "sensor.air-1.driver"),
-    ("a driver that: invalid value loaded", _with_sensor(driver="torn"), "driver_unknown", "sensor.air-1.driver"),
+    ("a driver that cannot be loaded", _with_sensor(driver="torn"), "driver_unknown", "sensor.air-1.driver"),
     ("a driver that is a path", _with_sensor(driver="../../evil"), "driver_unknown", "sensor.air-1.driver"),
     ("no port", _with_sensor(port=...), "device_impossible", "sensor.air-1.port"),
     ("a bus that is not there", _with_sensor(driver="meter", port=..., bus="rs485-9"), "device_impossible", "sensor.air-1.bus"),
