@@ -236,7 +236,7 @@ async def test_a_wrong_file_at_sighup_changes_nothing(tmp_path: Path) -> None:
             await until(lambda: arrived(recorder, "dust-0") > 3)
             agent.file.write_text("[gateway]\n")
             agent.hang_up()
-            await agent.told("goes on with what it had")
+            await agent.told("continuing with the running configuration")
             count = arrived(recorder, "dust-0")
             await until(lambda: arrived(recorder, "dust-0") > count + 5)
             assert (await agent.stop())[0] == 0

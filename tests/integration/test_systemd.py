@@ -65,7 +65,7 @@ def test_the_page_leads_from_the_file_to_the_first_reading(machine: Booted, deb:
     assert "there is no configuration yet" in said
     machine.shell(blocks[1])
     machine.write("/etc/gardu/gardu.toml", CONFIG + sensor("self"))
-    assert "ok, 1 sensors" in machine.shell(blocks[2])
+    assert "OK, 1 sensors" in machine.shell(blocks[2])
     machine.rows(1, "--filter", "+/v1/+/+/+/telemetry/self")
     took_s = time.monotonic() - began_s
     print(f"{machine.suite}: from apt install to the first reading {took_s:.1f} s")

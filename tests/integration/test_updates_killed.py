@@ -102,7 +102,7 @@ async def _ends_whole(gateway: Gateway, at: int, cut: str, error: str, outcome: 
     gateway.recorder.forget()
     async with gateway.running(doom):
         if error == "no broker":
-            await gateway.agent.told("trying again")
+            await gateway.agent.told("retrying")
             gateway.mosquitto.start()
             gateway.send(wanted)  # this broker forgets what it had
 

@@ -103,7 +103,7 @@ async def test_after_five_faults_it_runs_without_sensors_until_it_gets_another_c
         (agent.state / "starts").write_text(json.dumps({**counted, "failed": 5}))
         recorder.forget()
         await agent.start()
-        await agent.told("it runs without sensors")
+        await agent.told("running without sensors")
         await until(lambda: bool(recorder.events("safe_mode")))
         assert not recorder.rows("telemetry/load")
         agent.file.write_text(agent.file.read_text() + sensor("more", "system", more="interval_s = 0.2"))

@@ -77,7 +77,7 @@ async def test_40_a_flood_of_garbage_is_told_as_what_it_is(tmp_path: Path) -> No
     with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder, Flood(b"U" * 4000) as flood:
         text = configuration(mosquitto.url, [sensor("air-1", "sds011", flood.port)])
         async with AgentProcess(tmp_path, text) as agent:
-            await agent.told("but no frame of sds011")
+            await agent.told("contains no frame of sds011")
             await until(lambda: bool(recorder.events("sensor_lost")))
             began_s, used_s = time.monotonic(), cpu_s(agent.pid)
             await asyncio.sleep(1.0)

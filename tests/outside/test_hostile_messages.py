@@ -84,7 +84,7 @@ async def test_03_a_huge_message_is_passed_over_before_it_is_buffered(tmp_path: 
         await until(lambda: 7 in session.acknowledged, 30.0)
         await answers_ping(session, "after")
         assert agent.peak_mb() - before_mb < 10
-        assert agent.count("was refused: at most 262144") == 1
+        assert agent.count("the limit is 262144") == 1
         assert not session.ended
 
 

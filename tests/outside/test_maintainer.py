@@ -229,9 +229,9 @@ async def test_29_arguments_are_typed_by_the_command(
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (("resend", "epoch=1"), "gardu command: resend has no argument epoch, only stream, ep, from, to"),
+        (("resend", "epoch=1"), "gardu command: resend has no argument epoch; choose one of: stream, ep, from, to"),
         (("resend", "from=x"), "gardu command: from must be a whole number, not x"),
-        (("ping", "a=1"), "gardu command: ping takes no arguments, not a"),
+        (("ping", "a=1"), "gardu command: ping takes no arguments, but a was given"),
         (("output", "value=on"), "gardu command: value must be a number, true or false, not on"),
     ],
 )

@@ -80,7 +80,7 @@ async def test_28_envelopes_signed_at_two_desks_are_published_and_followed(
     assert (await gardu("config", "sign", str(tmp_path / "new.toml"), *words))[0] == 0
     status, told, _ = await gardu("config", "publish", half, *at)
     assert (status, told) == (1, "pos-1: rejected: threshold: signed by 1 keys, 2 are needed\n")
-    assert await gardu("config", "publish", out, "--no-wait", *at) == (0, "pos-1: version 1 is published\n", "")
+    assert await gardu("config", "publish", out, "--no-wait", *at) == (0, "pos-1: published version 1\n", "")
 
 
 async def test_28_what_cannot_be_published_is_named_and_nothing_is_sent(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ async def test_28_what_cannot_be_published_is_named_and_nothing_is_sent(tmp_path
         one = await signed("one.json", "--gateway", "pos-1")
         status, out, err = await gardu("config", "publish", one, nobody, *at)
         assert (status, out) == (1, "")
-        assert err == "no gateway nobody has told its state to this broker\nnothing was sent\n"
+        assert err == "no gateway nobody has published its state on this broker\nnothing was sent\n"
         assert fleet.received == []
 
 
@@ -155,7 +155,7 @@ async def test_31_who_signs_is_shown_what_changes_on_the_running_gateway(
     broker, file = post
     at = ("--broker", broker.url)
     out, shown = await sealed(tmp_path, remote(broker), 1, *at)
-    assert "nothing is published to pos-1: everything is shown as new" in shown
+    assert "nothing is published to pos-1; showing everything as new" in shown
     assert (await gardu("config", "publish", out, *at))[0] == 0
     out, shown = await sealed(tmp_path, remote(broker, "interval_s = 30"), 2, *at, "--trust", file)
     assert shown.splitlines()[1:4] == [

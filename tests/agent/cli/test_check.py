@@ -70,7 +70,8 @@ def test_every_problem_is_a_line_with_file_path_and_hint(tmp_path: Path, capsys:
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        f'{file}: gateway.id: "Batua 01" is not allowed here (a-z, 0-9 and -, at most 32 characters, not starting with -)',
+        f'{file}: gateway.id: "Batua 01" is not allowed here '
+        "(a-z, 0-9 and -, at most 32 characters, not starting with -)",
         f'{file}: sensor.air-1.driver: unknown driver "sds01" (did you mean sds011?)',
         f"{file}: web.listen: warning: this key has no effect yet",
     ]
