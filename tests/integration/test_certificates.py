@@ -224,9 +224,14 @@ async def test_killed_between_the_steps_it_is_online_again_and_the_renewal_goes_
 
 @pytest.mark.parametrize(
     ("what", "words"),
-    [("name", "this certificate is for pos-9, not for pos-1"), ("key", "does not belong to the key that was created here"),
-     ("expired", "expired on"), ("early", "not valid before"), ("text", "cannot be read")],
-)  # fmt: skip
+    [
+        ("name", "this certificate is for pos-9, not for pos-1"),
+        ("key", "does not belong to the key that was created here"),
+        ("expired", "expired on"),
+        ("early", "not valid before"),
+        ("text", "cannot be read"),
+    ],
+)
 async def test_a_certificate_that_is_not_right_is_not_even_tried(post: Post, what: str, words: str) -> None:
     connected = post.agent.count("connected")
     status, _, err = await post.renew(post.odd(what, post.city.ca, post.city.authority / "ca.key"))
