@@ -76,11 +76,8 @@ async def test_07_what_memory_drops_while_it_tells_of_what_it_dropped_ends_nothi
     await store.close(5.0)
 
 
-async def test_20_what_tells_of_losses_is_not_pushed_out_of_memory_itself(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("agent.store.store._MAX_PENDING", 4)
-    store = await opened(tmp_path / "store.db", commit_s=3600.0)
+async def test_20_what_tells_of_losses_is_not_pushed_out_of_memory_itself(tmp_path: Path) -> None:
+    store = await opened(tmp_path / "store.db", commit_s=3600.0, limits=StoreLimits(max_pending=4))
     store.announce({"ev": "rows_lost", "stream": "telemetry/a", "n": 1, "why": "rejected"})
     for number in range(10):
         store.append(reading("telemetry/b", n=number))

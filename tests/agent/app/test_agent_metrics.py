@@ -3,9 +3,9 @@
 import asyncio
 
 import msgpack
-from tests.agent.core.test_status_views import STATUS
 
 from agent.app import agent_metrics
+from tests.agent.base.test_status_views import STATUS
 from tests.agent.fakes import FakeClock, FakeStore
 from tests.support.mosquitto import until
 

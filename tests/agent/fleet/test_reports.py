@@ -1,9 +1,9 @@
 """What gateways report: read strictly, bounded, and one line each."""
 
 import pytest
-from tests.agent.core.test_rollout import BASE, gateway, told
 
 from agent.fleet.reports import Fleet, filters
+from tests.agent.fleet.test_rollout import BASE, gateway, told
 
 
 def test_a_gateway_that_moved_is_where_it_is_now() -> None:

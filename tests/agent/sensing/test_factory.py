@@ -60,7 +60,7 @@ async def test_a_sensor_is_a_runner_over_its_source() -> None:
 def test_what_a_gateway_does_not_use_is_not_loaded() -> None:
     code = (
         "import sys; import agent.sensing.factory; "
-        "print([n for n in sys.modules if n.startswith('agent.sensing.sources.') or n == 'drivers.sdk.gpio'])"
+        "print(sorted(n for n in sys.modules if n.startswith('agent.sensing.sources.') or n == 'drivers.sdk.gpio'))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "['agent.sensing.sources.serial', 'agent.sensing.sources.source']"

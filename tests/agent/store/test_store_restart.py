@@ -5,8 +5,8 @@ from pathlib import Path
 
 import msgpack
 import pytest
-from tests.agent.edges.test_store import fill_up, opened, reading
 
+from tests.agent.store.test_store import fill_up, opened, reading
 from tests.support.mosquitto import until
 
 

@@ -4,9 +4,9 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from tests.agent.edges.test_database import NOW, committed, opened, readings
 
 from agent.store.io.database import MEMORY, Commit, Database, StoreBroken, StoreError, StoreFull
+from tests.agent.store.io.test_database import NOW, committed, opened, readings
 
 
 def test_rows_of_another_database_are_taken_over_with_their_accounts(tmp_path: Path) -> None:

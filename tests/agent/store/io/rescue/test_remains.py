@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from tests.agent.edges.test_store_pages import filled
 
 from agent.store.io.rescue.remains import RescueFailed, rescued_rows
+from tests.agent.store.io.rescue.test_pages import filled
 from tests.agent.store.store_fakes import DOOR, A
 
 
