@@ -150,6 +150,7 @@ class Sensor:
     heartbeat_s: Annotated[float, Limit(min=0, max=86_400)] = 0.0
     calibrate: Mapping[FieldName, Calibrate] = field(default_factory=dict)
     label: str = ""
+    # In the long run: ten times as much as the fastest device that the project knows.
     max_rows_per_s: Annotated[float, Limit(min=0.01, max=1_000_000)] = 100.0
     required: bool = True
     personal: bool = False

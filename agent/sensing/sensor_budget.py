@@ -2,7 +2,6 @@
 
 from agent.base.token_bucket import TokenBucket
 
-"""In the long run: ten times as much as the fastest device that the project knows."""
 BURST_S = 600.0
 """At once: what the rate would give in ten minutes."""
 _URGENT_PER_S = 5.0

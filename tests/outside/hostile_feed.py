@@ -97,7 +97,8 @@ class HostileFeed(FedAgent):
             config["broker"]["url"] = [self.broker.url, second]
         config["sensor"] = [
             {"id": "load", "driver": "system", "interval_s": 0.2},
-            {"id": "air-1", "driver": "sds011", "port": "/dev/null", "required": False},
+            {"id": "air-1", "driver": "sds011", "port": os.ttyname(self.ptys[0][1]), "required": False,
+             "max_rows_per_s": 1},
             {"id": "lines-1", "driver": "serial_line", "port": os.ttyname(self.ptys[2][1]), "required": False,
              "lines": {"format": "pattern", "pattern": "(a+)+b(?P<n>[0-9]+)"}, "fields": {"n": {}}},
         ]  # fmt: skip
@@ -166,7 +167,7 @@ class HostileFeed(FedAgent):
         at = self.dice.randrange(3)
         frame = (SDS011, NMEA, b"a" * 300 + b"\n")[at]
         raw = bent_bytes(frame, self.dice) if self.dice.random() < 0.6 else frame * (4000 // len(frame))
-        end_s = time.monotonic() + self.dice.choice((0.0, 0.0, 0.0, 0.4))
+        end_s = time.monotonic() + self.dice.choice((0.0, 0.0, 0.0, 0.8))
         while True:
             with contextlib.suppress(BlockingIOError):
                 os.write(self.ptys[at][0], raw)
