@@ -6,14 +6,14 @@ Source: the order in which two beams are broken and cleared, as on the driver's 
 from collections.abc import Mapping, Sequence
 
 from drivers.sdk.contract import Field, Item, Measurement, Option, Options, Page, Rejected
-from drivers.sdk.edges import BIAS, Unhurried
+from drivers.sdk.edges import BIAS, EdgeDecoderBase
 from drivers.sdk.gpio import Edge, EdgeDecoder, GpioDriver
 
 _BEAMS = ("a", "b")
 _LONGEST_S = 30.0
 
 
-class Passages(Unhurried):
+class Passages(EdgeDecoderBase):
     """Follows one passage at a time: it begins with the first broken beam and ends when both are clear.
 
     In: a was broken first, then both together, and b was cleared last; out: the other way round. Anything

@@ -6,11 +6,11 @@ Source: Linux kernel documentation, userspace-api/gpio/chardev (edge events, deb
 from collections.abc import Mapping, Sequence
 
 from drivers.sdk.contract import Field, Item, Measurement, Options, Page
-from drivers.sdk.edges import BIAS, Unhurried
+from drivers.sdk.edges import BIAS, EdgeDecoderBase
 from drivers.sdk.gpio import Edge, EdgeDecoder, GpioDriver
 
 
-class Contact(Unhurried):
+class Contact(EdgeDecoderBase):
     """Tells each change as the event ``on`` or ``off``, and the state when it is asked for it."""
 
     def __init__(self) -> None:

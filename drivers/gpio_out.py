@@ -6,11 +6,11 @@ Source: Linux kernel documentation, userspace-api/gpio/chardev (output lines).
 from collections.abc import Mapping, Sequence
 
 from drivers.sdk.contract import Field, Item, Measurement, Options, Page
-from drivers.sdk.edges import Unhurried
+from drivers.sdk.edges import EdgeDecoderBase
 from drivers.sdk.gpio import Edge, EdgeDecoder, GpioDriver
 
 
-class Output(Unhurried):
+class Output(EdgeDecoderBase):
     """Tells how the line was set."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from drivers.sdk.contract import (
     is_field_name,
 )
 from drivers.sdk.framing import FrameDecoder, FrameError, FrameFormat
-from drivers.sdk.profile_table import Problem, ProfileError, Table
+from drivers.sdk.profile_table import ProfileProblem, ProfileError, Table
 
 _FRAME = FrameFormat(sync=bytes.fromhex("AA FF 03 00"), length=30, tail=bytes.fromhex("55 CC"))
 _TARGETS = 3
@@ -68,7 +68,7 @@ def _decoder(options: Options, zones: Zones | None = None) -> Decoder:
 
 def _tabled(tables: Mapping[str, object]) -> Driver:
     """The driver with a field for each zone of ``[sensor.zones]``."""
-    problems: list[Problem] = []
+    problems: list[ProfileProblem] = []
     table = Table(tables, "", problems).table("zones")
     zones: dict[str, tuple[float, float, float, float]] = {}
     for key in table.keys()[:_MOST_ZONES]:

@@ -13,7 +13,7 @@ _WAITS_S = (0.0, 0.0, 2.0, 5.0, 15.0, 0.0, 30.0, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Starts:
+class CrashLoop:
     """``failed``: how many runs in a row ended soon, by the agent's own fault, within one boot (``bid``). A power cut,
     ``kill -9`` and an orderly stop are nobody's fault (:mod:`agent.app.io.fault_file`)."""
 
@@ -30,20 +30,20 @@ class Starts:
         """Seconds before this start: longer each time, so that nothing is worn out by starting. systemd 252 cannot."""
         return _WAITS_S[self.failed]
 
-    def after_fault(self) -> "Starts":
+    def after_fault(self) -> "CrashLoop":
         """The last run ended by its own fault."""
-        return Starts(self.bid, min(self.failed + 1, len(_WAITS_S) - 1))
+        return CrashLoop(self.bid, min(self.failed + 1, len(_WAITS_S) - 1))
 
     def encoded(self) -> str:
         """As it is kept."""
         return json.dumps(asdict(self)) + "\n"
 
 
-def decoded(text: str, bid: str) -> Starts:
+def decoded(text: str, bid: str) -> CrashLoop:
     """What was kept, as it counts in this boot."""
     try:
         found = json.loads(text)
         failed = found["failed"] if found["bid"] == bid else 0
     except (ValueError, TypeError, LookupError):
         failed = 0
-    return Starts(bid, failed if isinstance(failed, int) and 0 <= failed < len(_WAITS_S) else 0)
+    return CrashLoop(bid, failed if isinstance(failed, int) and 0 <= failed < len(_WAITS_S) else 0)

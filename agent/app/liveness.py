@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 
-class Vitals:
+class Liveness:
     """``limits_s``: for each part, how long it may go without moving, whatever comes of what it does."""
 
     def __init__(self, limits_s: Mapping[str, float], now_s: float) -> None:

@@ -19,7 +19,7 @@ from agent.base.status import Status
 from agent.base.status_views import AGENT_FIELDS
 from agent.commands import actions, dispatcher
 from agent.commands.actions import CommandActions
-from agent.commands.dispatcher import CommandDesk
+from agent.commands.dispatcher import CommandDispatcher
 from agent.config.diff import diff
 from agent.config.io.credentials import local_file
 from agent.config.resolve import ResolvedConfig
@@ -28,7 +28,7 @@ from agent.delivery import uplink, wire
 from agent.delivery.certificates import renewal
 from agent.delivery.certificates.renewal import Renewal
 from agent.delivery.connection import Message, Will
-from agent.delivery.identity import Description, Presence
+from agent.delivery.identity import Description, GatewayIdentity
 from agent.delivery.uplink import Uplink
 from agent.sensing import context as sensing_context
 from agent.sensing import description
@@ -99,15 +99,15 @@ class State(Protocol):
 
 
 class Connections(Protocol):
-    """How the broker is reached. Raises :class:`~agent.delivery.connection.LinkLost`."""
+    """How the broker is reached. Raises :class:`~agent.delivery.connection.ConnectionLost`."""
 
-    async def connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> uplink.Link: ...
+    async def connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> uplink.Connection: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Requests:
     """Where what the broker sends goes: messages about configurations; signed commands to be opened; configurations to
-    be planned over what runs. The last two raise :class:`~agent.base.errors.Refused`."""
+    be planned over what runs. The last two raise :class:`~agent.base.errors.RejectedError`."""
 
     configured: Callable[[Message], None]
     opened: Callable[[bytes], Awaitable[bytes]]
@@ -232,10 +232,10 @@ class Runtime:
         gateway = config.gateway
         topics = wire.Topics.of(gateway.root, gateway.sector, gateway.site, gateway.id)
         actions = CommandActions(self._store, self.status, self._plan, self._renewal, self, self.sensors)
-        desk = CommandDesk(
+        desk = CommandDispatcher(
             self._store, config.commands, topics, self._clock.now, self._requests.opened, actions, self.wake
         )
-        presence = Presence(topics, described, __version__, self._boot_id, self._clock.now)
+        presence = GatewayIdentity(topics, described, __version__, self._boot_id, self._clock.now)
         self._router = MessageRouter(desk, topics, self._requests.configured)
         connect = partial(self._connections.connect, config)
         link = Uplink(config, self._store, connect, presence, self._state.next_generation, self._mono_ms, self._router)

@@ -9,7 +9,7 @@ from typing import Any
 from agent import __version__
 from agent.app import crash_loop
 from agent.app.clock_watch import ClockWatch
-from agent.app.crash_loop import Starts
+from agent.app.crash_loop import CrashLoop
 from agent.app.io.fault_file import FaultFile
 from agent.app.io.sd_notify import Notifier
 from agent.app.runtime import Requests, Runtime
@@ -17,7 +17,7 @@ from agent.app.watchdog import Watchdog
 from agent.base import events
 from agent.base.i18n import _
 from agent.base.io import clock
-from agent.base.io.atomic_files import Folder
+from agent.base.io.atomic_files import AtomicDirectory
 from agent.base.io.state_dir import StateDir, board_serial
 from agent.base.log_fields import tagged
 from agent.base.status_views import status_line
@@ -86,12 +86,12 @@ class Supervisor:
         finally:
             fault.close()
 
-    async def _run(self, now: clock.Clock, bid: str, before: Starts) -> None:
+    async def _run(self, now: clock.Clock, bid: str, before: CrashLoop) -> None:
         if before.wait_s and await self._stopped_within(before.wait_s):
-            self._count(Starts(bid))  # by somebody, who perhaps mends it
+            self._count(CrashLoop(bid))  # by somebody, who perhaps mends it
             return
         notifier = Notifier()
-        kept = UpdateStore(Folder(self._state_dir.path / "config"), lambda: now.now().mono_ms / 1000, TIMINGS.settle_s)
+        kept = UpdateStore(AtomicDirectory(self._state_dir.path / "config"), lambda: now.now().mono_ms / 1000, TIMINGS.settle_s)
         parts = self._parts = UpdateParts.of(kept, LocalFiles(self._file), self._catalog, now, TIMINGS)
         chosen = await parts.choose()
         config = chosen.resolved.settings
@@ -126,7 +126,7 @@ class Supervisor:
             notifier.stopping()
             clock_watch.keep()
             deadline_s = await self._take_down(runtime, store, updater, lasting)
-            self._count(Starts(bid))
+            self._count(CrashLoop(bid))
         finally:
             left_s = max(0.3, deadline_s - asyncio.get_running_loop().time())
             if not await store.close(left_s):
@@ -154,14 +154,14 @@ class Supervisor:
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return self._stopping.is_set()
 
-    def _count(self, count: Starts) -> None:
+    def _count(self, count: CrashLoop) -> None:
         with contextlib.suppress(OSError):  # a disk that takes nothing is told of by the store
             self._state_dir.write(_STARTS, count.encoded())
 
     async def _grow_old(self, bid: str, safe: bool, runtime: Runtime, updater: Updater) -> None:
         """Count this start as a good one once it has lasted; try the sensors again that safe mode left out."""
         await asyncio.sleep(crash_loop.QUICK_S)
-        self._count(Starts(bid))
+        self._count(CrashLoop(bid))
         if safe:
             await asyncio.sleep(crash_loop.SAFE_S - crash_loop.QUICK_S)
             if not runtime.sensors:

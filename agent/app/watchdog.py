@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from agent.app.liveness import Vitals
+from agent.app.liveness import Liveness
 from agent.base.i18n import _
 from agent.base.log_fields import tagged
 
@@ -49,7 +49,7 @@ class Watchdog:
         self._uplink_moved_s = uplink_moved_s
         self._status = status
         self._now_s = asyncio.get_running_loop().time
-        self._vitals = Vitals(limits_s or {"store": STORE_S, "uplink": UPLINK_S}, self._now_s())
+        self._vitals = Liveness(limits_s or {"store": STORE_S, "uplink": UPLINK_S}, self._now_s())
         self._period_s = min(_LONGEST_PERIOD_S, self._notifier.watchdog_s / 4 or _LONGEST_PERIOD_S)
         self._told: set[str] = set()
 

@@ -10,7 +10,7 @@ INTERNAL_ERROR = "internal_error"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
-class Refused(Exception):
+class RejectedError(Exception):
     """A message that is not taken: report it and go on as before.
 
     ``code`` and ``path`` are stable and for programs (``config/reported``), ``message`` is for people. Both may repeat
@@ -27,7 +27,7 @@ class Refused(Exception):
         self.path = _CONTROL.sub("?", path[:200])
         super().__init__(f"{self.path}: {self.message}" if path else self.message)
 
-    def about(self, version: int, payload_hash: str) -> "Refused":
+    def about(self, version: int, payload_hash: str) -> "RejectedError":
         """The same, of this document."""
         self.version, self.hash = version, payload_hash
         return self

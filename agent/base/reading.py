@@ -60,7 +60,7 @@ class Row(NamedTuple):
     body: bytes
 
 
-class Fresh(NamedTuple):
+class CommittedRange(NamedTuple):
     """What a commit made durable in one stream: numbers ``[start, stop)``; ``mono_ms`` of the first."""
 
     start: int

@@ -5,7 +5,7 @@ import re
 from math import isfinite
 from typing import NoReturn
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 
 MAX_BYTES = 65_536
@@ -19,13 +19,13 @@ _STRING = re.compile(rb'"(?:[^"\\]+|\\(?:.|\Z))*+(?:"|\Z)', re.DOTALL)
 
 
 def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
-    """Parse UTF-8 JSON. Raises :class:`Refused`, with ``path``: ``too_large``, ``malformed`` or ``duplicate_keys``.
+    """Parse UTF-8 JSON. Raises :class:`RejectedError`, with ``path``: ``too_large``, ``malformed`` or ``duplicate_keys``.
 
     Refused are also what parsers read differently: a byte order mark, a key that is there twice, NaN and infinite
     numbers, integers beyond 64 bits, lone surrogates.
     """
     if len(raw) > max_bytes:
-        raise Refused(
+        raise RejectedError(
             "too_large",
             _("{count} bytes, more than the {most} that are allowed").format(count=len(raw), most=max_bytes),
             path,
@@ -40,9 +40,9 @@ def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
         _check_text(value)
     except _Twice as error:
         message = _('the key "{key}" occurs twice').format(key=str(error)[:64])
-        raise Refused("duplicate_keys", message, path) from error
+        raise RejectedError("duplicate_keys", message, path) from error
     except ValueError as error:
-        raise Refused("malformed", _("not valid JSON: {why}").format(why=str(error)[:100]), path) from error
+        raise RejectedError("malformed", _("not valid JSON: {why}").format(why=str(error)[:100]), path) from error
     return value
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", re.ASCII)
@@ -20,7 +20,7 @@ becomes the next lower bound: a slip of the pen by a thousand years must not ref
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TrustedTime:
     """What a gateway knows of the time, in Unix milliseconds.
 
     ``clock_ms``: what its clock shows; ``is_set``: whether that can be true (``cq`` above 0); ``bound_ms``: before
@@ -55,15 +55,15 @@ def rfc_3339(t_ms: int) -> str:
     return moment.isoformat().removesuffix("+00:00") + "Z"
 
 
-def check_dates(issued_ms: int, expires_ms: int, moment: Moment) -> None:
-    """Raise :class:`Refused`: ``issued`` (it comes from the future) or ``expired``."""
+def check_dates(issued_ms: int, expires_ms: int, moment: TrustedTime) -> None:
+    """Raise :class:`RejectedError`: ``issued`` (it comes from the future) or ``expired``."""
     latest_ms = moment.earliest_ms + (EARLY_MS if moment.is_set else LONGEST_MS)
     if issued_ms > latest_ms or not issued_ms < expires_ms <= issued_ms + LONGEST_MS:
-        raise Refused("issued", _("invalid date: {date}").format(date=rfc_3339(issued_ms)), "issued")
+        raise RejectedError("issued", _("invalid date: {date}").format(date=rfc_3339(issued_ms)), "issued")
     check_expiry(expires_ms, moment)
 
 
-def check_expiry(expires_ms: int, moment: Moment, path: str = "expires") -> None:
-    """Raise :class:`Refused`: ``expired``. To be asked again once the clock is set."""
+def check_expiry(expires_ms: int, moment: TrustedTime, path: str = "expires") -> None:
+    """Raise :class:`RejectedError`: ``expired``. To be asked again once the clock is set."""
     if expires_ms <= moment.earliest_ms:
-        raise Refused("expired", _("expired on {date}").format(date=rfc_3339(expires_ms)), path)
+        raise RejectedError("expired", _("expired on {date}").format(date=rfc_3339(expires_ms)), path)

@@ -6,9 +6,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.cli.maintainer_files import Failed
+from agent.cli.maintainer_files import CommandFailed
 
 
 class Action(Protocol):
@@ -39,7 +39,7 @@ def told_in_one_line(act: Callable[[Namespace], int], args: Namespace) -> int:
     """Give the action's exit status; 1, after one line, where a file cannot be used or what it says is refused."""
     try:
         return act(args)
-    except (Failed, Refused) as error:
+    except (CommandFailed, RejectedError) as error:
         print(error, file=sys.stderr)
     except ImportError as error:
         if (error.name or "").partition(".")[0] != "cryptography":

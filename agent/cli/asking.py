@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Mapping, Sequence
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import loads
 from agent.cli.broker_options import BrokerOptions
-from agent.cli.maintainer_files import Failed
+from agent.cli.maintainer_files import CommandFailed
 from agent.cli.prepared import Prepared, prepared
 from agent.delivery import wire
 from agent.delivery.connection import Message
-from agent.delivery.io.mqtt import Link
+from agent.delivery.io.mqtt import MqttConnection
 from agent.fleet.reports import Fleet, filters
 
 if TYPE_CHECKING:
@@ -27,10 +27,10 @@ _MOVED_S = 1.0
 _MOST_REPLY_BYTES = 262_144
 
 
-class Asking:
+class CommandClient:
     """An open connection, over which several may be asked at a time. Made by :meth:`open`."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, link: MqttConnection) -> None:
         self._link = link
         self._lost = asyncio.create_task(link.lost())
         self._fleet = Fleet()
@@ -39,8 +39,8 @@ class Asking:
         link.on_message = self._on_message
 
     @classmethod
-    async def open(cls, options: BrokerOptions) -> "Asking":
-        """Connect. Raises :class:`~agent.delivery.connection.LinkLost`."""
+    async def open(cls, options: BrokerOptions) -> "CommandClient":
+        """Connect. Raises :class:`~agent.delivery.connection.ConnectionLost`."""
         return cls(await options.connect(f"gardu-command-{token_hex(4)}"))
 
     async def close(self) -> None:
@@ -55,9 +55,9 @@ class Asking:
         return await self.send(prepared(gateway, name, arguments, keys, timeout_s), timeout_s)
 
     async def send(self, one: Prepared, timeout_s: float) -> dict[str, Any]:
-        """Send a command and return the reply. Raises :class:`~agent.delivery.connection.LinkLost`;
+        """Send a command and return the reply. Raises :class:`~agent.delivery.connection.ConnectionLost`;
         :class:`LookupError` if there is no such gateway; :class:`TimeoutError` if it does not reply; and
-        :class:`Failed` if its reply cannot be read."""
+        :class:`CommandFailed` if its reply cannot be read."""
         base = await self._base(one.gateway)
         topic = wire.Topics(base).reply(one.id)
         reply = self._replies[topic] = asyncio.get_running_loop().create_future()
@@ -93,7 +93,7 @@ class Asking:
                 ) from None
 
     async def _within(self, coming: Awaitable[T], timeout_s: float) -> T:
-        """What is waited for. Raises :class:`TimeoutError` and :class:`~agent.delivery.connection.LinkLost`."""
+        """What is waited for. Raises :class:`TimeoutError` and :class:`~agent.delivery.connection.ConnectionLost`."""
         waiting = asyncio.ensure_future(coming)
         try:
             await asyncio.wait((waiting, self._lost), timeout=max(0.0, timeout_s), return_when=asyncio.FIRST_COMPLETED)
@@ -115,13 +115,13 @@ class Asking:
 
 
 def _read(gateway: str, payload: bytes) -> dict[str, Any]:
-    """A reply. Raises :class:`Failed`."""
+    """A reply. Raises :class:`CommandFailed`."""
     try:
         reply = loads(payload, _MOST_REPLY_BYTES)
-    except Refused as error:
-        raise Failed(_("{name}: cannot read its reply: {why}").format(name=gateway, why=error)) from error
+    except RejectedError as error:
+        raise CommandFailed(_("{name}: cannot read its reply: {why}").format(name=gateway, why=error)) from error
     if not isinstance(reply, dict):
-        raise Failed(
+        raise CommandFailed(
             _("{name}: cannot read its reply: {why}").format(name=gateway, why=_("does not follow the wire contract"))
         )
     return reply

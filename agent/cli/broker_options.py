@@ -65,14 +65,14 @@ class BrokerOptions:
         )
         return cls(url, settings, unquote(parts.password) if parts.password is not None else None)
 
-    async def connect(self, client_id: str) -> mqtt.Link:
+    async def connect(self, client_id: str) -> mqtt.MqttConnection:
         """Connect, in the other version of MQTT if the broker does not know the first. Raises
-        :class:`~agent.delivery.connection.LinkLost`."""
+        :class:`~agent.delivery.connection.ConnectionLost`."""
         try:
             return await self._connect(client_id)
         except (WrongVersion, Unanswered):
             self.five = not self.five
             return await self._connect(client_id)
 
-    async def _connect(self, client_id: str) -> mqtt.Link:
+    async def _connect(self, client_id: str) -> mqtt.MqttConnection:
         return await mqtt.connect(self.settings, self.url, client_id, None, self.five, self.five, self.password)

@@ -10,13 +10,13 @@ from agent.base.display import json_text
 from agent.base.i18n import _
 from agent.cli import UsageError
 from agent.cli.actions import told_in_one_line
-from agent.cli.asking import Asking
+from agent.cli.asking import CommandClient
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.command_arguments import WrongArguments, arguments
-from agent.cli.maintainer_files import Failed, private_keys, read, write
+from agent.cli.maintainer_files import CommandFailed, private_keys, read, write
 from agent.cli.prepared import Prepared, countersigned, prepared, read_prepared
 from agent.commands import command
-from agent.delivery.connection import LinkLost
+from agent.delivery.connection import ConnectionLost
 
 _TIMEOUT_S = 20.0
 
@@ -93,14 +93,14 @@ def _run(args: Namespace, asked: dict[str, Any]) -> int:
         return 0
     try:
         reply = asyncio.run(_send(one, args.timeout, BrokerOptions.of(args)))
-    except (LinkLost, TimeoutError, LookupError) as error:
-        raise Failed(error.args[0]) from error
+    except (ConnectionLost, TimeoutError, LookupError) as error:
+        raise CommandFailed(error.args[0]) from error
     print(json_text(reply))
     return 0 if reply.get("status") in ("done", "accepted") else 1
 
 
 async def _send(one: Prepared, timeout_s: float, options: BrokerOptions) -> dict[str, Any]:
-    asking = await Asking.open(options)
+    asking = await CommandClient.open(options)
     try:
         return await asking.send(one, timeout_s)
     finally:

@@ -6,8 +6,8 @@ from secrets import token_hex
 
 from agent.base.i18n import _
 from agent.cli.broker_options import BrokerOptions
-from agent.delivery.connection import LinkLost, Message
-from agent.delivery.io.mqtt import Link
+from agent.delivery.connection import ConnectionLost, Message
+from agent.delivery.io.mqtt import MqttConnection
 from agent.fleet.reports import Fleet, filters
 
 _QUIET_S = 1.0
@@ -20,7 +20,7 @@ _WINDOW = 50
 class FleetWatch:
     """An open connection. Made by :meth:`open`. ``fleet`` is what it learns, also beyond this connection."""
 
-    def __init__(self, link: Link, fleet: Fleet) -> None:
+    def __init__(self, link: MqttConnection, fleet: Fleet) -> None:
         self._link = link
         self._fleet = fleet
         self._news = asyncio.Event()
@@ -34,7 +34,7 @@ class FleetWatch:
 
     @classmethod
     async def open(cls, options: BrokerOptions, fleet: Fleet, *leaves: str) -> "FleetWatch":
-        """Connect, and subscribe to these topics of every gateway. Raises :class:`LinkLost`."""
+        """Connect, and subscribe to these topics of every gateway. Raises :class:`ConnectionLost`."""
         watch = cls(await options.connect(f"gardu-config-{token_hex(4)}"), fleet)
         fleet.begin()
         try:
@@ -52,7 +52,7 @@ class FleetWatch:
     async def news(self, until_s: float) -> bool:
         """Wait for a message or an acknowledgement; ``False`` where none came until then (loop seconds).
 
-        Raises :class:`LinkLost`.
+        Raises :class:`ConnectionLost`.
         """
         try:
             async with asyncio.timeout_at(until_s):
@@ -66,7 +66,7 @@ class FleetWatch:
 
     async def collect(self, enough: Callable[[], bool], most_s: float = _MOST_S) -> None:
         """Wait until everything that stood retained has come: nothing more for a second, and ``enough`` is true. Raises
-        :class:`LinkLost`."""
+        :class:`ConnectionLost`."""
         now_s = asyncio.get_running_loop().time
         end_s = now_s() + most_s
         while now_s() < end_s:
@@ -74,7 +74,7 @@ class FleetWatch:
                 return
 
     async def send(self, messages: Mapping[str, tuple[str, bytes]]) -> None:
-        """Publish retained: for each gateway its topic and message. Raises :class:`LinkLost`."""
+        """Publish retained: for each gateway its topic and message. Raises :class:`ConnectionLost`."""
         room = min(_WINDOW, self._link.limits.receive_maximum)
         for gateway, (topic, message) in messages.items():
             while len(self._acks) >= room:
@@ -85,7 +85,7 @@ class FleetWatch:
 
     async def _acknowledged(self) -> None:
         if not await self.news(asyncio.get_running_loop().time() + _ACK_S):
-            raise LinkLost(_("the broker does not acknowledge"))
+            raise ConnectionLost(_("the broker does not acknowledge"))
 
     def _on_message(self, message: Message) -> None:
         self._fleet.take(message.topic, message.payload)

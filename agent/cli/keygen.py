@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.base.i18n import _
 from agent.cli.actions import told_in_one_line
-from agent.cli.maintainer_files import Failed, write
+from agent.cli.maintainer_files import CommandFailed, write
 from agent.update.signed.dsse import key_id
 
 
@@ -28,11 +28,11 @@ def _create(args: Namespace) -> int:
     file: Path = args.file
     public = file.with_name(f"{file.name}.pub")
     if public.exists():
-        raise Failed(_("{file} already exists; a key is never overwritten").format(file=public))
+        raise CommandFailed(_("{file} already exists; a key is never overwritten").format(file=public))
     try:
         key = create(file)
     except FileExistsError as error:
-        raise Failed(_("{file} already exists; a key is never overwritten").format(file=file)) from error
+        raise CommandFailed(_("{file} already exists; a key is never overwritten").format(file=file)) from error
     write(public, f"{key.public.hex()}\n".encode())
     print(key.public.hex(), flush=True)
     print(

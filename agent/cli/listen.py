@@ -13,7 +13,7 @@ from agent.base.i18n import _
 from agent.base.retry import retry_forever
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.listen_formats import FORMATS, Format
-from agent.delivery.connection import LinkLost, Message
+from agent.delivery.connection import ConnectionLost, Message
 from agent.fleet.gap_ledger import GRACE_S
 from agent.fleet.subscriber import Subscriber
 
@@ -79,7 +79,7 @@ class Listener:
         """Listen, for ever."""
         wait = wait_random_exponential(multiplier=0.5, max=10)
         while True:
-            await retry_forever(self._hold, LinkLost, wait, self._tell, asyncio.sleep)
+            await retry_forever(self._hold, ConnectionLost, wait, self._tell, asyncio.sleep)
 
     def finish(self) -> int:
         """Tell what is left to tell, and the account; give the exit status. Raises :class:`BrokenPipeError`."""

@@ -113,7 +113,7 @@ class SenMl(Format):
             self._out.write(json_text(pack, compact=True) + "\n")
 
 
-class Table(Format):
+class TableFormat(Format):
     """One row a line, for reading; times are of this computer's time zone."""
 
     def row(self, arrival: Arrival, known: Subscriber) -> None:
@@ -157,7 +157,7 @@ def _values(arrival: Arrival) -> Mapping[str, Any]:
 
 
 FORMATS: Mapping[str, Callable[[TextIO], Format]] = {
-    "table": Table,
+    "table": TableFormat,
     "jsonl": JsonLines,
     "csv": Csv,
     "senml": SenMl,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.config.document import Document, read_document
 from agent.config.layers import Tables
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 _MOST_BYTES = 4 * 1024 * 1024
 
 
-class Failed(Exception):
+class CommandFailed(Exception):
     """The command cannot do it; the text is the line that is shown."""
 
 
 def read(path: Path) -> bytes:
-    """The file's bytes. Raises :class:`OSError`, and :class:`Failed` for one that is far too large."""
+    """The file's bytes. Raises :class:`OSError`, and :class:`CommandFailed` for one that is far too large."""
     with path.open("rb") as stream:
         raw = stream.read(_MOST_BYTES + 1)
     if len(raw) > _MOST_BYTES:
-        raise Failed(_("{file}: {why}").format(file=path, why=_("at most {count} bytes").format(count=_MOST_BYTES)))
+        raise CommandFailed(_("{file}: {why}").format(file=path, why=_("at most {count} bytes").format(count=_MOST_BYTES)))
     return raw
 
 
@@ -42,16 +42,16 @@ def write(path: Path, content: bytes, mode: int = 0o644) -> None:
 
 
 def tables(path: Path) -> Tables:
-    """The tables of a TOML file. Raises :class:`Failed` and :class:`OSError`."""
+    """The tables of a TOML file. Raises :class:`CommandFailed` and :class:`OSError`."""
     return toml(read(path), path)
 
 
 def toml(raw: bytes, path: Path) -> Tables:
-    """The tables of a TOML file that was read. Raises :class:`Failed`."""
+    """The tables of a TOML file that was read. Raises :class:`CommandFailed`."""
     try:
         return tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:
-        raise Failed(_("{file}: {why}").format(file=path, why=error)) from error
+        raise CommandFailed(_("{file}: {why}").format(file=path, why=error)) from error
 
 
 def is_envelope(raw: bytes) -> bool:
@@ -60,16 +60,16 @@ def is_envelope(raw: bytes) -> bool:
 
 
 def envelope(raw: bytes, path: Path) -> tuple[Envelope, Document]:
-    """An envelope and its document, of which no signature is verified. Raises :class:`Failed`."""
+    """An envelope and its document, of which no signature is verified. Raises :class:`CommandFailed`."""
     try:
         found = parse(raw)
         return found, read_document(found.payload)
-    except Refused as error:
-        raise Failed(_("{file}: {why}").format(file=path, why=error)) from error
+    except RejectedError as error:
+        raise CommandFailed(_("{file}: {why}").format(file=path, why=error)) from error
 
 
 def private_keys(paths: Sequence[Path]) -> "list[SigningKey]":
-    """Private keys. Raises :class:`Failed` and :class:`OSError`, and :class:`ImportError` without the extra."""
+    """Private keys. Raises :class:`CommandFailed` and :class:`OSError`, and :class:`ImportError` without the extra."""
     from agent.fleet.io.signing_key import KeyRefused, load
 
     found = []
@@ -77,12 +77,12 @@ def private_keys(paths: Sequence[Path]) -> "list[SigningKey]":
         try:
             found.append(load(path))
         except KeyRefused as error:
-            raise Failed(_("{file}: {why}").format(file=path, why=error)) from error
+            raise CommandFailed(_("{file}: {why}").format(file=path, why=error)) from error
     return found
 
 
 def public_keys(texts: Sequence[str]) -> tuple[bytes, ...]:
-    """Public keys, each 64 hex digits or the name of a file with them. Raises :class:`Failed` and :class:`OSError`."""
+    """Public keys, each 64 hex digits or the name of a file with them. Raises :class:`CommandFailed` and :class:`OSError`."""
     return tuple(dict.fromkeys(public_key_of(text) for text in texts))
 
 
@@ -93,7 +93,7 @@ def public_key_of(text: str) -> bytes:
         path = Path(text)
         key = public_key(read(path).decode(errors="replace").strip())
         if key is None:
-            raise Failed(
+            raise CommandFailed(
                 _("{file} is not a public key (64 hexadecimal digits, as gardu keygen writes them)").format(file=path)
             )
     return key

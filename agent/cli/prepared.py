@@ -9,11 +9,11 @@ from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 from agent.base.display import json_text, one_line
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import loads
 from agent.base.trusted_time import rfc_3339
-from agent.cli.maintainer_files import Failed
+from agent.cli.maintainer_files import CommandFailed
 from agent.commands import command
 from agent.delivery.policies.batch_rules import is_name, is_sequence_number
 from agent.update.signed import dsse as dsse
@@ -48,7 +48,7 @@ class Prepared:
 def prepared(
     gateway: str, name: str, arguments: Mapping[str, Any], keys: "Sequence[SigningKey]", lifetime_s: float
 ) -> Prepared:
-    """Make a command, signed where there are keys. Raises :class:`Failed` where it is too long."""
+    """Make a command, signed where there are keys. Raises :class:`CommandFailed` where it is too long."""
     identity, expires_ms = token_hex(8), int(1000 * (time.time() + lifetime_s))
     asked = {"id": identity, "exp": expires_ms, **arguments}
     payload = json.dumps(asked).encode()
@@ -61,31 +61,31 @@ def prepared(
 
 
 def read_prepared(raw: bytes, path: Path) -> Prepared:
-    """A signed command that was made at another desk; no signature is verified. Raises :class:`Failed`."""
+    """A signed command that was made at another desk; no signature is verified. Raises :class:`CommandFailed`."""
     try:
         found = dsse.parse(raw)
         if found.payload_type != COMMAND_TYPE:
-            raise Failed(_("{file} is not a signed command").format(file=path))
+            raise CommandFailed(_("{file} is not a signed command").format(file=path))
         asked = loads(found.payload, command.PLAN_BYTES)
-    except Refused as error:
-        raise Failed(_("{file}: {why}").format(file=path, why=error)) from error
+    except RejectedError as error:
+        raise CommandFailed(_("{file}: {why}").format(file=path, why=error)) from error
     if not isinstance(asked, dict):
-        raise Failed(_("{file} is not a signed command").format(file=path))
+        raise CommandFailed(_("{file} is not a signed command").format(file=path))
     gateway, name, identity, expires_ms = (asked.pop(key, None) for key in ("gateway", "command", "id", "exp"))
     if not is_name(gateway) or name not in command.COMMANDS or not is_sequence_number(expires_ms):
-        raise Failed(_("{file} is not a signed command").format(file=path))
+        raise CommandFailed(_("{file} is not a signed command").format(file=path))
     if not isinstance(identity, str) or not command.is_id(identity):
-        raise Failed(_("{file} is not a signed command").format(file=path))
+        raise CommandFailed(_("{file} is not a signed command").format(file=path))
     if expires_ms <= 1000 * time.time():
         text = _("{file}: expired on {date}; a signed command is valid for at most 10 minutes").format(
             file=path, date=rfc_3339(expires_ms)
         )
-        raise Failed(text)
+        raise CommandFailed(text)
     return Prepared(gateway, str(name), identity, expires_ms, asked, raw.strip(), len(found.signatures))
 
 
 def countersigned(one: Prepared, keys: "Sequence[SigningKey]", path: Path) -> Prepared:
-    """The same command with these signatures as well. Raises :class:`Failed` where it is too long."""
+    """The same command with these signatures as well. Raises :class:`CommandFailed` where it is too long."""
     if not keys:
         return one
     signed = dsse.parse(one.payload).signed
@@ -98,4 +98,4 @@ def countersigned(one: Prepared, keys: "Sequence[SigningKey]", path: Path) -> Pr
 def _check_length(name: str, payload: bytes) -> None:
     most = command.most_bytes(name)
     if len(payload) > most:
-        raise Failed(_("too long for a command: at most {count} bytes").format(count=most))
+        raise CommandFailed(_("too long for a command: at most {count} bytes").format(count=most))

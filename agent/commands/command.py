@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.strict_json import loads
 
 COMMANDS = frozenset(
@@ -77,7 +77,7 @@ def read(name: str, payload: bytes) -> Command | None:
     known = isinstance(expires, int) and not isinstance(expires, bool)
     try:
         loads(payload, most)
-    except Refused as error:
+    except RejectedError as error:
         return Command(identity, name, 0, {}, fault=error.message)
     return Command(identity, name, expires if known else 0, message, sealed)
 

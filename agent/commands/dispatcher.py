@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from agent.base.errors import INTERNAL_ERROR, NOT_KEPT, Refused
+from agent.base.errors import INTERNAL_ERROR, NOT_KEPT, RejectedError
 from agent.base.guard import unexpected
 from agent.base.i18n import _
 from agent.base.log_fields import tagged
@@ -63,9 +63,9 @@ class _Lane:
         return True
 
 
-class CommandDesk:
+class CommandDispatcher:
     """An :class:`~agent.delivery.session.Inbox`. ``opened`` gives what a signed envelope holds, once it is verified,
-    and raises :class:`Refused`. ``wake``: called when there is an answer.
+    and raises :class:`RejectedError`. ``wake``: called when there is an answer.
 
     Three lanes, each with its own budget, queue and answers, so that a flood in one holds up no other: commands that
     only maintainers may publish by the shipped ACL (those with an effect), signed ones among the rest (each costs a
@@ -139,7 +139,7 @@ class CommandDesk:
             one = await lane.waiting.get()
             try:
                 outcome = await self._carried_out(one)
-            except Refused as error:
+            except RejectedError as error:
                 outcome = Outcome("rejected", error.message)
             except Exception as error:  # noqa: BLE001 - the guard: no command may end the agent
                 unexpected(f"command/{one.name}", error)
@@ -152,7 +152,7 @@ class CommandDesk:
         return self._sealed if one.sealed else self._open
 
     async def _carried_out(self, one: Command) -> Outcome:
-        """Carry a command out, unless something is against it or it was before. Raises :class:`Refused`."""
+        """Carry a command out, unless something is against it or it was before. Raises :class:`RejectedError`."""
         now = self._now()
         allow, needed, is_set = self._settings.allow, self._settings.signed, now.cq > 0
         refusal = command.judge(one, now.t, is_set, allow, bool(one.sealed), needed)
@@ -170,7 +170,7 @@ class CommandDesk:
         durable = one.name in command.GUARDED or one.name in command.SEALED
         await self._put(record, one, Outcome("accepted", expires_ms=one.expires_ms), durable)
         outcome = await self._effect(one)
-        with contextlib.suppress(Refused):  # it is done, whatever the disk says now
+        with contextlib.suppress(RejectedError):  # it is done, whatever the disk says now
             await self._put(record, one, outcome, durable)
         return outcome
 
@@ -183,25 +183,25 @@ class CommandDesk:
                 if not self._store.durable:
                     raise TimeoutError
             except TimeoutError as error:
-                raise Refused(NOT_KEPT, _("could not write its id to disk")) from error
+                raise RejectedError(NOT_KEPT, _("could not write its id to disk")) from error
 
     async def _effect(self, one: Command) -> Outcome:
         expires_ms = one.expires_ms
         try:
             return Outcome("done", "", await self._does.actions[one.name](one), expires_ms)
-        except Refused as error:
+        except RejectedError as error:
             result = {"code": error.code, "message": error.message, "path": error.path}
             return Outcome("failed", f"{error.code}: {error}", result, expires_ms)
         except (ValueError, LookupError, TimeoutError) as error:
             return Outcome("failed", str(error) or type(error).__name__, None, expires_ms)
 
     async def _is_signed(self, one: Command) -> bool:
-        """Whether it came signed. Raises :class:`Refused` where the signature is none that counts here."""
+        """Whether it came signed. Raises :class:`RejectedError` where the signature is none that counts here."""
         if not one.sealed:
             return False
         await self._opened(one.sealed)
         if not command.meant(one, self._topics.base.rpartition("/")[2]):
-            raise Refused("target", _("not meant for {gateway}").format(gateway=self._topics.base), "")
+            raise RejectedError("target", _("not meant for {gateway}").format(gateway=self._topics.base), "")
         return True
 
     def _record(self, signed: bool) -> CommandRecord:

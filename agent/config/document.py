@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import MAX_BYTES, loads
 from agent.base.trusted_time import rfc_3339, unix_ms
@@ -48,7 +48,7 @@ def written_document(
     confirm_s: float = CONFIRM_S,
     min_agent: str = "",
 ) -> bytes:
-    """The payload to sign. Raises :class:`Refused` for what no gateway would read, and :class:`TypeError` for a value
+    """The payload to sign. Raises :class:`RejectedError` for what no gateway would read, and :class:`TypeError` for a value
     that JSON does not know (TOML has dates)."""
     document: dict[str, object] = {
         "target": {"gateways": list(gateways)},
@@ -65,7 +65,7 @@ def written_document(
 
 
 def read_document(payload: bytes) -> Document:
-    """Read a payload strictly. Raises :class:`Refused`: ``malformed``, ``duplicate_keys``, ``target``."""
+    """Read a payload strictly. Raises :class:`RejectedError`: ``malformed``, ``duplicate_keys``, ``target``."""
     table = loads(payload, MAX_BYTES)
     if not isinstance(table, dict):
         raise _malformed("")
@@ -91,9 +91,9 @@ def read_document(payload: bytes) -> Document:
 
 
 def check_target(document: Document, gateway: str) -> None:
-    """Raise :class:`Refused`: ``target``."""
+    """Raise :class:`RejectedError`: ``target``."""
     if gateway not in document.gateways:
-        raise Refused("target", _("not meant for {gateway}").format(gateway=gateway), "target.gateways")
+        raise RejectedError("target", _("not meant for {gateway}").format(gateway=gateway), "target.gateways")
 
 
 def release(version: str) -> tuple[int, ...]:
@@ -106,12 +106,12 @@ def _gateways(target: object) -> tuple[str, ...]:
     """Whom a document is for: names of gateways, and nothing else, since a group is not something a gateway knows."""
     names = target.get("gateways") if isinstance(target, Mapping) and target.keys() == {"gateways"} else None
     if not isinstance(names, list) or not 0 < len(names) <= _MAX_GATEWAYS:
-        raise Refused("target", _("a target must be a list of gateways"), "target")
+        raise RejectedError("target", _("a target must be a list of gateways"), "target")
     for at, name in enumerate(names):
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise Refused("target", _("a target must be a list of gateways"), f"target.gateways[{at}]")
+            raise RejectedError("target", _("a target must be a list of gateways"), f"target.gateways[{at}]")
     return tuple(names)
 
 
-def _malformed(path: str) -> Refused:
-    return Refused("malformed", _("not a valid configuration document"), path)
+def _malformed(path: str) -> RejectedError:
+    return RejectedError("malformed", _("not a valid configuration document"), path)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from agent.base.errors import INTERNAL_ERROR, Refused
+from agent.base.errors import INTERNAL_ERROR, RejectedError
 from agent.base.guard import unexpected
 from agent.base.i18n import _
 from agent.config import parse as configuration
@@ -73,7 +73,7 @@ class ResolvedConfig:
 def resolve(
     generation: Generation, catalog: DriverLookup, document: "Document | None" = None, *, remaining: bool = False
 ) -> ResolvedConfig:
-    """Build the configuration of a generation. Raises :class:`Refused`, whatever a driver, a profile or a stored
+    """Build the configuration of a generation. Raises :class:`RejectedError`, whatever a driver, a profile or a stored
     payload does: ``schema``, ``driver_unknown``, ``device_impossible``, ``internal_error``, and those of a document.
 
     ``document``: the generation's payload where it was parsed before. ``remaining``: it was accepted once, so leave out
@@ -81,11 +81,11 @@ def resolve(
     """
     try:
         return _resolved(generation, catalog, document, remaining)
-    except Refused:
+    except RejectedError:
         raise
     except Exception as error:
         unexpected("a configuration", error)
-        raise Refused(INTERNAL_ERROR, _("internal error: {why}").format(why=repr(error)[:200])) from error
+        raise RejectedError(INTERNAL_ERROR, _("internal error: {why}").format(why=repr(error)[:200])) from error
 
 
 def _resolved(
@@ -115,20 +115,20 @@ def _tables(text: str, name: str) -> Tables:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Refused("schema", _("{place} is not valid TOML: {why}").format(place=name, why=error), "") from error
+        raise RejectedError("schema", _("{place} is not valid TOML: {why}").format(place=name, why=error), "") from error
 
 
-def _refusal(parsed: Parsed, *, local: bool) -> Refused:
+def _refusal(parsed: Parsed, *, local: bool) -> RejectedError:
     """The first error in the order of the checks: what is badly written, then drivers, then devices. ``local``: of the
     gateway's own files, whose code is always the same."""
     problems = [problem for problem in parsed.problems if problem.level == "error"]
     if local:
-        return Refused("schema", problems[0].message, problems[0].path)
+        return RejectedError("schema", problems[0].message, problems[0].path)
     coded = [(_code(problem), problem) for problem in problems]
     for code in ("schema", "driver_unknown", "device_impossible"):
         for found, problem in coded:
             if found == code:
-                return Refused(code, str(problem).removeprefix(f"{problem.path}: "), problem.path)
+                return RejectedError(code, str(problem).removeprefix(f"{problem.path}: "), problem.path)
     raise AssertionError("a configuration is refused for a reason")
 
 

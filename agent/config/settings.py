@@ -79,7 +79,7 @@ class Publish:
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class StoreSettings:
     path: str = "store.db"
     max_bytes: Annotated[int, Limit(min=262_144)] = 268_435_456
     max_age_days: Annotated[float, Limit(min=0.01, max=3650)] = 30.0
@@ -87,7 +87,7 @@ class Store:
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class ClockSettings:
     grace_s: Annotated[float, Limit(min=0, max=86_400)] = 600.0
     source: str = "system"
 
@@ -99,7 +99,7 @@ class Web:
 
 
 @dataclass(frozen=True, slots=True)
-class Privacy:
+class PrivacySettings:
     key_file: str = ""
     identifiers: Literal["hmac", "none", "plain"] = "hmac"
 
@@ -178,10 +178,10 @@ class Config:
     gateway: Gateway
     broker: Broker
     publish: Publish = Publish()
-    store: Store = Store()
-    clock: Clock = Clock()
+    store: StoreSettings = StoreSettings()
+    clock: ClockSettings = ClockSettings()
     web: Web = Web()
-    privacy: Privacy = Privacy()
+    privacy: PrivacySettings = PrivacySettings()
     commands: Commands = Commands()
     bus: tuple[Bus, ...] = ()
     sensor: tuple[Sensor, ...] = ()

@@ -4,28 +4,28 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class LinkLost(Exception):
+class ConnectionLost(Exception):
     """There is no connection (any more); the text says why, for people. Try again, a little later each time."""
 
 
-class NotReached(LinkLost):
+class NotReached(ConnectionLost):
     """Nothing was said to the broker: it can hold no Will of this try."""
 
 
-class Refused(LinkLost):
+class ConnectionRefusedByBroker(ConnectionLost):
     """The broker answered, and said no (login, identifier, ban): hurrying will not help."""
 
 
-class WrongVersion(LinkLost):
+class WrongVersion(ConnectionLost):
     """The broker does not speak this version of MQTT. Try another one."""
 
 
-class Unanswered(LinkLost):
+class Unanswered(ConnectionLost):
     """There was a connection, but no CONNACK: some brokers answer an MQTT version that they do not know by closing,
     or not at all."""
 
 
-class TakenOver(LinkLost):
+class TakenOver(ConnectionLost):
     """The broker gave the session to another client with the same id. Keep away for a while."""
 
 

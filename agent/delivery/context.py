@@ -8,7 +8,7 @@ from agent.base.reading import Row
 from agent.config.settings import Publish
 from agent.delivery.clocks import Clocks
 from agent.delivery.connection import Limits
-from agent.delivery.identity import Presence
+from agent.delivery.identity import GatewayIdentity
 from agent.delivery.live_lane import LiveLane
 from agent.delivery.policies import clock_hold
 from agent.delivery.timings import DeliveryTimings
@@ -26,7 +26,7 @@ class Store(clock_hold.Store, Protocol):
     def announce(self, row: Mapping[str, object]) -> None: ...
 
 
-class Link(Protocol):
+class Connection(Protocol):
     """What delivery needs of a connection."""
 
     limits: Limits
@@ -45,7 +45,7 @@ class DeliveryContext(Generic[StoreT]):
 
     store: StoreT
     lane: LiveLane
-    presence: Presence
+    presence: GatewayIdentity
     settings: Publish
     timings: DeliveryTimings
     clocks: Clocks

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from agent.config.settings import Broker
-from agent.delivery.connection import LinkLost, NotReached, Refused, Unanswered, Will, WrongVersion
-from agent.delivery.identity import Presence
+from agent.delivery.connection import ConnectionLost, NotReached, ConnectionRefusedByBroker, Unanswered, Will, WrongVersion
+from agent.delivery.identity import GatewayIdentity
 
 LinkT = TypeVar("LinkT")
 Connect = Callable[[str, Will, bool, bool], Awaitable[LinkT]]
-"""Open a connection: url, Will, whether to speak MQTT 5, whether that is a guess. Raises :class:`LinkLost` and its
+"""Open a connection: url, Will, whether to speak MQTT 5, whether that is a guess. Raises :class:`ConnectionLost` and its
 kinds."""
 
 
@@ -17,7 +17,7 @@ class Dialer(Generic[LinkT]):
     """``generation``: gives the next number of a session, which is durable then."""
 
     def __init__(
-        self, broker: Broker, connect: Connect[LinkT], presence: Presence, generation: Callable[[], int]
+        self, broker: Broker, connect: Connect[LinkT], presence: GatewayIdentity, generation: Callable[[], int]
     ) -> None:
         self._urls = broker.urls
         self._auto = broker.protocol == "auto"
@@ -40,7 +40,7 @@ class Dialer(Generic[LinkT]):
         self._tries, self._good = 0, True
 
     async def open(self, ep: str) -> LinkT:
-        """Connect; ``ep``: the epoch that the Will names. Raises :class:`LinkLost`."""
+        """Connect; ``ep``: the epoch that the Will names. Raises :class:`ConnectionLost`."""
         url = self._urls[self._tries % len(self._urls)]
         if self._will_is_out:
             # Durable before the Will goes out: a late Will of an earlier session must be known by its lower number.
@@ -48,9 +48,9 @@ class Dialer(Generic[LinkT]):
             self._will_is_out = False
         try:
             link = await self._dial(url, self._presence.will(ep))
-        except (NotReached, Refused, WrongVersion):
+        except (NotReached, ConnectionRefusedByBroker, WrongVersion):
             raise
-        except LinkLost:
+        except ConnectionLost:
             self._will_is_out = True
             raise
         self._will_is_out = True

@@ -26,7 +26,7 @@ class Description:
         return wire.meta(sensors, self._gateway, self._site)
 
 
-class Presence:
+class GatewayIdentity:
     """``gen`` counts sessions; it is raised by the uplink before each."""
 
     def __init__(

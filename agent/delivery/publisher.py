@@ -2,10 +2,10 @@
 
 from agent.base.reading import Row
 from agent.delivery import wire
-from agent.delivery.context import DeliveryContext, Link, Store
+from agent.delivery.context import DeliveryContext, Connection, Store
 from agent.delivery.losses import Losses
 from agent.delivery.policies.batching import one_message
-from agent.delivery.window import Flight, Window
+from agent.delivery.window import InFlight, Window
 
 _PACKET_OVERHEAD = 256
 """Bytes kept free for topic and properties below the broker's Maximum Packet Size."""
@@ -14,7 +14,7 @@ _PACKET_OVERHEAD = 256
 class Publisher:
     """Of one connection. ``window``: what is under way."""
 
-    def __init__(self, context: DeliveryContext[Store], link: Link, losses: Losses, careful: bool) -> None:
+    def __init__(self, context: DeliveryContext[Store], link: Connection, losses: Losses, careful: bool) -> None:
         self._context = context
         self._link = link
         self._losses = losses
@@ -30,7 +30,7 @@ class Publisher:
     def announce(self, topic: str, payload: bytes, retain: bool) -> int:
         """Send a message that carries no rows; give its id."""
         mid = self._link.publish(topic, payload, retain, wire.CONTENT_TYPES["json"])
-        self.window.sent(mid, Flight("", 0, 0, len(payload), self._context.clocks.now_s(), late=False))
+        self.window.sent(mid, InFlight("", 0, 0, len(payload), self._context.clocks.now_s(), late=False))
         return mid
 
     async def publish(self, stream: str, rows: list[Row], late: bool) -> int:
@@ -82,5 +82,5 @@ class Publisher:
             content_type=wire.CONTENT_TYPES[settings.encoding],
             encoding="zlib" if squeezed else "",
         )
-        self.window.sent(mid, Flight(stream, start, stop, len(payload), self._context.clocks.now_s(), late))
+        self.window.sent(mid, InFlight(stream, start, stop, len(payload), self._context.clocks.now_s(), late))
         self._context.store.times.sent(stream, start, stop)

@@ -7,12 +7,12 @@ from agent.base.log_fields import tagged
 from agent.base.reading import missing
 from agent.delivery import wire
 from agent.delivery.backlog import Backlog
-from agent.delivery.context import DeliveryContext, Link, Store, Wanted
+from agent.delivery.context import DeliveryContext, Connection, Store, Wanted
 from agent.delivery.losses import Losses
 from agent.delivery.policies.clock_hold import ClockHold
 from agent.delivery.policies.denied_streams import DeniedStreams
 from agent.delivery.publisher import Publisher
-from agent.delivery.window import Flight
+from agent.delivery.window import InFlight
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ _IDLE_S = 60.0
 class Delivery:
     """The state of one connection's deliveries. ``careful``: whether to begin with a small window."""
 
-    def __init__(self, context: DeliveryContext[Store], link: Link, careful: bool) -> None:
+    def __init__(self, context: DeliveryContext[Store], link: Connection, careful: bool) -> None:
         self._store = context.store
         self._lane = context.lane
         self._poison = context.lane.poison
@@ -85,7 +85,7 @@ class Delivery:
         """The connection ended by itself."""
         self._poison.lost(self.window.unacknowledged(), self._now_s())
 
-    def _taken(self, flight: Flight) -> None:
+    def _taken(self, flight: InFlight) -> None:
         self._poison.acknowledged(flight)
         self._store.settle(flight.stream, flight.start, flight.stop)
         self._lane.again[flight.stream].remove(flight.start, flight.stop)
@@ -93,7 +93,7 @@ class Delivery:
             line = _("the broker accepts {stream} again").format(stream=flight.stream)
             _log.warning(line, extra=tagged("publish_accepted"))
 
-    def _refused(self, flight: Flight, failure: int) -> None:
+    def _refused(self, flight: InFlight, failure: int) -> None:
         """The topic is refused (an ACL, a quota): keep its rows, try again later, let the others flow."""
         if self._open(flight.stream) and self._denied.refused(flight.stream, self._now_s()):
             line = _(

@@ -9,7 +9,7 @@ from typing import Protocol
 from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.delivery import context, wire
-from agent.delivery.connection import LinkLost, Message
+from agent.delivery.connection import ConnectionLost, Message
 from agent.delivery.context import DeliveryContext
 from agent.delivery.scheduler import Delivery
 
@@ -19,7 +19,7 @@ _BASE = "topics.base"
 _CLEARINGS = 2
 
 
-class Unacknowledged(LinkLost):
+class Unacknowledged(ConnectionLost):
     """The broker did not acknowledge in time: come back with a smaller window."""
 
 
@@ -42,14 +42,14 @@ class Store(context.Store, Protocol):
     def recall(self, name: str) -> str: ...
 
 
-class Link(context.Link, Protocol):
+class Connection(context.Connection, Protocol):
     """What a session needs of a connection."""
 
     on_ack: Callable[[int, int], None]
     on_message: Callable[[Message], None]
 
     async def subscribe(self, topics: list[str]) -> None: ...
-    async def lost(self) -> LinkLost: ...
+    async def lost(self) -> ConnectionLost: ...
     async def close(self, timeout_s: float = 1.0) -> None: ...
 
 
@@ -66,7 +66,7 @@ class Session:
     """``wake`` is set by whoever has something for the session: a commit, an acknowledgement, the wish to stop."""
 
     def __init__(
-        self, context: DeliveryContext[Store], link: Link, inbox: Inbox, wake: asyncio.Event, beginning: Beginning
+        self, context: DeliveryContext[Store], link: Connection, inbox: Inbox, wake: asyncio.Event, beginning: Beginning
     ) -> None:
         self._store = context.store
         self._lane = context.lane
@@ -101,7 +101,7 @@ class Session:
 
     async def run(self, stopping: Callable[[], float | None]) -> None:
         """Introduce and deliver. Returns after the goodbye, when ``stopping`` gives a time by which to have ended
-        (loop seconds). Raises :class:`LinkLost`."""
+        (loop seconds). Raises :class:`ConnectionLost`."""
         lost = asyncio.create_task(self._link.lost(), name="link")
         lost.add_done_callback(lambda _: self._wake.set())
         try:
@@ -114,13 +114,13 @@ class Session:
                 self._tell_streams_if_due()
                 await self._sleep_until(min(due_s, self._ack_due_s(), self._streams_due_s))
             await self._goodbye(lost, deadline_s)
-        except LinkLost:
+        except ConnectionLost:
             self._delivery.lost()
             raise
         finally:
             lost.cancel()
 
-    async def _introduce(self, lost: "asyncio.Task[LinkLost]") -> None:
+    async def _introduce(self, lost: "asyncio.Task[ConnectionLost]") -> None:
         topics = self._presence.topics
         await self._link.subscribe([topics.state, topics.streams, *self._inbox.topics()])
         self._state = self._presence.state(self._store.ep, online=True, reason="start")
@@ -137,7 +137,7 @@ class Session:
         self.introduced = True
         await self._clear_old_path(lost)
 
-    async def _clear_old_path(self, lost: "asyncio.Task[LinkLost]") -> None:
+    async def _clear_old_path(self, lost: "asyncio.Task[ConnectionLost]") -> None:
         """Clear what stands retained where this gateway published before its path changed. Tried twice: a broker may
         end the connection at a path that is not the gateway's any more."""
         before = self._store.recall(_BASE)
@@ -155,7 +155,7 @@ class Session:
         if self._echoed and self._cleared and self._store.recall(_BASE) != base:
             self._store.remember(_BASE, base)
 
-    async def _say(self, lost: "asyncio.Task[LinkLost]", topic: str, payload: bytes) -> None:
+    async def _say(self, lost: "asyncio.Task[ConnectionLost]", topic: str, payload: bytes) -> None:
         """Publish retained and wait for the acknowledgement. A topic at which the broker ends the connection again and
         again is left out for a while."""
         poison = self._lane.poison
@@ -214,7 +214,7 @@ class Session:
         while self._delivery.window.room(late=False) and (answer := self._inbox.answer()) is not None:
             self._publisher.announce(*answer)
 
-    def _check(self, lost: "asyncio.Task[LinkLost]") -> None:
+    def _check(self, lost: "asyncio.Task[ConnectionLost]") -> None:
         if lost.done():
             raise lost.result()
         self._delivery.pass_over(self._now_s() - self._timings.ack_s)
@@ -231,7 +231,7 @@ class Session:
         timer.cancel()
         self._wake.clear()
 
-    async def _goodbye(self, lost: "asyncio.Task[LinkLost]", deadline_s: float) -> None:
+    async def _goodbye(self, lost: "asyncio.Task[ConnectionLost]", deadline_s: float) -> None:
         while self._delivery.live_left() and self._now_s() < deadline_s - self._timings.goodbye_s:
             self._check(lost)
             await self._delivery.send(flush=True)

@@ -10,15 +10,15 @@ from tenacity import RetryCallState
 from agent.base.events import client_id_conflict
 from agent.base.i18n import _
 from agent.base.log_fields import tagged
-from agent.base.reading import Fresh
+from agent.base.reading import CommittedRange
 from agent.base.retry import retry_forever
 from agent.config.settings import Config
 from agent.delivery import session
 from agent.delivery.clocks import Clocks
-from agent.delivery.connection import LinkLost, TakenOver
+from agent.delivery.connection import ConnectionLost, TakenOver
 from agent.delivery.context import DeliveryContext
 from agent.delivery.dialer import Connect, Dialer
-from agent.delivery.identity import Presence
+from agent.delivery.identity import GatewayIdentity
 from agent.delivery.live_lane import LiveLane
 from agent.delivery.policies.backoff import PROOF, Backoff
 from agent.delivery.session import Beginning, Session, Unacknowledged
@@ -30,10 +30,10 @@ _log = logging.getLogger(__name__)
 class Store(session.Store, Protocol):
     """What the uplink needs of the store."""
 
-    on_commit: Callable[[Mapping[str, Fresh]], None]
+    on_commit: Callable[[Mapping[str, CommittedRange]], None]
 
 
-class Link(session.Link, Protocol):
+class Connection(session.Connection, Protocol):
     """What the uplink needs of a connection."""
 
     five: bool
@@ -48,8 +48,8 @@ class Uplink:
         self,
         config: Config,
         store: Store,
-        connect: Connect[Link],
-        presence: Presence,
+        connect: Connect[Connection],
+        presence: GatewayIdentity,
         generation: Callable[[], int],
         mono_ms: Callable[[], int],
         inbox: session.Inbox,
@@ -71,7 +71,7 @@ class Uplink:
         self._careful = False
         self._told = ""
         self._backoff = backoff or Backoff(asyncio.get_running_loop().time())
-        self._link: Link | None = None
+        self._link: Connection | None = None
         self._anew = False
         self.online = False
         self.sessions = 0
@@ -88,7 +88,7 @@ class Uplink:
         """Connect and deliver until :meth:`stop`; returns when the goodbye was said or its time was over."""
         # One try also where the stop comes first: the city is told that the gateway is off.
         while self._deadline_s is None or not self._tried:
-            await retry_forever(self._hold, LinkLost, self._wait, self._tell, self._sleep)
+            await retry_forever(self._hold, ConnectionLost, self._wait, self._tell, self._sleep)
 
     @property
     def moved_s(self) -> float:
@@ -141,7 +141,7 @@ class Uplink:
             _log.warning(line, extra=tagged("not_connected"))
 
     async def _hold(self) -> None:
-        """Connect, and hold the session until it breaks. Raises :class:`LinkLost`."""
+        """Connect, and hold the session until it breaks. Raises :class:`ConnectionLost`."""
         self._moved_s = asyncio.get_running_loop().time()
         if self._deadline_s is not None and self._tried:
             return
@@ -151,7 +151,7 @@ class Uplink:
         try:
             if not self._anew:
                 await self._session(link)
-        except LinkLost as error:
+        except ConnectionLost as error:
             if self._anew:
                 return
             self._careful = isinstance(error, Unacknowledged)
@@ -186,7 +186,7 @@ class Uplink:
             ).format(gateway=gateway)
             _log.error(line, extra=tagged("client_id_conflict"))
 
-    async def _session(self, link: Link) -> None:
+    async def _session(self, link: Connection) -> None:
         one = Session(self._context, link, self._inbox, self._wake, Beginning(self._careful, self._first))
         self.online = True
         self.sessions += 1
@@ -208,7 +208,7 @@ class Uplink:
         else:
             self.echoed = True
 
-    def _on_commit(self, fresh: Mapping[str, Fresh]) -> None:
+    def _on_commit(self, fresh: Mapping[str, CommittedRange]) -> None:
         now_s = asyncio.get_running_loop().time()
         mono_ms = self._context.clocks.mono_ms()
         for stream, one in fresh.items():

@@ -12,7 +12,7 @@ CAREFUL_BYTES = 16_384
 _FIRST_BYTES = 65_536
 
 
-class Flight(NamedTuple):
+class InFlight(NamedTuple):
     """A message under way: numbers ``[start, stop)`` of a stream, and when it left (monotonic seconds). One that
     carries no rows (``state``, ``meta``, ``streams``) has an empty range."""
 
@@ -31,7 +31,7 @@ class Window:
     def __init__(self, receive_maximum: int, careful: bool) -> None:
         self._messages = min(MAX_MESSAGES, receive_maximum)
         self._limit_bytes = CAREFUL_BYTES if careful else _FIRST_BYTES
-        self._flights: dict[int, Flight] = {}
+        self._flights: dict[int, InFlight] = {}
         self._bytes = 0
         self._late = 0
         self.acknowledged_s = 0.0
@@ -53,14 +53,14 @@ class Window:
             return False
         return len(self._flights) < self._messages and self._bytes < self._limit_bytes // (2 if late else 1)
 
-    def sent(self, mid: int, flight: Flight) -> None:
+    def sent(self, mid: int, flight: InFlight) -> None:
         """A message has left."""
         self._flights[mid] = flight
         self._bytes += flight.size_bytes
         self._late += flight.late
         self.under_way[flight.stream].add(flight.start, flight.stop)
 
-    def acknowledged(self, mid: int) -> Flight | None:
+    def acknowledged(self, mid: int) -> InFlight | None:
         """A PUBACK came. ``None`` where nothing of that id is under way (a second one, or an invented one)."""
         flight = self._taken(mid)
         if flight is not None:
@@ -68,13 +68,13 @@ class Window:
             self.acknowledged_s = max(self.acknowledged_s, flight.sent_s)
         return flight
 
-    def passed_over(self, before_s: float) -> list[Flight]:
+    def passed_over(self, before_s: float) -> list[InFlight]:
         """Take out the messages that left before ``before_s`` and before another one that was acknowledged: the broker
         will not acknowledge them any more."""
         found = [mid for mid, flight in self._flights.items() if flight.sent_s < min(before_s, self.acknowledged_s)]
         return [flight for mid in found if (flight := self._taken(mid)) is not None]
 
-    def unacknowledged(self) -> list[Flight]:
+    def unacknowledged(self) -> list[InFlight]:
         """What is under way, the oldest first."""
         return list(self._flights.values())
 
@@ -82,7 +82,7 @@ class Window:
         """When the oldest unacknowledged message left."""
         return next(iter(self._flights.values())).sent_s if self._flights else None
 
-    def _taken(self, mid: int) -> Flight | None:
+    def _taken(self, mid: int) -> InFlight | None:
         flight = self._flights.pop(mid, None)
         if flight is not None:
             self._bytes -= flight.size_bytes

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.base.display import one_line
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import loads
 from agent.delivery import wire
@@ -31,7 +31,7 @@ def filters(*leaves: str) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class GatewayReport:
     """``config/reported``. ``version`` and ``hash`` are of the newest configuration that was accepted, or where
     ``state`` is ``rejected`` of the one that was not (if that is known); ``running``: of what runs; ``code`` and
     ``cause``: why, empty where there is nothing to say. A gateway claims this; nothing proves it."""
@@ -48,7 +48,7 @@ class Report:
 
 
 @dataclass(slots=True)
-class Gateway:
+class ReportedGateway:
     """What stands retained of a gateway at one path. ``t``: of its ``state``; ``agent``: its release."""
 
     name: str
@@ -57,7 +57,7 @@ class Gateway:
     online: bool = False
     agent: str = ""
     t: int = 0
-    report: Report | None = None
+    report: GatewayReport | None = None
     reported: bytes = b""
     desired: bytes = b""
 
@@ -72,7 +72,7 @@ class Fleet:
     """Every gateway that has told its ``state``, or ever did. ``strange``: by topic, a line for each message that
     cannot be read."""
 
-    at: dict[str, Gateway] = field(default_factory=dict)
+    at: dict[str, ReportedGateway] = field(default_factory=dict)
     strange: dict[str, str] = field(default_factory=dict)
 
     def take(self, topic: str, payload: bytes) -> None:
@@ -83,7 +83,7 @@ class Fleet:
         base = topic.removesuffix(f"/{address.leaf}")
         if base not in self.at and len(self.at) >= _MOST_GATEWAYS:
             return
-        one = self.at.setdefault(base, Gateway(address.gateway, base))
+        one = self.at.setdefault(base, ReportedGateway(address.gateway, base))
         self.strange.pop(topic, None)
         if address.leaf == "config/desired":
             one.desired = payload
@@ -91,7 +91,7 @@ class Fleet:
         try:
             message = _decoded(payload)
             report = _report(message) if message is not None and address.leaf == "config/reported" else None
-        except Refused as error:
+        except RejectedError as error:
             message, report = None, None
             self.strange[topic] = _("{name}: cannot read its {leaf}: {why}").format(
                 name=one.name, leaf=address.leaf, why=one_line(str(error))
@@ -109,7 +109,7 @@ class Fleet:
         for one in self.at.values():
             one.desired = b""
 
-    def get(self, name: str) -> Gateway | None:
+    def get(self, name: str) -> ReportedGateway | None:
         """A gateway; of one that has moved and left something behind, the path at which it is now."""
         found = [one for one in self.at.values() if one.name == name and one.there]
         return max(found, key=lambda one: (one.online, one.t), default=None)
@@ -120,7 +120,7 @@ class Fleet:
 
 
 def _decoded(payload: bytes) -> Mapping[str, Any] | None:
-    """A JSON message; ``None`` for an empty one. Raises :class:`Refused`."""
+    """A JSON message; ``None`` for an empty one. Raises :class:`RejectedError`."""
     if not payload:
         return None
     message = loads(payload, _MOST_BYTES)
@@ -129,8 +129,8 @@ def _decoded(payload: bytes) -> Mapping[str, Any] | None:
     return message
 
 
-def _report(message: Mapping[str, Any]) -> Report:
-    """Raises :class:`Refused`."""
+def _report(message: Mapping[str, Any]) -> GatewayReport:
+    """Raises :class:`RejectedError`."""
     running, drift, state = message.get("running"), message.get("drift"), message.get("state")
     if not isinstance(running, dict):
         raise _unreadable("running")
@@ -139,7 +139,7 @@ def _report(message: Mapping[str, Any]) -> Report:
     if state not in _STATES:
         raise _unreadable("state")
     code, cause = _cause(message.get("cause"))
-    return Report(
+    return GatewayReport(
         _version(message, "version"),
         _hash(message),
         str(state),
@@ -183,5 +183,5 @@ def _text(value: object, max_chars: int) -> str:
     return one_line(value, max_chars) if isinstance(value, str) else ""
 
 
-def _unreadable(path: str) -> Refused:
-    return Refused("malformed", _("does not follow the wire contract"), path)
+def _unreadable(path: str) -> RejectedError:
+    return RejectedError("malformed", _("does not follow the wire contract"), path)

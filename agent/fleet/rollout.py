@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.config.document import Document, read_document, written_document
 from agent.config.layers import Tables
-from agent.fleet.reports import Gateway
+from agent.fleet.reports import ReportedGateway
 from agent.update.signed.dsse import CONFIG_TYPE, Envelope, parse, pre_authentication, table, written
 
 Sign = Callable[[bytes], Mapping[bytes, bytes]]
@@ -29,13 +29,13 @@ def signed_document(message: bytes, gateway: str, recognise: Recognise) -> Docum
         if found.payload_type != CONFIG_TYPE or not recognise(found):
             return None
         document = read_document(found.payload)
-    except Refused:
+    except RejectedError:
         return None
     return document if gateway in document.gateways else None
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class RolloutTarget:
     """What shall run on one gateway. ``lasts_ms``: how long it may be accepted."""
 
     gateway: str
@@ -44,14 +44,14 @@ class Wanted:
     lasts_ms: int
 
     def payload(self, version: int, now_ms: int) -> bytes:
-        """The document to sign. Raises :class:`Refused` and :class:`TypeError`, as
+        """The document to sign. Raises :class:`RejectedError` and :class:`TypeError`, as
         :func:`~agent.config.document.written_document` does."""
         until_ms = now_ms + self.lasts_ms
         return written_document(self.config, [self.gateway], version, now_ms, until_ms, self.confirm_s)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class RolloutMessage:
     """A message for one gateway. ``before``: what its ``config/reported`` was when the message was decided on;
     ``done``: it runs there, confirmed."""
 
@@ -63,13 +63,13 @@ class Order:
     done: bool = False
 
 
-def standing(wanted: Wanted, at: Gateway, sign: Sign, now_ms: int) -> Order | None:
+def standing(wanted: RolloutTarget, at: ReportedGateway, sign: Sign, now_ms: int) -> RolloutMessage | None:
     """The order that stands retained at the gateway, if it says just this, bears our signatures, and can still lead to
     something: so that a change that was interrupted goes on, and nothing is done twice."""
     try:
         found = parse(at.desired)
         document = read_document(found.payload)
-    except Refused:
+    except RejectedError:
         return None
     if found.payload_type != CONFIG_TYPE or not _says(document, wanted):
         return None
@@ -79,26 +79,26 @@ def standing(wanted: Wanted, at: Gateway, sign: Sign, now_ms: int) -> Order | No
     ours = (document.version, document.hash)
     if report is not None and report.running == ours and report.state in ("confirmed", "rejected"):
         # Rejected was something else then, and later.
-        return Order(at.name, *ours, at.desired, at.reported, done=True)
+        return RolloutMessage(at.name, *ours, at.desired, at.reported, done=True)
     if report is None or report.state in ("rejected", "rolled_back") or document.expires_ms <= now_ms:
         return None
     if report.version > document.version or (report.version == document.version and report.hash != document.hash):
         return None
-    return Order(at.name, *ours, at.desired, at.reported)
+    return RolloutMessage(at.name, *ours, at.desired, at.reported)
 
 
-def order(wanted: Wanted, at: Gateway, version: int, sign: Sign, now_ms: int, signed: int = 0) -> Order:
-    """A new order. ``signed``: the version that maintainers signed for this gateway before. Raises :class:`Refused`
+def order(wanted: RolloutTarget, at: ReportedGateway, version: int, sign: Sign, now_ms: int, signed: int = 0) -> RolloutMessage:
+    """A new order. ``signed``: the version that maintainers signed for this gateway before. Raises :class:`RejectedError`
     where the gateway would not take this version."""
     if version <= signed:
-        raise Refused("rollback", _("already has version {mark}; --version must be higher").format(mark=signed))
+        raise RejectedError("rollback", _("already has version {mark}; --version must be higher").format(mark=signed))
     payload = wanted.payload(version, now_ms)
     message = written(table(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     parse(message)
-    return Order(at.name, version, read_document(payload).hash, message, at.reported)
+    return RolloutMessage(at.name, version, read_document(payload).hash, message, at.reported)
 
 
-def next_version(signed: Collection[int], kept: Collection[Order], floor: int = 0) -> int:
+def next_version(signed: Collection[int], kept: Collection[RolloutMessage], floor: int = 0) -> int:
     """The version for the gateways that need a new order: one above all that were signed for them and the ``floor`` of
     the root, and at least that of the orders that are kept, so that a change that goes on has one version wherever it
     can."""
@@ -117,7 +117,7 @@ class Verdict:
 _WAITING = Verdict("waiting")
 
 
-def judge(order: Order, at: Gateway) -> Verdict:
+def judge(order: RolloutMessage, at: ReportedGateway) -> Verdict:
     """What a gateway's report says of an order."""
     report = at.report
     if order.done:
@@ -139,6 +139,6 @@ def judge(order: Order, at: Gateway) -> Verdict:
     return _WAITING
 
 
-def _says(document: Document, wanted: Wanted) -> bool:
+def _says(document: Document, wanted: RolloutTarget) -> bool:
     same = document.gateways == (wanted.gateway,) and document.config == wanted.config
     return same and document.confirm_s == wanted.confirm_s and document.min_agent == "0.0"

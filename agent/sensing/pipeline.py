@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from agent.config.settings import Calibrate
 from agent.sensing.presence import PresenceTracker
-from agent.sensing.privacy import Privacy
+from agent.sensing.privacy import PrivacyFilter
 from agent.sensing.quality import assess
 from drivers.sdk.contract import Field, Measurement, Presence, Value
 
@@ -18,7 +18,7 @@ class PipelineSettings:
     calibrate: Mapping[str, Calibrate] = field(default_factory=dict)
     downsample_s: float = 0.0
     presence: Presence | None = None
-    privacy: Privacy | None = None
+    privacy: PrivacyFilter | None = None
 
 
 class Pipeline:

@@ -23,7 +23,7 @@ def pseudonym(key: bytes, value: Value) -> str:
     return hmac.new(key, str(value).encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
 
 
-class Privacy:
+class PrivacyFilter:
     """How one sensor's fields are kept. ``personal``: the sensor may tell what people do."""
 
     def __init__(self, fields: Mapping[str, Field], mode: Mode, key: bytes, personal: bool) -> None:

@@ -19,7 +19,7 @@ from agent.sensing.context import SensorContext, Timer
 from agent.sensing.health import NO_FRAME, Health
 from agent.sensing.isolation import DriverIsolation
 from agent.sensing.pipeline import Pipeline, PipelineSettings
-from agent.sensing.privacy import Privacy
+from agent.sensing.privacy import PrivacyFilter
 from agent.sensing.sensor_backoff import backoff_s
 from agent.sensing.sensor_errors import DriverFault, SensorFailure, Silent
 from agent.sensing.sources.source import Output, Source
@@ -49,7 +49,7 @@ class SensorRunner:
         self.stamp = context.stamp
         self.limits = context.limits
         self._uniform = context.uniform
-        privacy = Privacy(driver.fields, context.privacy_mode, context.privacy_key, settings.personal)
+        privacy = PrivacyFilter(driver.fields, context.privacy_mode, context.privacy_key, settings.personal)
         steps = PipelineSettings(settings.calibrate, source.downsample_s, driver.presence, privacy)
         self._pipeline = Pipeline(driver.fields, steps)
         self._writer = ReadingWriter(settings, context)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from agent.base.reading import AGENT, Fresh, Reading, Stamp, event
+from agent.base.reading import AGENT, CommittedRange, Reading, Stamp, event
 from agent.store.stream_account import StreamAccount
 
 Range = tuple[str, int, int]
@@ -51,7 +51,7 @@ class Commit:
             accounts[name].settled.add(start, stop)
             accounts[name].gone.add(start, stop)
 
-    def fresh(self) -> dict[str, Fresh]:
+    def fresh(self) -> dict[str, CommittedRange]:
         """What it made durable, by stream."""
         oldest: dict[str, int] = {}
         urgent = {event(AGENT)} if self.shed else set()
@@ -60,6 +60,6 @@ class Commit:
             if reading.urgent:
                 urgent.add(reading.stream)
         return {
-            name: Fresh(start, stop, oldest.get(name, self.now.mono_ms), name in urgent)
+            name: CommittedRange(start, stop, oldest.get(name, self.now.mono_ms), name in urgent)
             for name, (start, stop) in self.given.items()
         }

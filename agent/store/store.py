@@ -19,12 +19,12 @@ from agent.base.events import rows_lost, rows_lost_unnumbered, store_reset
 from agent.base.i18n import _
 from agent.base.io.worker import Worker
 from agent.base.log_fields import tagged
-from agent.base.reading import AGENT, Fresh, Reading, Row, Stamp, event, packed
+from agent.base.reading import AGENT, CommittedRange, Reading, Row, Stamp, event, packed
 from agent.store.boot_times import BootTimes
 from agent.store.commit import Commit
 from agent.store.group_commit import GroupCommit
 from agent.store.io.backend import Backend
-from agent.store.io.databases import StoreSettings
+from agent.store.io.databases import DatabaseSettings
 from agent.store.io.errors import StoreError
 from agent.store.io.files import StoreFiles
 from agent.store.io.upkeep import Upkeep
@@ -43,7 +43,7 @@ class Store:
     """
 
     def __init__(
-        self, backend: Backend, worker: Worker, folder: Path, group: GroupCommit, settings: StoreSettings
+        self, backend: Backend, worker: Worker, folder: Path, group: GroupCommit, settings: DatabaseSettings
     ) -> None:
         self._backend = backend
         self._worker = worker
@@ -59,7 +59,7 @@ class Store:
         """Which times rows are sent with that were measured while the clock was unset."""
         self.left = 0
         """After :meth:`close`: rows that the broker does not have, and the disk did not take."""
-        self.on_commit: Callable[[Mapping[str, Fresh]], None] = lambda fresh: None
+        self.on_commit: Callable[[Mapping[str, CommittedRange]], None] = lambda fresh: None
         self.accounts: dict[str, StreamAccount] = {
             name: account.copy() for name, account in backend.active.accounts.items()
         }
@@ -85,7 +85,7 @@ class Store:
         Raises :class:`~agent.store.io.errors.StoreNewer`.
         """
         worker = Worker("store")
-        settings = StoreSettings(max_bytes, bid, now, limits or StoreLimits())
+        settings = DatabaseSettings(max_bytes, bid, now, limits or StoreLimits())
         backend = Backend(StoreFiles(path, max_bytes, bid), settings)
         try:
             await worker.call(partial(backend.open, board))

@@ -13,7 +13,7 @@ from agent.update.trust_store import TrustStore
 
 # What reads and verifies signed documents is loaded when one comes: most gateways run for months without.
 if TYPE_CHECKING:
-    from agent.base.trusted_time import Moment
+    from agent.base.trusted_time import TrustedTime
     from agent.update.signed.acceptance import Accepted, GatewayContext, NoChange
 
 
@@ -39,13 +39,13 @@ class Examiner:
 
         return await self._trust.answered(plan(raw, self._context(running), self._catalog, running))
 
-    def moment(self) -> "Moment":
+    def moment(self) -> "TrustedTime":
         """What is known of the time."""
-        from agent.base.trusted_time import Moment
+        from agent.base.trusted_time import TrustedTime
 
         now = self._clock.now()
         bound_ms = max(clock.BUILD_MS, self._clock.proven_ms, self._store.state.mark.issued_ms)
-        return Moment(now.t, now.cq > 0, bound_ms)
+        return TrustedTime(now.t, now.cq > 0, bound_ms)
 
     def _context(self, running: ResolvedConfig) -> "GatewayContext":
         from agent.update.signed.acceptance import GatewayContext

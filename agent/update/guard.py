@@ -3,7 +3,7 @@
 from collections.abc import Coroutine
 from typing import Any
 
-from agent.base.errors import INTERNAL_ERROR, Refused
+from agent.base.errors import INTERNAL_ERROR, RejectedError
 from agent.base.guard import unexpected
 from agent.base.i18n import _
 
@@ -15,7 +15,7 @@ class BrokenState(Exception):
 class Guard:
     """Runs one piece of work after another. Only :class:`BrokenState` gets out."""
 
-    async def run(self, what: str, work: Coroutine[Any, Any, None]) -> Refused | None:
+    async def run(self, what: str, work: Coroutine[Any, Any, None]) -> RejectedError | None:
         """Do it; give the refusal where it failed in a way that nobody foresaw. ``what``: for people."""
         try:
             await work
@@ -23,5 +23,5 @@ class Guard:
             raise
         except Exception as error:  # noqa: BLE001 - the guard: whatever it is, it is refused
             unexpected(what, error)
-            return Refused(INTERNAL_ERROR, _("internal error: {why}").format(why=repr(error)[:200]))
+            return RejectedError(INTERNAL_ERROR, _("internal error: {why}").format(why=repr(error)[:200]))
         return None

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.reading import Stamp
 from agent.delivery.connection import Message
 from agent.update.timings import UpdateTimings
@@ -51,7 +51,7 @@ class UpdateInbox:
         self._put_by.pop(kind, None)
         self._untimely = None
 
-    def put_by(self, kind: str, raw: bytes, error: Refused, now: Stamp) -> None:
+    def put_by(self, kind: str, raw: bytes, error: RejectedError, now: Stamp) -> None:
         """A message was refused; keep it for when another look may end otherwise."""
         if error.passing:
             self._again_s = now.mono_ms / 1000 + self._timings.again_s

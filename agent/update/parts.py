@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.update.examination import Examiner
@@ -65,6 +65,6 @@ class UpdateParts:
         try:
             if raw := self.files.trust():
                 await self.trust.install(raw)
-        except Refused as error:
+        except RejectedError as error:
             line = _("cannot use {file}: {error}").format(file="trust.json", error=error)
             _log.error(line, extra=tagged(error.code))

@@ -30,7 +30,7 @@ class Catalog(DriverLookup, Protocol):
 
 
 class LocalFiles(Protocol):
-    """The gateway's own files, as they are now. Raises :class:`~agent.base.errors.Refused`."""
+    """The gateway's own files, as they are now. Raises :class:`~agent.base.errors.RejectedError`."""
 
     @property
     def name(self) -> str:

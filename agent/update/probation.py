@@ -31,7 +31,7 @@ class Observation:
 
 
 @dataclass(slots=True)
-class Contact:
+class BrokerContact:
     """What is known of the broker since the configuration runs. ``sessions``: how many began; ``connected_s``: how long
     they lasted together, as far as it was looked; ``acknowledged``: whether it has acknowledged telemetry."""
 
@@ -64,7 +64,7 @@ class Probation:
         """How long this run may try it."""
         return max(self.confirm_s - self.spent_s, min(self.confirm_s, _RESTART_S))
 
-    def judge(self, passed_s: float, proven: Collection[str], contact: Contact) -> Verdict:
+    def judge(self, passed_s: float, proven: Collection[str], contact: BrokerContact) -> Verdict:
         """What to do ``passed_s`` after the configuration began to run (in this run of the agent).
 
         Where the way to the broker is the same, a broker that cannot be reached only makes it wait: the old

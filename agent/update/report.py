@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from agent.base import events
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.io.log_rate_limit import LogBudget
 from agent.base.log_fields import tagged
@@ -29,7 +29,7 @@ class UpdateReport:
     def __init__(self, store: UpdateStore, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._refused: Refused | None = None
+        self._refused: RejectedError | None = None
         self._budget = LogBudget()
         self._announced: dict[str, tuple[float, int]] = {}
         self.degraded: Cause | None = None
@@ -45,7 +45,7 @@ class UpdateReport:
             _log.warning(line, extra=tagged("degraded"))
         self.degraded = cause
 
-    def refuse(self, error: Refused, journal: Journal | None = None, *, local: bool = False) -> None:
+    def refuse(self, error: RejectedError, journal: Journal | None = None, *, local: bool = False) -> None:
         """Note a refusal, and announce it unless the one before was for the same. ``local``: it is of the gateway's own
         files, so that no stranger can bring it about."""
         before, self._refused = self._refused, error
@@ -88,7 +88,7 @@ class UpdateReport:
             "t": self._clock.now().t,
         }
 
-    def _announce(self, error: Refused, journal: Journal, *, again: bool, limited: bool) -> None:
+    def _announce(self, error: RejectedError, journal: Journal, *, again: bool, limited: bool) -> None:
         now_s = seconds(self._clock)
         told_s, count = self._announced.get(error.code, (-_EVENT_S, 0))
         if again or (limited and now_s - told_s < _EVENT_S):
@@ -98,5 +98,5 @@ class UpdateReport:
         journal.announce(events.config_rejected(error.code, error.message, error.path, count))
 
 
-def _cause(error: Refused) -> Cause:
+def _cause(error: RejectedError) -> Cause:
     return Cause(error.code, error.message, error.path)

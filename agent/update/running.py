@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from agent.base import events
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.config.generation import Cause
@@ -102,7 +102,7 @@ class UpdateRunning:
         if good is None:
             try:
                 good = await self._start.stand_in()
-            except Refused as error:
+            except RejectedError as error:
                 line = _("continuing with it, as there is no other configuration ({why})").format(why=error)
                 _log.error(line, extra=tagged(error.code))
         if good is not None:

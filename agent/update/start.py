@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.config.generation import Cause
@@ -79,11 +79,11 @@ class UpdateStart:
         generation = self._store.candidate()
         try:
             if generation is None:
-                raise Refused("torn", _("its file is damaged"))
+                raise RejectedError("torn", _("its file is damaged"))
             if self._store.state.worn_out:
-                raise Refused("attempts", _("the gateway has started three times with it"))
+                raise RejectedError("attempts", _("the gateway has started three times with it"))
             return resolve(generation, self._catalog, remaining=True)
-        except Refused as error:
+        except RejectedError as error:
             cause = Cause(error.code, error.message, error.path)
             _log.error(
                 _("rolled back the new configuration: {why}").format(why=cause.message), extra=tagged(cause.code)
@@ -110,7 +110,7 @@ class UpdateStart:
         for generation in self._store.goods():
             try:
                 resolved = resolve(generation, self._catalog, remaining=True)
-            except Refused as error:  # a newer release may want it otherwise
+            except RejectedError as error:  # a newer release may want it otherwise
                 line = _("cannot use the last good configuration: {why}").format(why=error)
                 _log.error(line, extra=tagged(error.code))
                 self._unusable = self._unusable or Cause("degraded", str(error)[:500], error.path)
@@ -127,7 +127,7 @@ class UpdateStart:
         return resolved.degraded
 
     async def stand_in(self) -> ResolvedConfig | None:
-        """The gateway's own files, where there is no good configuration to go back to. Raises :class:`Refused`."""
+        """The gateway's own files, where there is no good configuration to go back to. Raises :class:`RejectedError`."""
         resolved = resolve(self._files.generation(None), self._catalog, remaining=True)
         if self._unusable is None:
             await self._store.stand_in(resolved.generation)
@@ -140,7 +140,7 @@ class UpdateStart:
             if self._unusable is not None:
                 return good
             self._report.refuse(
-                Refused("torn", _("the file of the last good configuration is damaged; running the one before it"))
+                RejectedError("torn", _("the file of the last good configuration is damaged; running the one before it"))
             )
         try:
             current = self._files.generation(good.generation.payload)
@@ -151,7 +151,7 @@ class UpdateStart:
                 _log.error(line, extra=tagged("known_bad"))
                 return good
             resolved = resolve(current, self._catalog, remaining=bool(good.missing))
-        except Refused as error:
+        except RejectedError as error:
             self._report.refuse(error)
             return good
         # Edited while stopped: a technician is on site, so adopt it without a trial. A reload is tried out.
@@ -161,7 +161,7 @@ class UpdateStart:
     async def _from_files(self) -> ResolvedConfig:
         try:
             resolved = resolve(self._files.generation(None), self._catalog, remaining=self._unusable is not None)
-        except Refused as error:
+        except RejectedError as error:
             raise NoConfiguration(f"{error.path}: {error.message}".removeprefix(": ")) from error
         if self._unusable is None:  # or what was accepted could not come back
             await self._store.adopt(resolved.generation)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from agent.config.diff import diff
 from agent.config.resolve import ResolvedConfig
-from agent.update.probation import Contact, Observation, Probation, Verdict
+from agent.update.probation import BrokerContact, Observation, Probation, Verdict
 
 
 @dataclass(slots=True)
@@ -15,7 +15,7 @@ class Trial:
     probation: Probation
     began_s: float
     echo: bool = False
-    contact: Contact = field(default_factory=Contact)
+    contact: BrokerContact = field(default_factory=BrokerContact)
 
     def judge(self, seen: Observation, now_s: float) -> Verdict:
         """Decide by how sensors and broker are at ``now_s``."""

@@ -3,7 +3,7 @@
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.io.log_rate_limit import LogBudget
 from agent.base.log_fields import tagged
@@ -13,7 +13,7 @@ from agent.update.ports import Clock, seconds
 # What reads and verifies signed documents is loaded when one comes: most gateways run for months without.
 if TYPE_CHECKING:
     from agent.update.io.signatures import Verify
-    from agent.update.signed.dsse import Checked
+    from agent.update.signed.dsse import VerificationSteps
 
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
@@ -28,8 +28,8 @@ class TrustStore:
         self._budget = LogBudget()
         self._verify = verify
 
-    async def answered(self, decision: "Checked[T]") -> T:
-        """Run a decision to its end, its signatures verified. Raises :class:`Refused`."""
+    async def answered(self, decision: "VerificationSteps[T]") -> T:
+        """Run a decision to its end, its signatures verified. Raises :class:`RejectedError`."""
         from agent.update.io.signatures import Verifier, answered
 
         if self._verify is None:
@@ -38,15 +38,15 @@ class TrustStore:
 
     async def opened(self, raw: bytes) -> bytes:
         """What the envelope of a command holds, once enough keys of the role have signed it. Raises
-        :class:`Refused`."""
+        :class:`RejectedError`."""
         from agent.update.signed.dsse import COMMAND_TYPE, authenticated, parse
 
         if self._store.trust is None:
-            raise Refused("no_trust", _("this gateway trusts no key yet: install trust.json"))
+            raise RejectedError("no_trust", _("this gateway trusts no key yet: install trust.json"))
         return await self.answered(authenticated(parse(raw), self._store.trust.roles["command"], COMMAND_TYPE))
 
     async def install(self, raw: bytes) -> None:
-        """The technician's ``trust.json``, where it is another one than before. Raises :class:`Refused`."""
+        """The technician's ``trust.json``, where it is another one than before. Raises :class:`RejectedError`."""
         from agent.update.signed.trust import first, leads_to, parse_chain, read_root
 
         chain = parse_chain(raw)
@@ -65,7 +65,7 @@ class TrustStore:
         await self._store.keep_trust(followed, origin)
 
     async def follow(self, raw: bytes) -> bool:
-        """Follow ``config/trust`` as far as it is good; whether that led on. Raises :class:`Refused` where this gateway
+        """Follow ``config/trust`` as far as it is good; whether that led on. Raises :class:`RejectedError` where this gateway
         failed, and not the message: look at it again."""
         if self._store.trust is None:
             return False
@@ -78,7 +78,7 @@ class TrustStore:
                 await self._store.keep_trust(followed)
             if followed.refused is not None:
                 raise followed.refused
-        except Refused as error:
+        except RejectedError as error:
             allowed, kept_back = self._budget.allows("trust", seconds(self._clock))
             if allowed:
                 line = _("cannot use {file}: {error}").format(file="config/trust", error=error)

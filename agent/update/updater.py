@@ -5,7 +5,7 @@ import contextlib
 import logging
 
 from agent.base import events
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.log_fields import tagged
 from agent.config.generation import Cause
@@ -147,7 +147,7 @@ class Updater:
         """Follow ``config/trust``; what was refused may be right by it."""
         try:
             led_on = await self._trust.follow(raw)
-        except Refused as error:
+        except RejectedError as error:
             self._inbox.put_by("trust", raw, error, self._clock.now())
             return
         if led_on:
@@ -158,7 +158,7 @@ class Updater:
         try:
             await self._parts.read_trust_file()
             await self._read_files()
-        except Refused as error:
+        except RejectedError as error:
             line = _("{file} is invalid; continuing with the running configuration").format(file=self._files.name)
             _log.error(line, extra=tagged(error.code))
             self._report.refuse(error, self._journal, local=True)
@@ -169,7 +169,7 @@ class Updater:
             self._inbox.look_again()
 
     async def _read_files(self) -> None:
-        """Try the files as they are now, with the payload that runs, or should. Raises :class:`Refused`."""
+        """Try the files as they are now, with the payload that runs, or should. Raises :class:`RejectedError`."""
         if self._report.degraded:
             self._drivers = self._catalog.stamp()
             await self._running.complete()
@@ -198,13 +198,13 @@ class Updater:
             document, generation = outcome.document, outcome.resolved.generation
             mark = self._store.state.mark.raised(document.version, document.hash, document.issued_ms)
             await self._store.stage(generation, document.hash, outcome.message, mark, unproven=outcome.unproven)
-        except Refused as error:
+        except RejectedError as error:
             self._refuse_desired(raw, error)
             return
         self._inbox.looked_at = ""
         await self._running.change(outcome.resolved)
 
-    def _refuse_desired(self, raw: bytes, error: Refused) -> None:
+    def _refuse_desired(self, raw: bytes, error: RejectedError) -> None:
         self._inbox.put_by("desired", raw, error, self._clock.now())
         self._report.refuse(error, self._journal)
         self._running.report()
@@ -219,6 +219,6 @@ class Updater:
         if document is not None and document.hash == unproven:
             try:
                 check_expiry(document.expires_ms, self._examiner.moment())
-            except Refused as error:
+            except RejectedError as error:
                 await self._running.withdraw(unproven, Cause(error.code, error.message, error.path))
         await self._store.proven()

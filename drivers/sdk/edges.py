@@ -73,7 +73,7 @@ def _content(text: bytes) -> int:
     return len(text.translate(None, b"[], \r\n\t"))
 
 
-class Unhurried:
+class EdgeDecoderBase:
     """The parts of an :class:`~drivers.sdk.gpio.EdgeDecoder` that have nothing to do in most drivers."""
 
     @property
@@ -99,7 +99,7 @@ class Unhurried:
         return None
 
 
-class PulseCounter(Unhurried):
+class PulseCounter(EdgeDecoderBase):
     """Counts the rises of one line; the count is told by samples and survives restarts.
 
     ``values``: what is published of a count. Where only rises are asked of the kernel, each edge that it lost

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from drivers.sdk.contract import Driver, LineSettings
 from drivers.sdk.profile_fields import Made
 from drivers.sdk.profile_page import Example, Sim, read_examples, read_page, read_sim
-from drivers.sdk.profile_table import Problem, ProfileError, Table
+from drivers.sdk.profile_table import ProfileProblem, ProfileError, Table
 
 KINDS = ("serial_frame", "serial_line", "modbus", "modbus_tcp", "i2c")
 
@@ -42,8 +42,8 @@ def read_profile(raw: bytes, origin: str) -> Profile:
     try:
         content = tomllib.loads(raw.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProfileError(origin, [Problem("", "not valid TOML: {why}", {"why": error})]) from error
-    problems: list[Problem] = []
+        raise ProfileError(origin, [ProfileProblem("", "not valid TOML: {why}", {"why": error})]) from error
+    problems: list[ProfileProblem] = []
     table = Table(content, "", problems)
     made = _read_kind(table.one_of("kind", KINDS), table, _read_line(table.table("line")))
     driver = made.driver(
@@ -65,7 +65,7 @@ def read_profile(raw: bytes, origin: str) -> Profile:
 
 def tabled(kind: str, generic: Driver, tables: Mapping[str, object]) -> Driver:
     """The generic driver with what its tables in the configuration say. Raises ProfileError."""
-    problems: list[Problem] = []
+    problems: list[ProfileProblem] = []
     table = Table(tables, "", problems)
     bits = table.integer("data_bits", 8, least=5, most=8)
     made = _read_kind(kind, table, LineSettings(data_bits=bits))

@@ -9,7 +9,7 @@ _MOST_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class ProfileProblem:
     """One thing wrong in a profile: where (a key path), and a sentence with places for ``values``.
 
     ``line``: of the profile's file, from 1; 0 where it is not known.
@@ -28,7 +28,7 @@ class Problem:
 class ProfileError(ValueError):
     """A profile cannot be used. ``origin``: its file; ``problems``: all that is wrong with it."""
 
-    def __init__(self, origin: str, problems: Iterable[Problem]) -> None:
+    def __init__(self, origin: str, problems: Iterable[ProfileProblem]) -> None:
         self.origin = origin
         self.problems = tuple(problems)
         super().__init__(f"{origin}: " + "; ".join(str(problem) for problem in self.problems))
@@ -40,7 +40,7 @@ class Table:
     Each method gives the key's value, or the default, or (noting a problem) a harmless stand-in.
     """
 
-    def __init__(self, content: Mapping[str, object], path: str, problems: list[Problem]) -> None:
+    def __init__(self, content: Mapping[str, object], path: str, problems: list[ProfileProblem]) -> None:
         self.path = path
         self.problems = problems
         self._content = content
@@ -51,7 +51,7 @@ class Table:
 
     def wrong(self, key: str, sentence: str, **values: object) -> None:
         """Note a problem at a key (or at the table itself, with an empty one)."""
-        self.problems.append(Problem(".".join(part for part in (self.path, key) if part), sentence, values))
+        self.problems.append(ProfileProblem(".".join(part for part in (self.path, key) if part), sentence, values))
 
     def raw(self, key: str) -> object:
         """The value as TOML has it; None where it is absent."""

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgpack
 
-from agent.base.reading import Context, Fresh, Reading, Row, Stamp
+from agent.base.reading import Context, CommittedRange, Reading, Row, Stamp
 from agent.delivery import wire
 from agent.delivery.clocks import Clocks
-from agent.delivery.connection import Limits, LinkLost, Message
-from agent.delivery.identity import Description, Presence
+from agent.delivery.connection import Limits, ConnectionLost, Message
+from agent.delivery.identity import Description, GatewayIdentity
 from agent.store.boot_times import BootTimes
 from agent.store.stream_account import StreamAccount
 
@@ -38,7 +38,7 @@ class FakeClock:
         return Clocks(self.seconds, self.mono_ms)
 
 
-PRESENCE = Presence(TOPICS, Description({"a": {}}, {}, {}), "0.1.0", "b0070000", FakeClock().stamp)
+PRESENCE = GatewayIdentity(TOPICS, Description({"a": {}}, {}, {}), "0.1.0", "b0070000", FakeClock().stamp)
 MH = PRESENCE.description.mh
 
 
@@ -53,7 +53,7 @@ class FakeStore:
         self.announced: list[Mapping[str, Any]] = []
         self.remembered: dict[str, str] = {}
         self.descriptions = {MH: b'{"a":{}}', "01d00000": b'{"old":{}}'}
-        self.on_commit: Callable[[Mapping[str, Fresh]], None] = lambda fresh: None
+        self.on_commit: Callable[[Mapping[str, CommittedRange]], None] = lambda fresh: None
         self.times = BootTimes("b0070000")
         self._clock = clock
         self._rows: dict[str, list[Row]] = {}
@@ -196,9 +196,9 @@ class FakeLink:
     async def subscribe(self, topics: list[str]) -> None:
         self.subscribed += topics
 
-    async def lost(self) -> LinkLost:
+    async def lost(self) -> ConnectionLost:
         await self.broken.wait()
-        return LinkLost("broken by the test")
+        return ConnectionLost("broken by the test")
 
     async def close(self, timeout_s: float = 1.0) -> None:
         self.closed = "goodbye"

@@ -15,38 +15,38 @@ import agent.delivery.io.mqtt
 import agent.fleet.reports
 import agent.update.guard
 import drivers.sdk.profile_line
-from agent.commands.dispatcher import CommandDesk
+from agent.commands.dispatcher import CommandDispatcher
 from agent.delivery import wire
 from agent.delivery.connection import Message
-from agent.delivery.io.mqtt_connection import Link
+from agent.delivery.io.mqtt_connection import MqttConnection
 from agent.delivery.policies.mqtt_packets import PacketFilter
 
 
 def no_guard_for_commands() -> None:
     """1: half a character comes through to the reply, whose error ends the agent."""
 
-    def answer(self: CommandDesk, lane: Any, one: Any, outcome: Any) -> None:
+    def answer(self: CommandDispatcher, lane: Any, one: Any, outcome: Any) -> None:
         payload = wire.reply(one.id, one.name, outcome.status, outcome.detail, outcome.result)
         lane.answers.append((self._topics.reply(one.id), payload, False))
         self._wake()
 
     agent.commands.command.loads = lambda raw, most: None  # type: ignore[assignment]
     agent.commands.command.name_of = agent.commands.command.text
-    CommandDesk._answer = answer  # type: ignore[method-assign]
+    CommandDispatcher._answer = answer  # type: ignore[method-assign]
 
 
 def no_guard_for_topics() -> None:
     """2: a topic that is not UTF-8 raises in the reader of the socket."""
 
-    def on_message(self: Link, client: Any, userdata: Any, message: MQTTMessage) -> None:
+    def on_message(self: MqttConnection, client: Any, userdata: Any, message: MQTTMessage) -> None:
         self.on_message(Message(message.topic, bytes(message.payload), message.retain))
 
-    def read(self: Link) -> None:
+    def read(self: MqttConnection) -> None:
         self._heard = self._loop.time()
         self._client.loop_read()
 
-    Link._on_message = on_message  # type: ignore[method-assign]
-    Link._read = read  # type: ignore[method-assign]
+    MqttConnection._on_message = on_message  # type: ignore[method-assign]
+    MqttConnection._read = read  # type: ignore[method-assign]
 
 
 def no_limit_of_messages() -> None:

@@ -13,7 +13,7 @@ from agent.base.reading import Reading, packed, telemetry
 from agent.config.settings import Broker, Config, Gateway, Publish
 from agent.delivery import wire
 from agent.delivery.connection import Will
-from agent.delivery.identity import Description, Presence
+from agent.delivery.identity import Description, GatewayIdentity
 from agent.delivery.io import mqtt
 from agent.delivery.policies.backoff import Backoff
 from agent.delivery.timings import DeliveryTimings
@@ -70,9 +70,9 @@ async def gateway(
     described_by = Description({"count-1": {"driver": "x", "fields": {described: {}}}}, {}, {})
     await store.describe(described_by.mh, described_by.sensors)
     config = Config(Gateway("pos-1", "checkpoint", "security"), Broker(url, keepalive_s=keepalive_s), publish)
-    presence = Presence(TOPICS, described_by, "0.0.0", BID, now)
+    presence = GatewayIdentity(TOPICS, described_by, "0.0.0", BID, now)
 
-    async def connect(url: str, will: Will, five: bool, guess: bool) -> mqtt.Link:
+    async def connect(url: str, will: Will, five: bool, guess: bool) -> mqtt.MqttConnection:
         return await mqtt.connect(config.broker, url, config.gateway.id, will, five, guess)
 
     backoff = backoff or Backoff(asyncio.get_running_loop().time(), lambda low, high: wait * random.uniform(low, high))

@@ -23,7 +23,7 @@ class Files(Protocol):
         """All files."""
 
 
-class Folder:
+class AtomicDirectory:
     """A real directory, for this user alone; made if it is not there."""
 
     def __init__(self, path: Path) -> None:
@@ -69,7 +69,7 @@ class Folder:
         self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-class Twin:
+class MirroredFile:
     """One value in two checksummed copies."""
 
     def __init__(self, files: Files, name: str) -> None:

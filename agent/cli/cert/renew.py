@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from agent.base.display import one_line
 from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
-from agent.cli.asking import Asking
+from agent.cli.asking import CommandClient
 from agent.cli.broker_options import BrokerOptions, add_broker_options
-from agent.cli.maintainer_files import Failed, private_keys
-from agent.delivery.connection import LinkLost
+from agent.cli.maintainer_files import CommandFailed, private_keys
+from agent.delivery.connection import ConnectionLost
 
 if TYPE_CHECKING:
     from agent.fleet.io.signing_key import SigningKey
@@ -39,22 +39,22 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: one failed, and is told; those after it were not asked."""
     if not 0 < args.timeout <= 86_400:
-        raise Failed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
+        raise CommandFailed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
     try:
         sign = shlex.split(args.sign)
     except ValueError as error:
-        raise Failed(f"--sign: {error}") from error
+        raise CommandFailed(f"--sign: {error}") from error
     if not sign:
-        raise Failed(_("{what}: invalid value {value}").format(what="--sign", value=repr(args.sign)))
+        raise CommandFailed(_("{what}: invalid value {value}").format(what="--sign", value=repr(args.sign)))
     try:
         asyncio.run(_renew(args, sign, private_keys(args.key)))
-    except (LinkLost, LookupError, TimeoutError) as error:
-        raise Failed(error.args[0]) from error
+    except (ConnectionLost, LookupError, TimeoutError) as error:
+        raise CommandFailed(error.args[0]) from error
     return 0
 
 
 async def _renew(args: Namespace, sign: Sequence[str], keys: "list[SigningKey]") -> None:
-    asking = await Asking.open(BrokerOptions.of(args))
+    asking = await CommandClient.open(BrokerOptions.of(args))
     try:
         for gateway in args.gateway:
             asked = await _done(asking, gateway, "renew", {}, keys, args.timeout)
@@ -68,28 +68,28 @@ async def _renew(args: Namespace, sign: Sequence[str], keys: "list[SigningKey]")
 
 
 async def _done(
-    asking: Asking, gateway: str, name: str, arguments: dict[str, Any], keys: "list[SigningKey]", timeout_s: float
+    asking: CommandClient, gateway: str, name: str, arguments: dict[str, Any], keys: "list[SigningKey]", timeout_s: float
 ) -> dict[str, Any]:
-    """What a command gave that was carried out. Raises :class:`Failed`, and as :meth:`Asking.ask`."""
+    """What a command gave that was carried out. Raises :class:`CommandFailed`, and as :meth:`Asking.ask`."""
     reply = await asking.ask(gateway, name, arguments, keys, timeout_s)
     result = reply.get("result")
     if reply.get("status") != "done" or not isinstance(result, dict):
-        raise Failed(one_line(f"{gateway}: {name}: {reply.get('status')}: {reply.get('detail')}", 400))
+        raise CommandFailed(one_line(f"{gateway}: {name}: {reply.get('status')}: {reply.get('detail')}", 400))
     return result
 
 
 async def _signed(sign: Sequence[str], gateway: str, request: str) -> str:
-    """The certificate that the command makes. What it says on standard error goes there. Raises :class:`Failed`."""
+    """The certificate that the command makes. What it says on standard error goes there. Raises :class:`CommandFailed`."""
     try:
         process = await asyncio.create_subprocess_exec(
             *sign, gateway, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
         )
     except OSError as error:
-        raise Failed(_("{file}: {why}").format(file=sign[0], why=error.strerror or error)) from error
+        raise CommandFailed(_("{file}: {why}").format(file=sign[0], why=error.strerror or error)) from error
     output, _unused = await process.communicate(request.encode())
     if process.returncode or b"-----BEGIN CERTIFICATE-----" not in output:
         text = _("{name}: {command} returned no certificate (exit status {status})").format(
             name=gateway, command=sign[0], status=process.returncode
         )
-        raise Failed(text)
+        raise CommandFailed(text)
     return output.decode(errors="replace")

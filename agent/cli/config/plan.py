@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.base.display import json_text, one_line
 from agent.base.i18n import _
 from agent.cli.config.differences import print_differences
-from agent.cli.maintainer_files import Failed, envelope, is_envelope, read, tables, toml
+from agent.cli.maintainer_files import CommandFailed, envelope, is_envelope, read, tables, toml
 from agent.config.diff import Unresolved, diff, differences
 from agent.config.io.catalog import Catalog
 from agent.config.layers import Tables, check_remote, merged, without_local
@@ -71,5 +71,5 @@ def _judge(path: Path, whole: Tables) -> int:
     for problem in parsed.problems:
         print(f"{path}: {problem}", file=sys.stderr)
     if parsed.config is None:
-        raise Failed(_("cannot use {file}").format(file=path))
+        raise CommandFailed(_("cannot use {file}").format(file=path))
     return 0

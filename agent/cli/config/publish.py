@@ -12,11 +12,11 @@ from agent.base.trusted_time import rfc_3339
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.config.running import LEAVES
 from agent.cli.fleet_watch import FleetWatch
-from agent.cli.maintainer_files import Failed, envelope, read
+from agent.cli.maintainer_files import CommandFailed, envelope, read
 from agent.config.document import Document
-from agent.delivery.connection import LinkLost
-from agent.fleet.reports import Fleet, Gateway
-from agent.fleet.rollout import Order, judge
+from agent.delivery.connection import ConnectionLost
+from agent.fleet.reports import Fleet, ReportedGateway
+from agent.fleet.rollout import RolloutMessage, judge
 from agent.update.signed.dsse import CONFIG_TYPE
 
 _SLACK_S = 120.0
@@ -49,23 +49,23 @@ def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: an envelope cannot be published (then none is), or a gateway has
     not confirmed."""
     if args.timeout is not None and not 0 < args.timeout <= 1e6:
-        raise Failed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
+        raise CommandFailed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
     found = _sealed(args.envelope)
     timeout_s = args.timeout or max(one.document.confirm_s for one in found.values()) + _SLACK_S
     try:
         return asyncio.run(_publish(BrokerOptions.of(args), found, None if args.no_wait else timeout_s))
-    except LinkLost as error:
-        raise Failed(str(error)) from error
+    except ConnectionLost as error:
+        raise CommandFailed(str(error)) from error
 
 
 def _sealed(paths: Sequence[Path]) -> dict[str, Sealed]:
-    """The envelopes by gateway. Raises :class:`Failed` with a line for each that cannot be published."""
+    """The envelopes by gateway. Raises :class:`CommandFailed` with a line for each that cannot be published."""
     found: dict[str, Sealed] = {}
     wrong: list[str] = []
     for path in paths:
         try:
             one = _read(path)
-        except Failed as error:
+        except CommandFailed as error:
             wrong.append(str(error))
             continue
         if one.gateway in found:
@@ -73,17 +73,17 @@ def _sealed(paths: Sequence[Path]) -> dict[str, Sealed]:
             wrong.append(_("{file}: {why}").format(file=path, why=why))
         found[one.gateway] = one
     if wrong:
-        raise Failed("\n".join([*wrong, _("nothing was sent")]))
+        raise CommandFailed("\n".join([*wrong, _("nothing was sent")]))
     return found
 
 
 def _read(path: Path) -> Sealed:
-    """Raises :class:`Failed`."""
+    """Raises :class:`CommandFailed`."""
     message = read(path).strip()
     opened, document = envelope(message, path)
     why = ""
     if opened.payload_type != CONFIG_TYPE:
-        raise Failed(_("{file} is not a signed configuration").format(file=path))
+        raise CommandFailed(_("{file} is not a signed configuration").format(file=path))
     if not opened.signatures:
         why = _("not signed")
     elif len(document.gateways) > 1:
@@ -91,7 +91,7 @@ def _read(path: Path) -> Sealed:
     elif document.expires_ms <= time.time_ns() // 1_000_000:
         why = _("expired on {date}").format(date=rfc_3339(document.expires_ms))
     if why:
-        raise Failed(_("{file}: {why}").format(file=path, why=why))
+        raise CommandFailed(_("{file}: {why}").format(file=path, why=why))
     return Sealed(message, document)
 
 
@@ -105,7 +105,7 @@ async def _publish(options: BrokerOptions, found: Mapping[str, Sealed], timeout_
             lines = [
                 _("no gateway {name} has published its state on this broker").format(name=name) for name in missing
             ]
-            raise Failed("\n".join([*lines, _("nothing was sent")]))
+            raise CommandFailed("\n".join([*lines, _("nothing was sent")]))
         orders = {name: _order(one, fleet.get(name)) for name, one in found.items()}
         bases = {name: at.base for name in found if (at := fleet.get(name)) is not None}
         await watch.send({name: (f"{base}/config/desired", found[name].message) for name, base in bases.items()})
@@ -125,23 +125,23 @@ async def _publish(options: BrokerOptions, found: Mapping[str, Sealed], timeout_
         await watch.close()
 
 
-def _order(one: Sealed, at: Gateway | None) -> Order:
+def _order(one: Sealed, at: ReportedGateway | None) -> RolloutMessage:
     ours = (one.document.version, one.document.hash)
     report = at.report if at is not None else None
     before = at.reported if at is not None else b""
     done = report is not None and report.running == ours and report.state == "confirmed"
     if report is not None and (report.version, report.hash) == ours:
         before = b""  # it knows this one already: what it says of it counts
-    return Order(one.gateway, *ours, one.message, before, done)
+    return RolloutMessage(one.gateway, *ours, one.message, before, done)
 
 
-async def _outcome(watch: FleetWatch, fleet: Fleet, orders: Mapping[str, Order], timeout_s: float) -> int:
+async def _outcome(watch: FleetWatch, fleet: Fleet, orders: Mapping[str, RolloutMessage], timeout_s: float) -> int:
     """Print what came of each, as it comes; give the exit status."""
     end_s = asyncio.get_running_loop().time() + timeout_s
     waiting, status = dict(orders), 0
     while waiting:
         for name, order in list(waiting.items()):
-            verdict = judge(order, fleet.get(name) or Gateway(name, ""))
+            verdict = judge(order, fleet.get(name) or ReportedGateway(name, ""))
             if verdict.state == "waiting":
                 continue
             word = _("was already confirmed") if order.done else _("confirmed")
@@ -155,7 +155,7 @@ async def _outcome(watch: FleetWatch, fleet: Fleet, orders: Mapping[str, Order],
     return status
 
 
-def _silence(name: str, at: Gateway | None, timeout_s: float) -> str:
+def _silence(name: str, at: ReportedGateway | None, timeout_s: float) -> str:
     if at is None or not at.online:
         return _("{name}: no answer within {n:.0f} s; it is offline").format(name=name, n=timeout_s)
     state = at.report.state if at.report is not None else _("no answer")

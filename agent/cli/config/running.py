@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.cli.broker_options import BrokerOptions
 from agent.cli.fleet_watch import FleetWatch
-from agent.cli.maintainer_files import Failed, envelope, is_envelope, read, toml
+from agent.cli.maintainer_files import CommandFailed, envelope, is_envelope, read, toml
 from agent.config.document import read_document
 from agent.config.layers import Tables, without_local
-from agent.fleet.reports import Fleet, Gateway
+from agent.fleet.reports import Fleet, ReportedGateway
 from agent.fleet.rollout import Recognise, signed_document
 from agent.update.signed.dsse import parse
 
@@ -32,14 +32,14 @@ def unknown() -> Running:
 
 
 def from_file(path: Path) -> Running:
-    """A configuration (TOML) or an envelope. Raises :class:`Failed` and :class:`OSError`."""
+    """A configuration (TOML) or an envelope. Raises :class:`CommandFailed` and :class:`OSError`."""
     raw = read(path)
     tables = envelope(raw, path)[1].config if is_envelope(raw) else toml(raw, path)
     return Running(without_local(tables), _("compared with {file}:").format(file=path))
 
 
 async def from_broker(options: BrokerOptions, gateways: Sequence[str], recognise: Recognise) -> Mapping[str, Running]:
-    """What was published to each gateway. Raises :class:`~agent.delivery.connection.LinkLost`, and :class:`Failed` if a
+    """What was published to each gateway. Raises :class:`~agent.delivery.connection.ConnectionLost`, and :class:`CommandFailed` if a
     gateway does not exist."""
     fleet = Fleet()
     watch = await FleetWatch.open(options, fleet, *LEAVES)
@@ -50,9 +50,9 @@ async def from_broker(options: BrokerOptions, gateways: Sequence[str], recognise
     return {name: _published(name, fleet.get(name), recognise) for name in gateways}
 
 
-def _published(name: str, at: Gateway | None, recognise: Recognise) -> Running:
+def _published(name: str, at: ReportedGateway | None, recognise: Recognise) -> Running:
     if at is None:
-        raise Failed(_("no gateway {name} has published its state on this broker").format(name=name))
+        raise CommandFailed(_("no gateway {name} has published its state on this broker").format(name=name))
     if not at.desired:
         return Running({}, _("nothing is published to {name}; showing everything as new").format(name=name))
     document = signed_document(at.desired, name, recognise)
@@ -60,8 +60,8 @@ def _published(name: str, at: Gateway | None, recognise: Recognise) -> Running:
     if document is None:
         try:
             document = read_document(parse(at.desired).payload)
-        except Refused as error:
-            raise Failed(
+        except RejectedError as error:
+            raise CommandFailed(
                 _("{name}: cannot read what is published to it: {why}").format(name=name, why=error)
             ) from error
     origin = {

@@ -15,13 +15,13 @@ from agent.cli import UsageError
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.config.differences import print_differences
 from agent.cli.config.running import from_broker, from_file, unknown
-from agent.cli.maintainer_files import Failed, envelope, is_envelope, private_keys, read, toml, write
+from agent.cli.maintainer_files import CommandFailed, envelope, is_envelope, private_keys, read, toml, write
 from agent.cli.recognition import add_trust_option, recogniser
 from agent.config.document import CONFIRM_S, Document, read_document, written_document
 from agent.config.io.catalog import Catalog
 from agent.config.layers import Tables, local_keys, without_local
 from agent.config.parse import read as read_config
-from agent.delivery.connection import LinkLost
+from agent.delivery.connection import ConnectionLost
 from agent.update.signed import dsse as dsse
 from agent.update.signed.dsse import CONFIG_TYPE
 
@@ -92,8 +92,8 @@ def _show(document: Document, args: Namespace, keys: Sequence[bytes]) -> None:
         recognise, _unused = recogniser(keys, args.trust)
         try:
             found = asyncio.run(from_broker(BrokerOptions.of(args), document.gateways, recognise))
-        except LinkLost as error:
-            raise Failed(str(error)) from error
+        except ConnectionLost as error:
+            raise CommandFailed(str(error)) from error
         running = dict(found)
     else:
         running = {"": unknown()}
@@ -103,57 +103,57 @@ def _show(document: Document, args: Namespace, keys: Sequence[bytes]) -> None:
 
 
 def _ask() -> None:
-    """Raises :class:`Failed` where the answer is no, and :class:`~agent.cli.UsageError`."""
+    """Raises :class:`CommandFailed` where the answer is no, and :class:`~agent.cli.UsageError`."""
     if not sys.stdin.isatty():
         raise UsageError("gardu config sign: " + _("no terminal to ask for confirmation: use --yes to sign"))
     print(_("Sign this?"), "[y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes", "ya"):
-        raise Failed(_("nothing was signed"))
+        raise CommandFailed(_("nothing was signed"))
 
 
 def _document(config: Tables, args: Namespace) -> bytes:
-    """The payload. Raises :class:`Failed` for options that no gateway would accept."""
+    """The payload. Raises :class:`CommandFailed` for options that no gateway would accept."""
     now_ms = time.time_ns() // 1_000_000
     days = _DAYS if args.days is None else args.days
     if not 0 < days <= 7300:
-        raise Failed(_("{what}: invalid value {value}").format(what="--days", value=args.days))
+        raise CommandFailed(_("{what}: invalid value {value}").format(what="--days", value=args.days))
     until_ms = now_ms + round(days * 86_400_000)
     confirm_s = CONFIRM_S if args.confirm_s is None else args.confirm_s
     try:
         return written_document(config, args.gateway, args.version, now_ms, until_ms, confirm_s, args.min_agent or "")
     except TypeError as error:
-        raise Failed(_("{file}: a configuration cannot contain dates").format(file=args.file)) from error
+        raise CommandFailed(_("{file}: a configuration cannot contain dates").format(file=args.file)) from error
 
 
 def _checked(config: Tables, args: Namespace) -> Tables:
-    """The remote part of the file. Raises :class:`Failed` after every problem was told."""
+    """The remote part of the file. Raises :class:`CommandFailed` after every problem was told."""
     for name, value in (("--gateway", args.gateway), ("--version", args.version)):
         if not value:
-            raise Failed(_("missing argument: {what}").format(what=name))
+            raise CommandFailed(_("missing argument: {what}").format(what=name))
     if args.without_local:
         config = without_local(config)
     local = list(local_keys(config))
     if local:
         names = ", ".join(local)
         message = _("only the gateway's own files can set {names}; --without-local omits them").format(names=names)
-        raise Failed(_("{file}: {why}").format(file=args.file, why=message))
+        raise CommandFailed(_("{file}: {why}").format(file=args.file, why=message))
     parsed = read_config({"gateway": {"id": args.gateway[0], **_STAND_IN}, **config}, Catalog())
     for problem in parsed.problems:
         print(f"{args.file}: {problem}", file=sys.stderr)
     # A driver may be installed on the gateway alone, as a profile of the technician's.
     if any(problem.level == "error" and problem.code != "unknown_driver" for problem in parsed.problems):
-        raise Failed(_("{file} is invalid; nothing was signed").format(file=args.file))
+        raise CommandFailed(_("{file} is invalid; nothing was signed").format(file=args.file))
     return config
 
 
 def _entries(raw: bytes, args: Namespace) -> Mapping[str, object]:
-    """An envelope that gets one signature more. Raises :class:`Failed`."""
+    """An envelope that gets one signature more. Raises :class:`CommandFailed`."""
     given = [args.gateway, args.version, args.days, args.confirm_s, args.min_agent]
     if any(given) or args.without_local:
-        raise Failed(_("{file} is an envelope: the configuration in it cannot be changed").format(file=args.file))
+        raise CommandFailed(_("{file} is an envelope: the configuration in it cannot be changed").format(file=args.file))
     found, _unused = envelope(raw, args.file)
     if found.payload_type != CONFIG_TYPE:
-        raise Failed(_("{file} is not a signed configuration").format(file=args.file))
+        raise CommandFailed(_("{file} is not a signed configuration").format(file=args.file))
     entries: Mapping[str, object] = json.loads(raw)
     return entries
 

@@ -67,7 +67,7 @@ class Show:
         await embedded.stop()
         return self._conclude(sent, statuses)
 
-    async def _subscribe(self, port: int) -> mqtt.Link:
+    async def _subscribe(self, port: int) -> mqtt.MqttConnection:
         url = f"mqtt://127.0.0.1:{port}"
         link = await mqtt.connect(Broker(url=url), url, "gardu-demo", None, five=False)
         link.on_message = self._on_message

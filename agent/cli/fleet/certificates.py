@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from agent.base.display import one_line
 from agent.base.i18n import _
-from agent.cli.asking import Asking
+from agent.cli.asking import CommandClient
 from agent.cli.broker_options import BrokerOptions
-from agent.cli.maintainer_files import Failed
+from agent.cli.maintainer_files import CommandFailed
 from agent.delivery.certificates.validity import days_left
 from agent.delivery.policies.batch_rules import is_sequence_number
 
@@ -27,17 +27,17 @@ class Certificate:
 
 async def ask_certificates(options: BrokerOptions, names: Sequence[str]) -> tuple[dict[str, Certificate], list[str]]:
     """The certificates of those that answer, and a line for each that does not. Raises
-    :class:`~agent.delivery.connection.LinkLost`."""
+    :class:`~agent.delivery.connection.ConnectionLost`."""
     found: dict[str, Certificate] = {}
     failures: list[str] = []
     room = asyncio.Semaphore(_AT_A_TIME)
-    asking = await Asking.open(options)
+    asking = await CommandClient.open(options)
 
     async def ask(name: str) -> None:
         async with room:
             try:
                 reply = await asking.ask(name, "diagnostics", {}, (), _REPLY_S)
-            except (TimeoutError, LookupError, Failed) as error:
+            except (TimeoutError, LookupError, CommandFailed) as error:
                 failures.append(str(error.args[0]))
                 return
         result = reply.get("result")

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from typing import TextIO
 
 from agent.base.i18n import _
-from agent.fleet.rollout import Order
+from agent.fleet.rollout import RolloutMessage
 
 _WIDTH = 30
 
@@ -17,10 +17,10 @@ class Progress:
         self._drawn = out.isatty()
         self._number = 0
         self._total = 0
-        self._orders: Mapping[str, Order] = {}
+        self._orders: Mapping[str, RolloutMessage] = {}
         self._done: set[str] = set()
 
-    def begin(self, number: int, rings: int, ring: Collection[str], orders: Mapping[str, Order]) -> None:
+    def begin(self, number: int, rings: int, ring: Collection[str], orders: Mapping[str, RolloutMessage]) -> None:
         """A ring begins."""
         versions = sorted({orders[name].version for name in ring})
         span = f"{versions[0]}" if len(versions) == 1 else f"{versions[0]}-{versions[-1]}"

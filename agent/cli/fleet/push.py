@@ -8,22 +8,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet.progress import Progress
 from agent.cli.fleet.rendered import Rings, rendered
 from agent.cli.fleet_watch import FleetWatch
-from agent.cli.maintainer_files import Failed, private_keys
+from agent.cli.maintainer_files import CommandFailed, private_keys
 from agent.cli.recognition import add_trust_option, recogniser
 from agent.config.document import CONFIRM_S
-from agent.delivery.connection import LinkLost
-from agent.fleet.reports import Fleet, Gateway
+from agent.delivery.connection import ConnectionLost
+from agent.fleet.reports import Fleet, ReportedGateway
 from agent.fleet.rollout import (
-    Order,
+    RolloutMessage,
     Recognise,
     Sign,
-    Wanted,
+    RolloutTarget,
     judge,
     next_version,
     order,
@@ -71,7 +71,7 @@ def run(args: Namespace) -> int:
     )
     for name, value, most in limits:
         if not 0 < value <= most:
-            raise Failed(_("{what}: invalid value {value}").format(what=name, value=value))
+            raise CommandFailed(_("{what}: invalid value {value}").format(what=name, value=value))
     rings, wanted = rendered(args)
     keys = private_keys(args.key)
     recognise, floor = recogniser([key.public for key in keys], args.trust)
@@ -86,8 +86,8 @@ def run(args: Namespace) -> int:
     try:
         push = Push(BrokerOptions.of(args), rings, timeout_s)
         asyncio.run(push.run(lambda found: _orders(wanted, found, Versions(args.version, floor, recognise), sign)))
-    except LinkLost as error:
-        raise Failed(str(error)) from error
+    except ConnectionLost as error:
+        raise CommandFailed(str(error)) from error
     return 0
 
 
@@ -99,14 +99,14 @@ class Push:
         self._rings = rings
         self._timeout_s = timeout_s
         self._fleet = Fleet()
-        self._orders: dict[str, Order] = {}
+        self._orders: dict[str, RolloutMessage] = {}
         self._alone: dict[str, str] = {}
         self._progress = Progress(sys.stdout)
         self._names = [name for ring in rings for name in ring]
 
-    async def run(self, orders: Callable[[Mapping[str, Gateway]], dict[str, Order]]) -> None:
-        """Send to ring after ring. Raises :class:`Failed` at the first gateway that fails or falls silent, or at the
-        end for those that failed alone, and :class:`LinkLost` where the broker cannot be reached at the beginning."""
+    async def run(self, orders: Callable[[Mapping[str, ReportedGateway]], dict[str, RolloutMessage]]) -> None:
+        """Send to ring after ring. Raises :class:`CommandFailed` at the first gateway that fails or falls silent, or at the
+        end for those that failed alone, and :class:`ConnectionLost` where the broker cannot be reached at the beginning."""
         watch = await self._open()
         try:
             self._orders = orders(self._found())
@@ -120,10 +120,10 @@ class Push:
                 self._progress.end()
         await watch.close()
         if self._alone:
-            raise Failed("\n".join(self._alone.values()))
+            raise CommandFailed("\n".join(self._alone.values()))
 
     async def _open(self) -> FleetWatch:
-        """Connect, and learn how the fleet is. Raises :class:`LinkLost`."""
+        """Connect, and learn how the fleet is. Raises :class:`ConnectionLost`."""
         watch = await FleetWatch.open(self._options, self._fleet, *_LEAVES)
         try:
             await watch.collect(lambda: all(_reports(self._fleet.get(name)) for name in self._names))
@@ -132,18 +132,18 @@ class Push:
             raise
         return watch
 
-    def _found(self) -> dict[str, Gateway]:
-        """The gateways of all rings. Raises :class:`Failed`."""
+    def _found(self) -> dict[str, ReportedGateway]:
+        """The gateways of all rings. Raises :class:`CommandFailed`."""
         found = {name: one for name in self._names if (one := self._fleet.get(name)) is not None and _reports(one)}
         missing = [name for name in self._names if name not in found]
         if missing:
             names = ", ".join(missing)
-            raise Failed(_("unknown on this broker (no state or config/reported): {names}").format(names=names))
+            raise CommandFailed(_("unknown on this broker (no state or config/reported): {names}").format(names=names))
         return found
 
     async def _ring(self, watch: FleetWatch, number: int, ring: Sequence[str]) -> FleetWatch:
         """Send to one ring, and wait until all of it has confirmed; give the connection, which may be another one by
-        then. Raises :class:`Failed`."""
+        then. Raises :class:`CommandFailed`."""
         now_s = asyncio.get_running_loop().time
         end_s = now_s() + self._timeout_s
         self._progress.begin(number, len(self._rings), ring, self._orders)
@@ -153,7 +153,7 @@ class Push:
                 if not connected:
                     watch, connected = await self._open(), True
                 await self._follow(watch, ring, end_s)
-            except LinkLost as error:
+            except ConnectionLost as error:
                 # What was sent stays at the broker; sent again, it changes nothing.
                 await watch.close()
                 connected = False
@@ -171,7 +171,7 @@ class Push:
             return watch
 
     async def _follow(self, watch: FleetWatch, ring: Sequence[str], end_s: float) -> None:
-        """Send what has not confirmed yet, and wait. Raises :class:`LinkLost` and :class:`_Stop`."""
+        """Send what has not confirmed yet, and wait. Raises :class:`ConnectionLost` and :class:`_Stop`."""
         open_ = [name for name in ring if not self._judged(name)]
         sent: dict[str, tuple[str, bytes]] = {}
         for name in open_:
@@ -204,9 +204,9 @@ class Push:
             self._alone.pop(name, None)
         return verdict.state != "waiting"
 
-    def _at(self, name: str) -> Gateway:
+    def _at(self, name: str) -> ReportedGateway:
         # Where it has moved meanwhile, its state may be cleared at one path and not yet told at the other.
-        return self._fleet.get(name) or Gateway(name, "")
+        return self._fleet.get(name) or ReportedGateway(name, "")
 
     def _silence(self, name: str) -> str:
         at, wanted = self._at(name), self._orders[name]
@@ -216,14 +216,14 @@ class Push:
         state = report.state if report is not None and report.hash == wanted.hash else _("no answer")
         return _("{name}: not confirmed within {n:.0f} s: {state}").format(name=name, n=self._timeout_s, state=state)
 
-    def _stopped(self, number: int, ring: Collection[str], why: Sequence[str]) -> Failed:
+    def _stopped(self, number: int, ring: Collection[str], why: Sequence[str]) -> CommandFailed:
         """What is told at the end of a run that failed."""
         done = sum(judge(self._orders[name], self._at(name)).state == "confirmed" for name in ring)
         left = sum(len(one) for one in self._rings[number:])
         end = _(
             "stopped in ring {number}: {done} of {count} confirmed; nothing was sent to {left} gateways of later rings"
         ).format(number=number, done=done, count=len(ring), left=left)
-        return Failed(
+        return CommandFailed(
             "\n".join([*self._alone.values(), *why, end, _("run the same command again to continue from here")])
         )
 
@@ -236,7 +236,7 @@ class _Stop(Exception):
         self.why = why
 
 
-def _reports(at: Gateway | None) -> bool:
+def _reports(at: ReportedGateway | None) -> bool:
     return at is not None and at.report is not None
 
 
@@ -248,16 +248,16 @@ class Versions:
     floor: int
     recognise: Recognise
 
-    def signed(self, at: Gateway) -> int:
+    def signed(self, at: ReportedGateway) -> int:
         """The version that maintainers signed for a gateway before; 0 where the broker has none."""
         document = signed_document(at.desired, at.name, self.recognise)
         return document.version if document is not None else 0
 
 
 def _orders(
-    wanted: Mapping[str, Wanted], found: Mapping[str, Gateway], versions: Versions, sign: Sign
-) -> dict[str, Order]:
-    """All messages, before the first is sent. Raises :class:`Failed`."""
+    wanted: Mapping[str, RolloutTarget], found: Mapping[str, ReportedGateway], versions: Versions, sign: Sign
+) -> dict[str, RolloutMessage]:
+    """All messages, before the first is sent. Raises :class:`CommandFailed`."""
     now_ms = time.time_ns() // 1_000_000
     under_way = {name: one for name in found if (one := standing(wanted[name], found[name], sign, now_ms)) is not None}
     signed = {name: versions.signed(at) for name, at in found.items()}
@@ -265,7 +265,7 @@ def _orders(
     following = versions.wanted
     if following is None:
         following = next_version(before, under_way.values(), versions.floor)
-    orders: dict[str, Order] = {}
+    orders: dict[str, RolloutMessage] = {}
     wrong = []
     for name, at in found.items():
         kept = under_way.get(name)
@@ -274,8 +274,8 @@ def _orders(
                 orders[name] = kept
             else:
                 orders[name] = order(wanted[name], at, following, sign, now_ms, signed[name])
-        except Refused as error:
+        except RejectedError as error:
             wrong.append(f"{name}: {error}")
     if wrong:
-        raise Failed("\n".join([*wrong, _("nothing was sent")]))
+        raise CommandFailed("\n".join([*wrong, _("nothing was sent")]))
     return orders

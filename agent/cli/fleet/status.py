@@ -11,9 +11,9 @@ from agent.base.trusted_time import rfc_3339
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet.certificates import Certificate, ask_certificates
 from agent.cli.fleet_watch import FleetWatch
-from agent.cli.maintainer_files import Failed
-from agent.delivery.connection import LinkLost
-from agent.fleet.reports import Fleet, Gateway
+from agent.cli.maintainer_files import CommandFailed
+from agent.delivery.connection import ConnectionLost
+from agent.fleet.reports import Fleet, ReportedGateway
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -30,11 +30,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Print what stands retained at the broker. Exit status 1: a named gateway is not there."""
     if not 0 < args.seconds < 86_400:
-        raise Failed(_("{what}: invalid value {value}").format(what="--seconds", value=args.seconds))
+        raise CommandFailed(_("{what}: invalid value {value}").format(what="--seconds", value=args.seconds))
     try:
         fleet = asyncio.run(_fleet(args))
-    except LinkLost as error:
-        raise Failed(str(error)) from error
+    except ConnectionLost as error:
+        raise CommandFailed(str(error)) from error
     names = args.gateway or fleet.names()
     found = [one for name in names if (one := fleet.get(name)) is not None]
     certificates: Mapping[str, Certificate] | None = None
@@ -67,11 +67,11 @@ def _certificates(args: Namespace, names: Sequence[str]) -> tuple[Mapping[str, C
     """What those that are online say of their certificates, and a line for each that does not."""
     try:
         return asyncio.run(ask_certificates(BrokerOptions.of(args), names))
-    except LinkLost as error:
-        raise Failed(str(error)) from error
+    except ConnectionLost as error:
+        raise CommandFailed(str(error)) from error
 
 
-def _plain(one: Gateway, certificates: Mapping[str, Certificate] | None) -> dict[str, object]:
+def _plain(one: ReportedGateway, certificates: Mapping[str, Certificate] | None) -> dict[str, object]:
     """A gateway for programs; what it has not told is ``null``."""
     report = one.report
     names = ("version", "hash", "state", "cause", "running", "refused", "drift", "trust_version")
@@ -93,7 +93,7 @@ def _plain(one: Gateway, certificates: Mapping[str, Certificate] | None) -> dict
     return {"gateway": one.name, "base": one.base, "online": one.online, "agent": one.agent, **told, "t": one.last_ms}
 
 
-def _print(found: Sequence[Gateway], certificates: Mapping[str, Certificate] | None) -> None:
+def _print(found: Sequence[ReportedGateway], certificates: Mapping[str, Certificate] | None) -> None:
     asked = () if certificates is None else (_("certificate"),)
     heads = (
         _("gateway"),
@@ -113,7 +113,7 @@ def _print(found: Sequence[Gateway], certificates: Mapping[str, Certificate] | N
         print("  ".join([f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)] + [row[-1]]).rstrip())
 
 
-def _row(one: Gateway, certificates: Mapping[str, Certificate] | None) -> tuple[str, ...]:
+def _row(one: ReportedGateway, certificates: Mapping[str, Certificate] | None) -> tuple[str, ...]:
     report = one.report
     online = _("yes") if one.online else _("no")
     last = rfc_3339(one.last_ms) if one.last_ms else "-"

@@ -5,13 +5,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.cli.maintainer_files import Failed, private_keys, read
+from agent.cli.maintainer_files import CommandFailed, private_keys, read
 from agent.update.io.ed25519_check import answers
 from agent.update.io.signatures import answered
 from agent.update.signed import dsse as dsse
-from agent.update.signed.dsse import TRUST_TYPE, Check, Role, checks
+from agent.update.signed.dsse import TRUST_TYPE, SignatureCheck, Role, checks
 from agent.update.signed.trust import Root, first, parse_chain, read_root, written_chain
 from agent.update.signed.trust import payload as root_payload
 
@@ -20,7 +20,7 @@ _LACKING = ("unsigned", "wrong_key", "same_key", "threshold")
 
 
 class TrustFile:
-    """``entries``: the envelopes, oldest first. Raises :class:`Failed` where anything before the last one is wrong."""
+    """``entries``: the envelopes, oldest first. Raises :class:`CommandFailed` where anything before the last one is wrong."""
 
     def __init__(self, path: Path, entries: Sequence[Entry]) -> None:
         self._path = path
@@ -31,13 +31,13 @@ class TrustFile:
 
     @classmethod
     def load(cls, path: Path) -> "TrustFile":
-        """Read and verify a file. Raises :class:`Failed` and :class:`OSError`."""
+        """Read and verify a file. Raises :class:`CommandFailed` and :class:`OSError`."""
         raw = read(path)
         try:
             parse_chain(raw)
             return cls(path, json.loads(raw))
-        except Refused as error:
-            raise Failed(_("{file}: {why}").format(file=path, why=error)) from error
+        except RejectedError as error:
+            raise CommandFailed(_("{file}: {why}").format(file=path, why=error)) from error
 
     @property
     def last(self) -> Root:
@@ -64,7 +64,7 @@ class TrustFile:
         return TrustFile(self._path, (*kept, dsse.table(TRUST_TYPE, root_payload(root), {})))
 
     def signed_by(self, keys: Sequence[Path]) -> "TrustFile":
-        """With the signatures of these keys under the last root. Raises :class:`Failed` for a key that is not asked."""
+        """With the signatures of these keys under the last root. Raises :class:`CommandFailed` for a key that is not asked."""
         if not keys:
             return self
         asked = [key for root in self._demanding() for key in root.roles["root"].keys]
@@ -72,7 +72,7 @@ class TrustFile:
         signatures = {}
         for path, pair in zip(keys, private_keys(keys), strict=True):
             if pair.public not in asked:
-                raise Failed(_("{file} is not a key of the role root, before or after the change").format(file=path))
+                raise CommandFailed(_("{file} is not a key of the role root, before or after the change").format(file=path))
             signatures[pair.public] = pair.sign(message)
         return TrustFile(self._path, (*self._entries[:-1], dsse.countersigned(self._entries[-1], signatures)))
 
@@ -91,15 +91,15 @@ class TrustFile:
             followed = asyncio.run(answered(first(self.encoded()), _verified_here))
             refused = followed.refused
             at_the_end = followed.root.version + 1 == self.last.version
-        except Refused as error:
+        except RejectedError as error:
             refused, at_the_end = error, len(self._entries) == 1
         if refused is None:
             return False
         if refused.code in _LACKING and at_the_end:
             return True
-        raise Failed(_("{file}: {why}").format(file=self._path, why=refused))
+        raise CommandFailed(_("{file}: {why}").format(file=self._path, why=refused))
 
 
-async def _verified_here(asked: Sequence[Check]) -> Sequence[bool]:
+async def _verified_here(asked: Sequence[SignatureCheck]) -> Sequence[bool]:
     """Without a process of its own: a command ends soon."""
     return list(answers(asked))

@@ -7,9 +7,9 @@ from pathlib import Path
 from agent.base.i18n import _
 from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet_watch import FleetWatch
-from agent.cli.maintainer_files import Failed
+from agent.cli.maintainer_files import CommandFailed
 from agent.cli.trust.file import TrustFile
-from agent.delivery.connection import LinkLost
+from agent.delivery.connection import ConnectionLost
 from agent.fleet.reports import Fleet
 
 
@@ -26,18 +26,18 @@ def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: nothing can be published, or a gateway has not reached the newest
     root within the time."""
     if not 0 < args.timeout <= 86_400:
-        raise Failed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
+        raise CommandFailed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
     file = TrustFile.load(args.file)
     if file.pending is not None:
-        raise Failed(
+        raise CommandFailed(
             _("{file}: root {version} lacks signatures; nothing was sent").format(
                 file=args.file, version=file.last.version
             )
         )
     try:
         return asyncio.run(_publish(BrokerOptions.of(args), file, args.gateway, args.timeout))
-    except LinkLost as error:
-        raise Failed(str(error)) from error
+    except ConnectionLost as error:
+        raise CommandFailed(str(error)) from error
 
 
 async def _publish(options: BrokerOptions, file: TrustFile, names: list[str], timeout_s: float) -> int:
@@ -52,7 +52,7 @@ async def _publish(options: BrokerOptions, file: TrustFile, names: list[str], ti
             lines = [
                 _("no gateway {name} has published its state on this broker").format(name=name) for name in missing
             ]
-            raise Failed("\n".join([*lines, _("nothing was sent")]))
+            raise CommandFailed("\n".join([*lines, _("nothing was sent")]))
         await watch.send({name: (f"{base}/config/trust", file.encoded()) for name, base in found.items()})
         for name, code in watch.refused.items():
             print(

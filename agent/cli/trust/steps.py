@@ -15,7 +15,7 @@ from typing import TextIO
 
 from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
-from agent.cli.maintainer_files import Failed, public_key_of, public_keys, write
+from agent.cli.maintainer_files import CommandFailed, public_key_of, public_keys, write
 from agent.cli.trust.file import TrustFile
 from agent.update.signed.dsse import Role, key_id
 from agent.update.signed.trust import ROLES, RoleName, Root, grouped, read_root
@@ -96,13 +96,13 @@ def _meaning(name: str) -> str:
 
 def _create(args: Namespace) -> int:
     if args.file.exists():
-        raise Failed(_("{file} already exists; existing roots are never overwritten").format(file=args.file))
+        raise CommandFailed(_("{file} already exists; existing roots are never overwritten").format(file=args.file))
     thresholds = dict(_threshold_option(text) for text in args.threshold)
     keys = {"root": args.root_role, "config": args.config_role, "command": args.command_role or args.config_role}
     roles: dict[RoleName, Role] = {}
     for role in ROLES:
         if not keys[role]:
-            raise Failed(_("missing argument: {what}").format(what=f"--{role}"))
+            raise CommandFailed(_("missing argument: {what}").format(what=f"--{role}"))
         roles[role] = _chosen(role, public_keys(keys[role]), thresholds.get(role))
     status = _keep(TrustFile(args.file, []), 1, roles, None, args)
     _warn(roles)
@@ -114,7 +114,7 @@ def _add(args: Namespace) -> int:
 
     def with_it(role: Role) -> Role:
         if key in role.keys:
-            raise Failed(_("{role} already has the key {id}").format(role=args.role, id=key_id(key)))
+            raise CommandFailed(_("{role} already has the key {id}").format(role=args.role, id=key_id(key)))
         return replace(role, keys=(*role.keys, key))
 
     return _change(args, with_it)
@@ -137,7 +137,7 @@ def _rotate(args: Namespace) -> int:
 
     def exchanged(role: Role) -> Role:
         if new in role.keys:
-            raise Failed(_("{role} already has the key {id}").format(role=args.role, id=key_id(new)))
+            raise CommandFailed(_("{role} already has the key {id}").format(role=args.role, id=key_id(new)))
         old = _of_role(args.role, role, args.old)
         return replace(role, keys=tuple(new if one == old else one for one in role.keys))
 
@@ -157,7 +157,7 @@ def _renew(args: Namespace) -> int:
 def _sign(args: Namespace) -> int:
     file = TrustFile.load(args.file)
     if file.pending is None:
-        raise Failed(_("{file}: every root is complete").format(file=args.file))
+        raise CommandFailed(_("{file}: every root is complete").format(file=args.file))
     return _write(file.signed_by(args.key), args.file)
 
 
@@ -202,7 +202,7 @@ def _warn(roles: Mapping[RoleName, Role]) -> None:
 
 def _keep(file: TrustFile, version: int, roles: Mapping[RoleName, Role], floor: int | None, args: Namespace) -> int:
     if not 0 < args.days <= 7300:
-        raise Failed(_("{what}: invalid value {value}").format(what="--days", value=args.days))
+        raise CommandFailed(_("{what}: invalid value {value}").format(what="--days", value=args.days))
     now_ms = time.time_ns() // 1_000_000
     root = Root(version, now_ms, now_ms + round(args.days * 86_400_000), roles, floor)
     read_root(root_payload(root))
@@ -222,7 +222,7 @@ def _chosen(name: str, keys: tuple[bytes, ...], threshold: int | None) -> Role:
 
 def _role(name: str, keys: tuple[bytes, ...], threshold: int) -> Role:
     if not 1 <= threshold <= len(keys):
-        raise Failed(
+        raise CommandFailed(
             _("{role} has only {count} keys; {needed} cannot sign").format(role=name, count=len(keys), needed=threshold)
         )
     return Role(keys, threshold)
@@ -235,14 +235,14 @@ def _of_role(name: str, role: Role, text: str) -> bytes:
             return key
     key = public_key_of(text)
     if key not in role.keys:
-        raise Failed(_("{role} has no key {id}").format(role=name, id=key_id(key)))
+        raise CommandFailed(_("{role} has no key {id}").format(role=name, id=key_id(key)))
     return key
 
 
 def _threshold_option(text: str) -> tuple[str, int]:
     role, _unused, number = text.partition("=")
     if role not in ROLES or not number.isdecimal():
-        raise Failed(_("{what}: invalid value {value}").format(what="--threshold", value=text))
+        raise CommandFailed(_("{what}: invalid value {value}").format(what="--threshold", value=text))
     return role, int(number)
 
 

@@ -18,7 +18,7 @@ from agent.base.i18n import _
 from drivers.sdk.contract import Driver, is_field_name
 
 if TYPE_CHECKING:
-    from drivers.sdk.profile_table import Problem
+    from drivers.sdk.profile_table import ProfileProblem
 
 LOCAL_PROFILES = Path("/etc/gardu/profiles")
 ENTRY_POINTS = "gardu.drivers"
@@ -144,7 +144,7 @@ class Catalog:
         return tuple(get_close_matches(name, self.names(), cutoff=0.5))
 
 
-def _translated(problem: "Problem") -> str:
+def _translated(problem: "ProfileProblem") -> str:
     values = {key: _(str(value)) if key == "wanted" else value for key, value in problem.values.items()}
     where = f"{problem.path}: " if problem.path else ""
     line = _("line {line}").format(line=problem.line) + ": " if problem.line else ""

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.config.generation import Generation
 
 
 class LocalFiles:
-    """``main``: ``gardu.toml``. Each method reads the files as they are now, and raises :class:`Refused`."""
+    """``main``: ``gardu.toml``. Each method reads the files as they are now, and raises :class:`RejectedError`."""
 
     def __init__(self, main: Path) -> None:
         self._main = main
@@ -23,7 +23,7 @@ class LocalFiles:
         except FileNotFoundError:
             return b""
         except OSError as error:
-            raise Refused("malformed", str(error)) from error
+            raise RejectedError("malformed", str(error)) from error
 
     def generation(self, payload: str | None) -> Generation:
         """Both configuration files, with this payload."""
@@ -31,5 +31,5 @@ class LocalFiles:
             base = self._main.read_text("utf-8")
             overlay = self._overlay.read_text("utf-8") if self._overlay.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
-            raise Refused("schema", _("cannot read {file}: {why}").format(file=self._main, why=error), "") from error
+            raise RejectedError("schema", _("cannot read {file}: {why}").format(file=self._main, why=error), "") from error
         return Generation(base, overlay, payload)

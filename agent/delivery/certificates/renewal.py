@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from agent.base import events
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.reading import Stamp
 from agent.base.status import CertificateStatus
-from agent.base.trusted_time import Moment
+from agent.base.trusted_time import TrustedTime
 from agent.config.settings import Broker
 from agent.delivery.certificates import validity
 
@@ -31,7 +31,7 @@ class Certificates(Protocol):
     on_outcome: Callable[[str], None]
 
     async def request(self, settings: Broker, gateway: str) -> Mapping[str, str]: ...
-    async def stage(self, settings: Broker, gateway: str, pem: str, moment: Moment) -> int: ...
+    async def stage(self, settings: Broker, gateway: str, pem: str, moment: TrustedTime) -> int: ...
     def fingerprint(self, settings: Broker) -> str: ...
     async def ends_ms(self, settings: Broker) -> int: ...
 
@@ -77,22 +77,22 @@ class Renewal:
         self._settings, self._gateway = settings, gateway
 
     async def request(self) -> Mapping[str, str]:
-        """Make a key and the request for its certificate. Raises :class:`Refused`."""
+        """Make a key and the request for its certificate. Raises :class:`RejectedError`."""
         assert self._settings is not None
         return await self._certificates.request(self._settings, self._gateway)
 
     async def install(self, pem: str) -> int:
-        """Try this certificate; give its end once a broker has taken it. Raises :class:`Refused`, also where none took
+        """Try this certificate; give its end once a broker has taken it. Raises :class:`RejectedError`, also where none took
         it: then the one before is in use again."""
         assert self._settings is not None
         now = self._now()
-        moment = Moment(now.t, now.cq > 0, self._bound_ms)
+        moment = TrustedTime(now.t, now.cq > 0, self._bound_ms)
         ends_ms = await self._certificates.stage(self._settings, self._gateway, pem, moment)
         self._waiting = asyncio.get_running_loop().create_future()
         self._reconnect()
         why = await self._waiting
         if why:
-            raise Refused("not_taken", why)
+            raise RejectedError("not_taken", why)
         return ends_ms
 
     def status(self) -> CertificateStatus:
@@ -125,7 +125,7 @@ class Renewal:
         if fingerprint:
             try:
                 ends_ms = await self._certificates.ends_ms(self._settings)
-            except Refused as error:
+            except RejectedError as error:
                 self._look_from_s = now_s + _AGAIN_S
                 if str(error) != self._told:
                     self._told = str(error)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.trusted_time import Moment, rfc_3339
+from agent.base.trusted_time import TrustedTime, rfc_3339
 
 DAY_MS = 86_400_000
 STEPS = (30, 14, 7, 3, 0)
@@ -23,21 +23,21 @@ class Facts:
     ends_ms: int
 
 
-def check(facts: Facts, gateway: str, moment: Moment) -> None:
-    """Raise :class:`Refused` for a certificate that this gateway cannot use: ``certificate_key``,
+def check(facts: Facts, gateway: str, moment: TrustedTime) -> None:
+    """Raise :class:`RejectedError` for a certificate that this gateway cannot use: ``certificate_key``,
     ``certificate_name``, ``certificate_time``."""
     if not facts.matches:
-        raise Refused("certificate_key", _("this certificate does not belong to the key that was created here"))
+        raise RejectedError("certificate_key", _("this certificate does not belong to the key that was created here"))
     if facts.names != (gateway,):
         names = ", ".join(facts.names)[:200]
-        raise Refused(
+        raise RejectedError(
             "certificate_name",
             _("this certificate is for {names}, not for {gateway}").format(names=names, gateway=gateway),
         )
     if facts.ends_ms <= moment.earliest_ms:
-        raise Refused("certificate_time", _("expired on {date}").format(date=rfc_3339(facts.ends_ms)))
+        raise RejectedError("certificate_time", _("expired on {date}").format(date=rfc_3339(facts.ends_ms)))
     if moment.is_set and facts.begins_ms > moment.clock_ms:
-        raise Refused("certificate_time", _("not valid before {date}").format(date=rfc_3339(facts.begins_ms)))
+        raise RejectedError("certificate_time", _("not valid before {date}").format(date=rfc_3339(facts.begins_ms)))
 
 
 def days_left(ends_ms: int, now_ms: int) -> int:

@@ -12,10 +12,10 @@ class BrokerConnections:
     def __init__(self, certificate: ClientCertificate) -> None:
         self._certificate = certificate
 
-    async def connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> mqtt.Link:
-        """Open a connection. Raises :class:`~agent.delivery.connection.LinkLost`."""
+    async def connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> mqtt.MqttConnection:
+        """Open a connection. Raises :class:`~agent.delivery.connection.ConnectionLost`."""
 
-        async def attempt(settings: Broker) -> mqtt.Link:
+        async def attempt(settings: Broker) -> mqtt.MqttConnection:
             return await mqtt.connect(settings, url, config.gateway.id, will, five, guess)
 
         return await self._certificate.connect(config.broker, url, attempt)

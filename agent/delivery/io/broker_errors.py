@@ -6,20 +6,20 @@ import ssl
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.base.i18n import _
-from agent.delivery.connection import LinkLost, Refused, WrongVersion
+from agent.delivery.connection import ConnectionLost, ConnectionRefusedByBroker, WrongVersion
 
 _UNSUPPORTED_VERSION = 0x84
 
 
-def refusal(code: ReasonCode) -> LinkLost:
+def refusal(code: ReasonCode) -> ConnectionLost:
     """What a CONNACK with this reason calls for."""
     if code.value == _UNSUPPORTED_VERSION:
         return WrongVersion(_("the broker does not support this version of MQTT"))
     if code.value in (0x86, 0x87, 0x8C):
-        return Refused(_("the broker refused the login: check username, password_file and the certificate"))
+        return ConnectionRefusedByBroker(_("the broker refused the login: check username, password_file and the certificate"))
     if code.value in (0x85, 0x8A):
-        return Refused(_("the broker refused this gateway: {reason}").format(reason=code))
-    return LinkLost(_("the broker is not ready: {reason}").format(reason=code))
+        return ConnectionRefusedByBroker(_("the broker refused this gateway: {reason}").format(reason=code))
+    return ConnectionLost(_("the broker is not ready: {reason}").format(reason=code))
 
 
 def text_of(error: Exception) -> str:

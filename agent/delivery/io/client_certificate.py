@@ -23,16 +23,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from agent.base.errors import LIBRARY_MISSING, CallTimeout, Refused
+from agent.base.errors import LIBRARY_MISSING, CallTimeout, RejectedError
 from agent.base.i18n import _
 from agent.base.io import helper_process
-from agent.base.io.atomic_files import Folder
+from agent.base.io.atomic_files import AtomicDirectory
 from agent.base.io.worker import Worker
-from agent.base.trusted_time import Moment
+from agent.base.trusted_time import TrustedTime
 from agent.config.io.credentials import local_file
 from agent.config.settings import Broker
 from agent.delivery.certificates.validity import Facts, check
-from agent.delivery.connection import LinkLost, NotReached, Unanswered, WrongVersion
+from agent.delivery.connection import ConnectionLost, NotReached, Unanswered, WrongVersion
 from agent.delivery.io import x509_helper
 
 _log = logging.getLogger(__name__)
@@ -88,14 +88,14 @@ class ClientCertificate:
         self.on_outcome: Callable[[str], None] = lambda why: None
 
     async def connect(self, settings: Broker, url: str, attempt: Callable[[Broker], Awaitable[L]]) -> L:
-        """Connect with the first pair that the broker takes. Raises :class:`LinkLost` and its kinds."""
+        """Connect with the first pair that the broker takes. Raises :class:`ConnectionLost` and its kinds."""
         if not settings.cert_file or not url.startswith("mqtts:"):
             return await attempt(settings)
-        failed: dict[Pair, LinkLost] = {}
+        failed: dict[Pair, ConnectionLost] = {}
         for pair in self._pairs(settings):
             try:
                 link = await attempt(replace(settings, cert_file=str(pair.certificate), key_file=str(pair.key)))
-            except LinkLost as error:
+            except ConnectionLost as error:
                 failed[pair] = error
                 self._failures += 1
                 if not _may_be_the_pair(error) and self._failures < _PATIENCE:
@@ -115,20 +115,20 @@ class ClientCertificate:
 
     async def request(self, settings: Broker, gateway: str) -> Mapping[str, str]:
         """Make a key, keep it, and give the request for a certificate: ``csr``, and ``signed``, the same signed by the
-        certificate in use. Raises :class:`Refused`."""
+        certificate in use. Raises :class:`RejectedError`."""
         if not _is_shown(settings):
-            raise Refused("no_certificate", _("this gateway logs in without a certificate"))
+            raise RejectedError("no_certificate", _("this gateway logs in without a certificate"))
         own = self._in_use(settings)
         answer = await _ask({"do": "request", "name": gateway, "own": [str(own.certificate), str(own.key)]})
         await self._write(_KEY, answer["key"])
         return {"csr": answer["csr"], "signed": answer["signed"]}
 
-    async def stage(self, settings: Broker, gateway: str, pem: str, moment: Moment) -> int:
+    async def stage(self, settings: Broker, gateway: str, pem: str, moment: TrustedTime) -> int:
         """Take a certificate for the key that was made last, to be tried with the next connection; give its end in Unix
-        milliseconds. Raises :class:`Refused`."""
+        milliseconds. Raises :class:`RejectedError`."""
         key = self._read(_KEY)
         if not key or not _is_shown(settings):
-            raise Refused("no_request", _("no certificate was requested here: start with renew"))
+            raise RejectedError("no_request", _("no certificate was requested here: start with renew"))
         answer = await _ask({"do": "look", "certificate": pem, "key": key})
         facts = Facts(tuple(answer["names"]), answer["matches"], answer["begins_ms"], answer["ends_ms"])
         check(facts, gateway, moment)
@@ -143,7 +143,7 @@ class ClientCertificate:
         return _fingerprint(_text(self._in_use(settings).certificate)) if settings.cert_file else ""
 
     async def ends_ms(self, settings: Broker) -> int:
-        """The end of the certificate in use; it is read once for each, and kept. Raises :class:`Refused`."""
+        """The end of the certificate in use; it is read once for each, and kept. Raises :class:`RejectedError`."""
         text = _text(self._in_use(settings).certificate)
         mark = _fingerprint(text)
         known, _unused, ends = self._read(_ENDS).partition(" ")
@@ -153,7 +153,7 @@ class ClientCertificate:
         ends_ms = int(answer["ends_ms"])
         try:
             await self._write(_ENDS, f"{mark} {ends_ms}")
-        except Refused as error:  # it is only read once more then
+        except RejectedError as error:  # it is only read once more then
             _log.debug("%s", error)
         return ends_ms
 
@@ -176,7 +176,7 @@ class ClientCertificate:
                 (after if replaced else before).append(Pair(path, path, name))
         return [*before, configured, *after]
 
-    async def _connected(self, pair: Pair, failed: Mapping[Pair, LinkLost]) -> None:
+    async def _connected(self, pair: Pair, failed: Mapping[Pair, ConnectionLost]) -> None:
         trial = next((one for one in failed if one.name == _TRIAL), None)
         if pair.name == _TRIAL:
             self._used = await self._promoted(pair)
@@ -193,7 +193,7 @@ class ClientCertificate:
     async def _promoted(self, trial: Pair) -> Pair:
         try:
             await self._write(_RENEWED, self._read(_TRIAL))
-        except Refused as error:  # then it is on trial once more with the next connection
+        except RejectedError as error:  # then it is on trial once more with the next connection
             _log.warning("%s", error)
             return trial
         self._remove(_TRIAL)
@@ -203,13 +203,13 @@ class ClientCertificate:
         return _text(self._folder / name)
 
     async def _write(self, name: str, text: str) -> None:
-        """Durably, readable for this user alone. Raises :class:`Refused`."""
+        """Durably, readable for this user alone. Raises :class:`RejectedError`."""
         worker = Worker("certificates")  # a card may take seconds
         try:
-            await worker.call(lambda: Folder(self._folder).write(name, text.encode()), _WRITE_S)
+            await worker.call(lambda: AtomicDirectory(self._folder).write(name, text.encode()), _WRITE_S)
         except (OSError, CallTimeout) as error:
             why = getattr(error, "strerror", None) or _("no answer within {n:.0f} s").format(n=_WRITE_S)
-            raise Refused("not_kept", _("cannot save the certificate: {why}").format(why=why)) from error
+            raise RejectedError("not_kept", _("cannot save the certificate: {why}").format(why=why)) from error
         finally:
             worker.close()
 
@@ -219,7 +219,7 @@ class ClientCertificate:
             (self._folder / name).unlink()
 
 
-def _may_be_the_pair(error: LinkLost) -> bool:
+def _may_be_the_pair(error: ConnectionLost) -> bool:
     """Whether a connection may have failed because of the certificate or its key."""
     elsewhere = ssl.SSLCertVerificationError | socket.gaierror | TimeoutError
     if isinstance(error, WrongVersion) or isinstance(error.__cause__, elsewhere):
@@ -255,14 +255,14 @@ def _fingerprint(text: str) -> str:
 
 
 async def _ask(question: Mapping[str, Any]) -> dict[str, Any]:
-    """What the child answers. Raises :class:`Refused`."""
+    """What the child answers. Raises :class:`RejectedError`."""
     try:
         answer: dict[str, Any] = await helper_process.ask(_PROGRAM, question)
     except helper_process.ChildFailed as error:
         if error.status == x509_helper.LIBRARY_MISSING:
             text = _("certificates need the extra updates: pip install 'gardu[updates]'")
-            raise Refused(LIBRARY_MISSING, text) from error
+            raise RejectedError(LIBRARY_MISSING, text) from error
         if error.status == x509_helper.UNREADABLE:
-            raise Refused("malformed", _("cannot read the certificate or its key")) from error
-        raise Refused("failed", str(error)) from error
+            raise RejectedError("malformed", _("cannot read the certificate or its key")) from error
+        raise RejectedError("failed", str(error)) from error
     return answer

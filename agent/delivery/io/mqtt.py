@@ -19,13 +19,13 @@ from agent.delivery.io.mqtt_connection import (
     CONNECT_S,
     MAX_INCOMING_BYTES,
     BoundedClient,
-    Link,
+    MqttConnection,
     properties_of,
 )
 from agent.delivery.policies.mqtt_packets import PacketFilter
 from agent.delivery.wire import CONTENT_TYPES
 
-__all__ = ["Link", "connect"]
+__all__ = ["MqttConnection", "connect"]
 
 _PROBE_S = 4.0
 """For the CONNACK where MQTT 5 is only a guess: a broker that cannot read it may wait for bytes that never come."""
@@ -40,7 +40,7 @@ async def connect(
     five: bool,
     probe: bool = False,
     password: str | None = None,
-) -> Link:
+) -> MqttConnection:
     """Open a connection to one broker, with a clean start. ``probe``: whether it speaks MQTT 5 is not known.
     ``password``: instead of the one in ``password_file``.
 
@@ -48,7 +48,7 @@ async def connect(
     """
     tls, host, port = _address(url)
     client = _client(settings, tls, client_id, will, five, password)
-    link = Link(client, five, settings.keepalive_s)
+    link = MqttConnection(client, five, settings.keepalive_s)
     # DNS, TCP and TLS block: off the loop. With a write callback set, paho writes nothing in that thread.
     client.on_socket_register_write = lambda *_: None
     worker = Worker("connect")

@@ -19,7 +19,7 @@ from agent.base.display import one_line
 from agent.base.guard import guarded, unexpected
 from agent.base.i18n import _
 from agent.base.log_fields import tagged
-from agent.delivery.connection import Limits, LinkLost, Message, TakenOver, Unanswered
+from agent.delivery.connection import Limits, ConnectionLost, Message, TakenOver, Unanswered
 from agent.delivery.io.broker_errors import refusal
 from agent.delivery.io.mqtt_socket import BoundedSocket
 from agent.delivery.policies.mqtt_packets import OVERSIZED_TOPIC, PacketFilter
@@ -44,7 +44,7 @@ class BoundedClient(Client):
         return BoundedSocket(sock, self.packets)
 
 
-class Link:
+class MqttConnection:
     """An open connection. Made by :func:`connect`; useless once :meth:`lost` has returned.
 
     ``on_ack(mid, failure)``: a PUBACK came; ``failure`` is 0, or the reason code (128 and up) of a refusal.
@@ -59,7 +59,7 @@ class Link:
         self._socket: Any = None
         self._writing = False
         self._connected: asyncio.Future[None] = self._loop.create_future()
-        self._lost: asyncio.Future[LinkLost] = self._loop.create_future()
+        self._lost: asyncio.Future[ConnectionLost] = self._loop.create_future()
         self._heard = self._loop.time()
         self.five = five
         self.limits = Limits()
@@ -87,7 +87,7 @@ class Link:
         self._start_writing()
 
     async def connected(self, timeout_s: float) -> None:
-        """Wait for the CONNACK. Raises :class:`LinkLost` or one of its kind."""
+        """Wait for the CONNACK. Raises :class:`ConnectionLost` or one of its kind."""
         done, _unused = await asyncio.wait(
             (self._connected, self._lost), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
         )
@@ -96,13 +96,13 @@ class Link:
         if not done:
             raise Unanswered(_("the broker accepts connections but does not answer"))
 
-    async def lost(self) -> LinkLost:
+    async def lost(self) -> ConnectionLost:
         """Return, with the reason, when the connection is gone. Keeps the ping timer meanwhile."""
         while not self._lost.done():
             # paho sends the ping when the line was quiet for one keepalive; half of one more is the answer's time.
             overdue_s = self._heard + 1.5 * self.keepalive_s - self._loop.time()
             if overdue_s <= 0:
-                self._break(LinkLost(_("the broker has been silent for {n:.0f} s").format(n=1.5 * self.keepalive_s)))
+                self._break(ConnectionLost(_("the broker has been silent for {n:.0f} s").format(n=1.5 * self.keepalive_s)))
                 break
             self._client.loop_misc()
             await asyncio.wait((self._lost,), timeout=min(overdue_s, self.keepalive_s / 4))
@@ -113,7 +113,7 @@ class Link:
     ) -> int:
         """Send at QoS 1 and give the message's id. ``encoding``: the payload's ``content-encoding``.
 
-        Raises :class:`LinkLost` when there is no connection.
+        Raises :class:`ConnectionLost` when there is no connection.
         """
         properties = None
         if self.five and (content_type or encoding):
@@ -127,7 +127,7 @@ class Link:
         return self._client.publish(topic, payload, 1, retain, properties).mid
 
     async def subscribe(self, topics: list[str]) -> None:
-        """Subscribe at QoS 1 and wait for the SUBACK. Raises :class:`LinkLost`."""
+        """Subscribe at QoS 1 and wait for the SUBACK. Raises :class:`ConnectionLost`."""
         from paho.mqtt.subscribeoptions import SubscribeOptions
 
         # Retain As Published: what the agent wrote itself must be told from what the broker had kept.
@@ -140,7 +140,7 @@ class Link:
         answered = self._subscribed[mid] = self._loop.create_future()
         await asyncio.wait((answered, self._lost), timeout=self.answer_s, return_when=asyncio.FIRST_COMPLETED)
         if not answered.done():
-            raise self._lost.result() if self._lost.done() else LinkLost(_("the broker does not answer"))
+            raise self._lost.result() if self._lost.done() else ConnectionLost(_("the broker does not answer"))
 
     async def close(self, timeout_s: float = 1.0) -> None:
         """Say goodbye (so that the broker drops the Will) and close."""
@@ -151,9 +151,9 @@ class Link:
 
     def drop(self) -> None:
         """Close without a word: the broker will publish the Will."""
-        self._break(LinkLost(_("the connection was closed")))
+        self._break(ConnectionLost(_("the connection was closed")))
 
-    def _break(self, reason: LinkLost) -> None:
+    def _break(self, reason: ConnectionLost) -> None:
         if not self._lost.done():
             self._lost.set_result(reason)
         sock = self._socket
@@ -178,7 +178,7 @@ class Link:
                     return
         except Exception as error:  # noqa: BLE001 - the guard: paho raises anything for a malformed packet
             unexpected("MQTT", error)
-            self._break(LinkLost(_("the broker sent data that is not MQTT")))
+            self._break(ConnectionLost(_("the broker sent data that is not MQTT")))
             return
         self._loop.call_soon(self._read_on)
 
@@ -220,9 +220,9 @@ class Link:
         if flags.is_disconnect_packet_from_server and code.value == 0x8E:
             self._break(TakenOver(_("another client with the same id has connected")))
         elif flags.is_disconnect_packet_from_server:
-            self._break(LinkLost(_("the broker ended the session: {reason}").format(reason=code)))
+            self._break(ConnectionLost(_("the broker ended the session: {reason}").format(reason=code)))
         else:
-            kind = LinkLost if self._connected.done() else Unanswered
+            kind = ConnectionLost if self._connected.done() else Unanswered
             not_mqtt = _("the broker sent data that is not MQTT")
             self._break(kind(not_mqtt if self._packets.broken else _("the broker closed the connection")))
 

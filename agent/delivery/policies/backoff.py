@@ -3,7 +3,7 @@
 import random
 from collections.abc import Callable
 
-from agent.delivery.connection import Refused
+from agent.delivery.connection import ConnectionRefusedByBroker
 
 _MAX_WAIT_S = 30.0
 _REFUSED_S = (10.0, 30.0)
@@ -37,7 +37,7 @@ class Backoff:
         """Seconds until the next try, drawn anew each time, so that a city's gateways do not come back all at once."""
         if self._evidence >= PROOF and now_s - self._evidence_s <= _CONFLICT_MEMORY_S:
             return self._uniform(*_CONFLICT_S)
-        if isinstance(error, Refused):
+        if isinstance(error, ConnectionRefusedByBroker):
             return self._uniform(*_REFUSED_S)
         # Up to half of the time since a session worked: a break of 5 s costs less than 5 s more.
         away_s = now_s - self._worked_s

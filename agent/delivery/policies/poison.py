@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from agent.base.ranges import Ranges
 from agent.delivery.timings import DeliveryTimings
-from agent.delivery.window import Flight
+from agent.delivery.window import InFlight
 
 _TRIES = 3
 """How often a row alone may fail without an answer from the broker; and in how many rounds, if it is the only one."""
@@ -77,7 +77,7 @@ class PoisonFinder:
         """When the stream may be sent again; in the past where it may be now."""
         return self._paused_until_s.get(stream, 0.0)
 
-    def acknowledged(self, flight: Flight) -> None:
+    def acknowledged(self, flight: InFlight) -> None:
         """The broker took a message."""
         self._suspects[flight.stream].remove(flight.start, flight.stop)
         self._pauses.pop(flight.stream, None)
@@ -93,7 +93,7 @@ class PoisonFinder:
             self._calm += 1
             self.lockstep = self._calm < _CALM
 
-    def refused(self, flight: Flight) -> None:
+    def refused(self, flight: InFlight) -> None:
         """The broker said that it cannot take this payload: a row alone is given up at once."""
         if flight.stop - flight.start > 1:
             self._failed(flight, flight.sent_s)
@@ -104,11 +104,11 @@ class PoisonFinder:
             case.left.remove(flight.start, flight.stop)
             self._close(flight.stream, case, flight.sent_s)
 
-    def unanswered(self, flight: Flight) -> None:
+    def unanswered(self, flight: InFlight) -> None:
         """The broker acknowledged later messages, and not this one."""
         self._failed(flight, flight.sent_s)
 
-    def lost(self, flights: Sequence[Flight], now_s: float) -> None:
+    def lost(self, flights: Sequence[InFlight], now_s: float) -> None:
         """The connection ended with these messages unacknowledged, the oldest first."""
         flights = [flight for flight in flights if flight.stream]
         again = [flight for flight in flights if self._suspects[flight.stream].overlaps(flight.start, flight.stop)]
@@ -147,7 +147,7 @@ class PoisonFinder:
         """The broker answered to a message without rows."""
         self._silenced.pop(topic, None)
 
-    def _failed(self, flight: Flight, now_s: float) -> None:
+    def _failed(self, flight: InFlight, now_s: float) -> None:
         case = self._cases.get(flight.stream)
         if case is None:
             case = self._cases[flight.stream] = _Case(Ranges([(flight.start, flight.stop)]), flight.stop - flight.start)

@@ -21,7 +21,7 @@ _LOOK_S = 2.0
 DEVICES = Path("/dev")
 
 
-class LineSettings(NamedTuple):
+class GpioLineSettings(NamedTuple):
     """How one line is to be asked for. ``line``: name or offset. ``edge``: both, rising or falling. ``bias``: as_is,
     pull_up, pull_down or off."""
 
@@ -54,7 +54,7 @@ class GpioLink:
 
     @classmethod
     def open(
-        cls, chip: str, lines: Mapping[str, LineSettings], output: int | None = None, devices: Path = DEVICES
+        cls, chip: str, lines: Mapping[str, GpioLineSettings], output: int | None = None, devices: Path = DEVICES
     ) -> "GpioLink":
         """Ask for lines (role -> settings) of a chip, by its name or label; with ``output``, drive them at that level.
 
@@ -160,7 +160,7 @@ def _open_chip(gpiod: Any, name: str, devices: Path) -> Any:
     raise found or PortLost(_("GPIO chip {chip} does not exist").format(chip=name))
 
 
-def _offsets(chip: Any, name: str, lines: Mapping[str, LineSettings]) -> dict[int, str]:
+def _offsets(chip: Any, name: str, lines: Mapping[str, GpioLineSettings]) -> dict[int, str]:
     """The roles of lines by their numbers in the chip."""
     roles: dict[int, str] = {}
     for role, one in lines.items():
@@ -188,7 +188,7 @@ def _refused(error: OSError, chip: str, lines: str) -> PortLost:
     return PortLost(_("cannot use line {lines} of {chip}: {why}").format(lines=lines, chip=chip, why=error.strerror))
 
 
-def _settings(gpiod: Any, one: LineSettings, output: int | None) -> Any:
+def _settings(gpiod: Any, one: GpioLineSettings, output: int | None) -> Any:
     line = gpiod.line
     if output is not None:
         return gpiod.LineSettings(

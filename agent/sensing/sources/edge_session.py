@@ -20,7 +20,7 @@ class LineEdge(Protocol):
     def lost(self) -> int: ...
 
 
-class Progress(NamedTuple):
+class EdgeProgress(NamedTuple):
     """What a step brought: items with the times they belong to, when the next step is due without an edge (None: not
     at all), and the totals."""
 
@@ -36,13 +36,13 @@ class EdgeSession:
         self._decoder = decoder
         decoder.restore(totals)
 
-    def start(self, levels: Mapping[str, int], at_s: float) -> Progress:
+    def start(self, levels: Mapping[str, int], at_s: float) -> EdgeProgress:
         """The lines stand so."""
         return self._progress([(at_s, self._decoder.start(levels, at_s))])
 
     def advance(
         self, edges: Sequence[LineEdge], levels: Mapping[str, int] | None, now_s: float, sample: bool
-    ) -> Progress:
+    ) -> EdgeProgress:
         """Edges came, or time has passed. ``levels``: how the lines stood before these edges, where some before them
         were lost; ``sample``: what stands is to be published."""
         decoder = self._decoder
@@ -59,9 +59,9 @@ class EdgeSession:
             items.append((now_s, decoder.sample(now_s)))
         return self._progress(items)
 
-    def _progress(self, items: list[tuple[float, list[Item]]]) -> Progress:
+    def _progress(self, items: list[tuple[float, list[Item]]]) -> EdgeProgress:
         found = [(at_s, decoded) for at_s, decoded in items if decoded]
-        return Progress(found, self._decoder.due_s, dict(self._decoder.totals()))
+        return EdgeProgress(found, self._decoder.due_s, dict(self._decoder.totals()))
 
 
 def levels_before(edges: Sequence[LineEdge], levels: Mapping[str, int]) -> dict[str, int]:

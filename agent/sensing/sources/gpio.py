@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from agent.base.reading import Stamp
 from agent.config.settings import Sensor
 from agent.sensing.sensor_errors import PortLost, SensorFailure
-from agent.sensing.sources.edge_session import EdgeSession, LineEdge, Progress, levels_before
+from agent.sensing.sources.edge_session import EdgeSession, LineEdge, EdgeProgress, levels_before
 from agent.sensing.sources.source import Feed
 from drivers.sdk.gpio import GpioDriver
 
@@ -98,7 +98,7 @@ class GpioSource:
             raise LookupError(str(error)) from error
         self._handle(progress, lines, feed, urgent=True)
 
-    async def _follow(self, lines: Lines, session: EdgeSession, progress: Progress, feed: Feed) -> None:
+    async def _follow(self, lines: Lines, session: EdgeSession, progress: EdgeProgress, feed: Feed) -> None:
         """Hand edges on as they come, and what stands every ``poll_s`` (the lines' clock)."""
         kept = progress.totals
         sample_s = lines.now_s() + (self.poll_s if progress.items else 0.0) if self.poll_s else None
@@ -121,7 +121,7 @@ class GpioSource:
                 kept = progress.totals
                 self._memory.remember(self._key(), json.dumps(kept))
 
-    def _handle(self, progress: Progress, lines: Lines, feed: Feed, *, urgent: bool = False) -> None:
+    def _handle(self, progress: EdgeProgress, lines: Lines, feed: Feed, *, urgent: bool = False) -> None:
         for at_s, items in progress.items:
             feed.handle(items, _stamp(at_s, lines, feed), urgent=urgent)
 

@@ -16,7 +16,7 @@ from agent.base.reading import Row, missing
 from agent.store.commit import Commit, Range
 from agent.store.io.damage import Damage
 from agent.store.io.database import Database
-from agent.store.io.databases import Databases, StoreSettings
+from agent.store.io.databases import Databases, DatabaseSettings
 from agent.store.io.errors import StoreBroken, StoreError, StoreFull, StoreNewer
 from agent.store.io.files import StoreFiles
 from agent.store.io.overflow import Overflow
@@ -31,7 +31,7 @@ class Backend:
     """``left``: rows that the run before could not write. ``missing``: rows that were owed in a file that is not there
     any more."""
 
-    def __init__(self, files: StoreFiles, settings: StoreSettings) -> None:
+    def __init__(self, files: StoreFiles, settings: DatabaseSettings) -> None:
         self._files = files
         self._settings = settings
         self._databases = Databases(files, settings)

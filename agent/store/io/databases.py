@@ -27,7 +27,7 @@ RESCUE = "rescue"
 
 
 @dataclass(frozen=True, slots=True)
-class StoreSettings:
+class DatabaseSettings:
     """What a store's databases are opened with. ``bid``: the boot id; ``now``: the time of rows."""
 
     max_bytes: int
@@ -44,7 +44,7 @@ class Databases:
     accounts of the file being known. Blocks, and belongs in the store's thread; what changed is told in ``news``.
     """
 
-    def __init__(self, files: StoreFiles, settings: StoreSettings) -> None:
+    def __init__(self, files: StoreFiles, settings: DatabaseSettings) -> None:
         self.files = files
         self.settings = settings
         self.disk: Database | None = None

@@ -6,18 +6,18 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from agent.base.errors import LIBRARY_MISSING, VERIFIER_FAILED, Refused
+from agent.base.errors import LIBRARY_MISSING, VERIFIER_FAILED, RejectedError
 from agent.base.i18n import _
 from agent.base.io import helper_process
 from agent.update.io import ed25519_check
-from agent.update.signed.dsse import Check, Checked
+from agent.update.signed.dsse import SignatureCheck, VerificationSteps
 
 T = TypeVar("T")
 
 _LONGEST_REST_S = 10.0
 PROGRAM = helper_process.program(Path(ed25519_check.__file__))
 
-Verify = Callable[[Sequence[Check]], Awaitable[Sequence[bool]]]
+Verify = Callable[[Sequence[SignatureCheck]], Awaitable[Sequence[bool]]]
 
 
 class Verifier:
@@ -29,7 +29,7 @@ class Verifier:
         self._one = asyncio.Lock()
         self._rested_s = 0.0
 
-    async def __call__(self, asked: Sequence[Check]) -> Sequence[bool]:
+    async def __call__(self, asked: Sequence[SignatureCheck]) -> Sequence[bool]:
         """One answer for each. Raises as :func:`verified`."""
         now_s = asyncio.get_running_loop().time
         async with self._one:
@@ -41,7 +41,7 @@ class Verifier:
                 self._rested_s = now_s() + min(_LONGEST_REST_S, 4 * (now_s() - began_s))
 
 
-async def answered(decision: Checked[T], verify: Verify | None = None) -> T:
+async def answered(decision: VerificationSteps[T], verify: Verify | None = None) -> T:
     """Run a decision to its end, its signatures verified. Raises what it raises, and as :func:`verified`.
 
     No process is started for a decision that asks nothing.
@@ -57,22 +57,22 @@ async def answered(decision: Checked[T], verify: Verify | None = None) -> T:
 
 
 async def verified(
-    asked: Sequence[Check], program: Sequence[str] = PROGRAM, time_limit_s: float = helper_process.TIME_LIMIT_S
+    asked: Sequence[SignatureCheck], program: Sequence[str] = PROGRAM, time_limit_s: float = helper_process.TIME_LIMIT_S
 ) -> Sequence[bool]:
-    """One answer for each. Raises :class:`Refused`: ``library_missing``, ``verifier_failed``."""
+    """One answer for each. Raises :class:`RejectedError`: ``library_missing``, ``verifier_failed``."""
     try:
         answers = await helper_process.ask(program, _question(asked), time_limit_s)
     except helper_process.ChildFailed as error:
         if error.status == ed25519_check.LIBRARY_MISSING:
             text = _("signatures need the extra updates: pip install 'gardu[updates]'")
-            raise Refused(LIBRARY_MISSING, text) from error
+            raise RejectedError(LIBRARY_MISSING, text) from error
         raise _failed(str(error)) from error
     if not isinstance(answers, list) or len(answers) != len(asked) or not all(isinstance(one, bool) for one in answers):
         raise _failed(_("no answer"))
     return answers
 
 
-def _question(asked: Sequence[Check]) -> Mapping[str, Any]:
+def _question(asked: Sequence[SignatureCheck]) -> Mapping[str, Any]:
     # A message is signed several times and may be long: it is sent once.
     messages = {message: at for at, message in enumerate(dict.fromkeys(check.message for check in asked))}
     checks = [[check.key.hex(), messages[check.message], check.signature.hex()] for check in asked]
@@ -80,5 +80,5 @@ def _question(asked: Sequence[Check]) -> Mapping[str, Any]:
     return {"messages": encoded, "checks": checks}
 
 
-def _failed(why: str) -> Refused:
-    return Refused(VERIFIER_FAILED, _("could not verify the signatures: {why}").format(why=why))
+def _failed(why: str) -> RejectedError:
+    return RejectedError(VERIFIER_FAILED, _("could not verify the signatures: {why}").format(why=why))

@@ -10,13 +10,13 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from agent.base.errors import Refused
-from agent.base.io.atomic_files import Files, Folder, Twin, sealed, unsealed
+from agent.base.errors import RejectedError
+from agent.base.io.atomic_files import Files, AtomicDirectory, MirroredFile, sealed, unsealed
 from agent.config.generation import Cause, Generation
 from agent.update.signed.version_mark import Mark
 from agent.update.state import UpdateState, decoded, encoded
 
-__all__ = ["Folder", "UpdateDir"]
+__all__ = ["AtomicDirectory", "UpdateDir"]
 
 if TYPE_CHECKING:
     from agent.update.signed.trust import Followed, Root
@@ -32,8 +32,8 @@ class UpdateDir:
 
     def __init__(self, files: Files) -> None:
         self._files = files
-        self._states = Twin(files, "state")
-        self._roots = Twin(files, "trust")
+        self._states = MirroredFile(files, "state")
+        self._roots = MirroredFile(files, "trust")
         self.unwritten = False
         self.lost = False
         """Whether the state was there and could not be read: the mark is then what the other files prove. Nobody knows
@@ -166,7 +166,7 @@ class UpdateDir:
             if generation.payload:
                 try:
                     document = read_document(generation.payload.encode())
-                except Refused:
+                except RejectedError:
                     continue
                 mark = mark.raised(document.version, document.hash, document.issued_ms)
             found.append((mark, generation))
@@ -188,7 +188,7 @@ class UpdateDir:
 
         try:
             return read_root(raw)
-        except Refused:
+        except RejectedError:
             return None
 
     def _generation(self, name: str) -> Generation | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from agent.base.errors import NOT_KEPT, Refused
+from agent.base.errors import NOT_KEPT, RejectedError
 from agent.base.i18n import _
 from agent.base.io.atomic_files import Files
 from agent.base.io.worker import Worker
@@ -26,7 +26,7 @@ class UpdateStore:
     """The durable steps of :class:`~agent.update.io.update_dir.UpdateDir`, one after the other.
 
     :meth:`stage`, :meth:`keep_trust` and :meth:`keep_origin` must be on the disk before they have any effect: they
-    raise :class:`Refused` where they are not. The others have their effect whatever the disk says, which is asked again
+    raise :class:`RejectedError` where they are not. The others have their effect whatever the disk says, which is asked again
     later. ``now_s``: monotonic seconds; ``settle_s``: after which a disk that refused is asked again.
     """
 
@@ -92,15 +92,15 @@ class UpdateStore:
         *,
         unproven: bool = False,
     ) -> None:
-        """Make it the candidate. Raises :class:`Refused`."""
+        """Make it the candidate. Raises :class:`RejectedError`."""
         await self._keep(partial(self._dir.stage, generation, trying, message, mark, unproven=unproven))
 
     async def keep_trust(self, followed: "Followed", origin: str = "") -> None:
-        """Keep the root that was reached. Raises :class:`Refused`."""
+        """Keep the root that was reached. Raises :class:`RejectedError`."""
         await self._keep(partial(self._dir.keep_trust, followed, origin))
 
     async def keep_origin(self, origin: str) -> None:
-        """Note which trust file the kept root comes from. Raises :class:`Refused`."""
+        """Note which trust file the kept root comes from. Raises :class:`RejectedError`."""
         await self._keep(partial(self._dir.keep_origin, origin))
 
     async def adopt(self, generation: Generation) -> None:
@@ -158,7 +158,7 @@ class UpdateStore:
         try:
             await self._in_thread(step)
         except OSError as error:
-            raise Refused(NOT_KEPT, _("could not write to disk: {why}").format(why=error)) from error
+            raise RejectedError(NOT_KEPT, _("could not write to disk: {why}").format(why=error)) from error
 
     async def _note(self, step: Callable[[], None]) -> None:
         try:

@@ -6,15 +6,15 @@ were signed.
 
 from dataclasses import dataclass
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.trusted_time import Moment, check_dates, check_expiry
+from agent.base.trusted_time import TrustedTime, check_dates, check_expiry
 from agent.config.document import Document, check_target, fingerprint, read_document, release
 from agent.config.generation import Generation
 from agent.config.layers import check_remote
 from agent.config.parse import DriverLookup
 from agent.config.resolve import ResolvedConfig, resolve
-from agent.update.signed.dsse import CONFIG_TYPE, Checked, authenticated, parse
+from agent.update.signed.dsse import CONFIG_TYPE, VerificationSteps, authenticated, parse
 from agent.update.signed.trust import Root
 from agent.update.signed.version_mark import Mark
 
@@ -36,7 +36,7 @@ class GatewayContext:
     agent: str
     trust: Root | None
     mark: Mark
-    moment: Moment
+    moment: TrustedTime
     processed: frozenset[str] = frozenset()
     running: str = ""
     bad: frozenset[str] = frozenset()
@@ -62,8 +62,8 @@ class Accepted:
 
 def examine(
     raw: bytes, context: GatewayContext, local: Generation, catalog: DriverLookup
-) -> Checked[Accepted | NoChange]:
-    """Decide about a message of ``config/desired``; ``local``: with the gateway's own files. Raises :class:`Refused`.
+) -> VerificationSteps[Accepted | NoChange]:
+    """Decide about a message of ``config/desired``; ``local``: with the gateway's own files. Raises :class:`RejectedError`.
 
     The order: the message as before (nothing to do, nothing verified), size, envelope, threshold, payload type, strict
     parse, target, version, time, agent, local keys, schema, drivers. What is refused changes nothing; once the
@@ -74,7 +74,7 @@ def examine(
         return NoChange()
     envelope = parse(raw)
     if context.trust is None:
-        raise Refused("no_trust", _("this gateway trusts no key yet: install trust.json"))
+        raise RejectedError("no_trust", _("this gateway trusts no key yet: install trust.json"))
     payload = yield from authenticated(envelope, context.trust.roles["config"], CONFIG_TYPE)
     document = read_document(payload)
     try:
@@ -87,29 +87,29 @@ def examine(
         check_remote(document.config)
         generation = Generation(local.base, local.overlay, payload.decode())
         resolved = resolve(generation, catalog, document)
-    except Refused as error:
+    except RejectedError as error:
         raise error.about(document.version, document.hash) from error.__cause__
     return Accepted(resolved, document, message, not context.moment.is_set)
 
 
 def _is_new(document: Document, context: GatewayContext) -> bool:
-    """Whether there is something to do. Raises :class:`Refused` where the version forbids it."""
+    """Whether there is something to do. Raises :class:`RejectedError` where the version forbids it."""
     mark = context.mark
     if document.version < mark.version:
         message = _("version {version} is older than {mark}").format(version=document.version, mark=mark.version)
-        raise Refused("rollback", message, "version")
+        raise RejectedError("rollback", message, "version")
     if document.version > min(mark.version + LARGEST_JUMP, MAX_VERSION):
         message = _("version {version} is too far above {mark}").format(version=document.version, mark=mark.version)
-        raise Refused("jump", message, "version")
+        raise RejectedError("jump", message, "version")
     if document.version > mark.version:
         return True
     if document.hash != mark.hash:
         message = _("version {version} was already used with different content").format(version=document.version)
         # Of a version that a root's floor has set nothing is known: it is only too low.
-        raise Refused("equivocation" if mark.hash else "rollback", message, "version")
+        raise RejectedError("equivocation" if mark.hash else "rollback", message, "version")
     if document.hash in context.bad:
         message = _("version {version} was tried and rolled back").format(version=document.version)
-        raise Refused("known_bad", message, "version")
+        raise RejectedError("known_bad", message, "version")
     # Not running: the power was cut after the mark was raised, and before the rest.
     return document.hash != context.running
 
@@ -117,4 +117,4 @@ def _is_new(document: Document, context: GatewayContext) -> bool:
 def _check_agent(least: str, agent: str) -> None:
     if release(agent) < release(least):
         message = _("needs agent {least} or newer; this is {agent}").format(least=least, agent=agent)
-        raise Refused("min_agent", message, "min_agent")
+        raise RejectedError("min_agent", message, "min_agent")

@@ -3,7 +3,7 @@
 Source: Dead Simple Signing Envelope 1.0.2 (secure-systems-lab/dsse, ``protocol.md`` and ``envelope.md``). Nothing is
 canonicalised: what was signed is the payload's bytes, and these bytes are what is read.
 
-Functions that need signatures verified are generators: they yield :class:`Check` s, are sent one answer for each, and
+Functions that need signatures verified are generators: they yield :class:`SignatureCheck` s, are sent one answer for each, and
 return their result (``agent.update.io.signatures.answered`` runs them).
 """
 
@@ -14,7 +14,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, cast
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import MAX_BYTES, loads
 
@@ -29,7 +29,7 @@ KEY_BYTES = 32
 SIGNATURE_BYTES = 64
 
 
-class Check(NamedTuple):
+class SignatureCheck(NamedTuple):
     """One question: is ``signature`` the Ed25519 signature of ``message`` by ``key`` (the 32 bytes)?"""
 
     key: bytes
@@ -37,7 +37,7 @@ class Check(NamedTuple):
     signature: bytes
 
 
-Checked = Generator[Sequence[Check], Sequence[bool], T]
+VerificationSteps = Generator[Sequence[SignatureCheck], Sequence[bool], T]
 """A decision that has signatures verified on its way."""
 
 
@@ -70,12 +70,12 @@ def pre_authentication(payload_type: str, payload: bytes) -> bytes:
 
 
 def parse(raw: bytes) -> Envelope:
-    """Read an envelope. Raises :class:`Refused`: ``too_large``, ``malformed``, ``duplicate_keys``."""
+    """Read an envelope. Raises :class:`RejectedError`: ``too_large``, ``malformed``, ``duplicate_keys``."""
     return read(loads(raw, MAX_BYTES))
 
 
 def read(value: object, path: str = "") -> Envelope:
-    """An envelope that is already parsed. Raises :class:`Refused`: ``malformed``."""
+    """An envelope that is already parsed. Raises :class:`RejectedError`: ``malformed``."""
     if not isinstance(value, dict):
         raise _malformed(path)
     inside = f"{path}." if path else ""
@@ -103,7 +103,7 @@ def table(payload_type: str, payload: bytes, signatures: Mapping[bytes, bytes]) 
 
 
 def countersigned(entries: Mapping[str, object], signatures: Mapping[bytes, bytes]) -> dict[str, object]:
-    """An envelope as JSON has it, with more signatures. Raises :class:`Refused` where it is none."""
+    """An envelope as JSON has it, with more signatures. Raises :class:`RejectedError` where it is none."""
     read(entries)
     before = cast(list[dict[str, str]], entries["signatures"])
     new = [{"keyid": key_id(key), "sig": base64.b64encode(signature).decode()} for key, signature in signatures.items()]
@@ -123,14 +123,14 @@ def key_id(key: bytes) -> str:
     return hashlib.sha256(key).hexdigest()[:16]
 
 
-def checks(envelope: Envelope, role: Role) -> tuple[Check, ...]:
+def checks(envelope: Envelope, role: Role) -> tuple[SignatureCheck, ...]:
     """What has to be verified to know who of ``role`` signed."""
     message = envelope.signed
-    return tuple(Check(key, message, signature) for signature in envelope.signatures for key in role.keys)
+    return tuple(SignatureCheck(key, message, signature) for signature in envelope.signatures for key in role.keys)
 
 
-def demand(asked: Sequence[Check], answers: Sequence[bool], role: Role, path: str = "") -> None:
-    """Raise :class:`Refused` unless enough different keys of ``role`` signed.
+def demand(asked: Sequence[SignatureCheck], answers: Sequence[bool], role: Role, path: str = "") -> None:
+    """Raise :class:`RejectedError` unless enough different keys of ``role`` signed.
 
     ``unsigned``: no signature at all; ``wrong_key``: none by a key of the role; ``same_key``: enough signatures, but
     by too few keys; ``threshold``: too few.
@@ -142,18 +142,18 @@ def demand(asked: Sequence[Check], answers: Sequence[bool], role: Role, path: st
     if len(signers) >= role.threshold:
         return
     if not asked:
-        raise Refused("unsigned", _("not signed"), path)
+        raise RejectedError("unsigned", _("not signed"), path)
     if not signers:
-        raise Refused("wrong_key", _("not signed by any trusted key"), path)
+        raise RejectedError("wrong_key", _("not signed by any trusted key"), path)
     code = "same_key" if len(good) >= role.threshold else "threshold"
     message = _("signed by {count} of the {needed} keys that are needed").format(
         count=len(signers), needed=role.threshold
     )
-    raise Refused(code, message, path)
+    raise RejectedError(code, message, path)
 
 
-def authenticated(envelope: Envelope, role: Role, payload_type: str) -> Checked[bytes]:
-    """The payload, once enough keys of ``role`` signed it as ``payload_type``. Raises :class:`Refused`: as
+def authenticated(envelope: Envelope, role: Role, payload_type: str) -> VerificationSteps[bytes]:
+    """The payload, once enough keys of ``role`` signed it as ``payload_type``. Raises :class:`RejectedError`: as
     :func:`demand`, and ``type``."""
     asked = checks(envelope, role)
     answers = (yield asked) if asked else ()
@@ -162,7 +162,7 @@ def authenticated(envelope: Envelope, role: Role, payload_type: str) -> Checked[
         message = _("signed as {found}, expected {wanted}").format(
             found=envelope.payload_type[:64], wanted=payload_type
         )
-        raise Refused("type", message, "payloadType")
+        raise RejectedError("type", message, "payloadType")
     return envelope.payload
 
 
@@ -179,5 +179,5 @@ def _bytes(value: object, path: str) -> bytes:
 _URL_SAFE = str.maketrans("-_", "+/")
 
 
-def _malformed(path: str) -> Refused:
-    return Refused("malformed", _("not a valid envelope"), path)
+def _malformed(path: str) -> RejectedError:
+    return RejectedError("malformed", _("not a valid envelope"), path)

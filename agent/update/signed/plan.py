@@ -7,12 +7,12 @@ from agent.config.diff import Configuration, diff, differences
 from agent.config.parse import DriverLookup
 from agent.config.resolve import ResolvedConfig
 from agent.update.signed.acceptance import Accepted, GatewayContext, examine
-from agent.update.signed.dsse import Checked
+from agent.update.signed.dsse import VerificationSteps
 
 
 def plan(
     raw: bytes, context: GatewayContext, catalog: DriverLookup, running: ResolvedConfig
-) -> Checked[Mapping[str, object]]:
+) -> VerificationSteps[Mapping[str, object]]:
     """Check a message as if it came as ``config/desired``, and compare it with what runs: ``version``, ``hash``,
     :func:`summary` and ``drift``. Raises :class:`Refused`, as it would be refused.
     """

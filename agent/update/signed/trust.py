@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import loads
 from agent.base.trusted_time import rfc_3339, unix_ms
 from agent.update.signed.dsse import (
     KEY_BYTES,
     TRUST_TYPE,
-    Check,
-    Checked,
+    SignatureCheck,
+    VerificationSteps,
     Envelope,
     Role,
     checks,
@@ -70,7 +70,7 @@ class Followed:
     root: Root
     payload: bytes | None = None
     floor: Floor | None = None
-    refused: Refused | None = None
+    refused: RejectedError | None = None
 
 
 def payload(root: Root) -> bytes:
@@ -85,7 +85,7 @@ def payload(root: Root) -> bytes:
 
 
 def read_root(raw: bytes, path: str = "") -> Root:
-    """Read the payload of a root. Raises :class:`Refused`: ``too_large``, ``malformed``, ``duplicate_keys``."""
+    """Read the payload of a root. Raises :class:`RejectedError`: ``too_large``, ``malformed``, ``duplicate_keys``."""
     document = loads(raw, _ROOT_BYTES, path)
     keys = {"version", "issued", "expires", "roles"}
     if not isinstance(document, dict) or not keys <= document.keys() <= keys | {"floor"}:
@@ -104,7 +104,7 @@ def read_root(raw: bytes, path: str = "") -> Root:
 
 
 def parse_chain(raw: bytes) -> tuple[Envelope, ...]:
-    """All envelopes of a trust file or message. Raises :class:`Refused`."""
+    """All envelopes of a trust file or message. Raises :class:`RejectedError`."""
     roots = loads(raw, MAX_CHAIN_BYTES)
     if not isinstance(roots, list) or not 0 < len(roots) <= MAX_ROOTS:
         raise _malformed("")
@@ -117,7 +117,7 @@ def written_chain(roots: Sequence[Mapping[str, object]]) -> bytes:
 
 
 def leads_to(chain: Sequence[Envelope], trusted: Root) -> bool:
-    """Whether a trusted root can come from this chain, as far as it goes. Raises :class:`Refused`."""
+    """Whether a trusted root can come from this chain, as far as it goes. Raises :class:`RejectedError`."""
     roots = [_root(envelope, f"[{at}]") for at, envelope in enumerate(chain)]
     same = [root for root in roots if root.version == trusted.version]
     return all(root.fingerprint == trusted.fingerprint for root in same) and (
@@ -125,10 +125,10 @@ def leads_to(chain: Sequence[Envelope], trusted: Root) -> bool:
     )
 
 
-def first(raw: bytes) -> Checked[Followed]:
+def first(raw: bytes) -> VerificationSteps[Followed]:
     """Take over the chain that a technician installs: its oldest root is trusted as it is, if whole, and followed.
 
-    Raises :class:`Refused`.
+    Raises :class:`RejectedError`.
     """
     oldest = parse_chain(raw)[0]
     root = _root(oldest, "[0]")
@@ -141,17 +141,17 @@ def first(raw: bytes) -> Checked[Followed]:
     return further if further.floor else replace(further, floor=floor)
 
 
-def follow(raw: bytes, trusted: Root) -> Checked[Followed]:
+def follow(raw: bytes, trusted: Root) -> VerificationSteps[Followed]:
     """Go from ``trusted`` along a chain as far as it is good: one version at a time, each root signed by enough keys
     of the one before it and of itself. An expired root still leads to the next.
 
-    What stands in the list up to the trusted version is skipped. Raises :class:`Refused` where it is no chain at all.
+    What stands in the list up to the trusted version is skipped. Raises :class:`RejectedError` where it is no chain at all.
     """
     reached = Followed(trusted)
     coming, refused = _coming(parse_chain(raw), trusted)
     while coming:
         before = reached.root
-        asked: list[Check] = []
+        asked: list[SignatureCheck] = []
         steps: list[tuple[_Step, Root, int, int]] = []
         for step in coming:
             needed = _needed(step, before)
@@ -164,7 +164,7 @@ def follow(raw: bytes, trusted: Root) -> Checked[Followed]:
         for step, before, begin, end in steps:
             try:
                 _demand_both(step, before, asked[begin:end], answers[begin:end])
-            except Refused as error:
+            except RejectedError as error:
                 return replace(reached, refused=error)
             floor = reached.floor
             if step.root.floor is not None:
@@ -181,7 +181,7 @@ class _Step:
     path: str
 
 
-def _coming(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], Refused | None]:
+def _coming(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], RejectedError | None]:
     """The roots after the trusted one, without a gap; and what is wrong with the one after them."""
     steps: list[_Step] = []
     version = trusted.version
@@ -189,16 +189,16 @@ def _coming(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], Refu
         path = f"[{at}]"
         try:
             root = _root(envelope, path)
-        except Refused as error:
+        except RejectedError as error:
             return steps, error
         if root.version == trusted.version and root.fingerprint != trusted.fingerprint:
             message = _("another root already has version {version}").format(version=root.version)
-            return steps, Refused("equivocation", message, path)
+            return steps, RejectedError("equivocation", message, path)
         if root.version <= trusted.version:
             continue
         if root.version != version + 1:
             message = _("root {found} does not follow root {last}").format(found=root.version, last=version)
-            return steps, Refused("root_jump", message, path)
+            return steps, RejectedError("root_jump", message, path)
         version = root.version
         steps.append(_Step(root, envelope, path))
     return steps, None
@@ -207,16 +207,16 @@ def _coming(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], Refu
 def _root(envelope: Envelope, path: str) -> Root:
     if envelope.payload_type != TRUST_TYPE:
         message = _("signed as {found}, expected {wanted}").format(found=envelope.payload_type[:64], wanted=TRUST_TYPE)
-        raise Refused("type", message, path)
+        raise RejectedError("type", message, path)
     return read_root(envelope.payload, path)
 
 
-def _needed(step: _Step, before: Root) -> tuple[Check, ...]:
+def _needed(step: _Step, before: Root) -> tuple[SignatureCheck, ...]:
     old, new = before.roles["root"], step.root.roles["root"]
     return checks(step.envelope, Role(tuple(dict.fromkeys(old.keys + new.keys)), 1))
 
 
-def _demand_both(step: _Step, before: Root, asked: Sequence[Check], answers: Sequence[bool]) -> None:
+def _demand_both(step: _Step, before: Root, asked: Sequence[SignatureCheck], answers: Sequence[bool]) -> None:
     for root in (before, step.root):
         demand(asked, answers, root.roles["root"], step.path)
 
@@ -259,5 +259,5 @@ def _is_version(value: object, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_VERSION
 
 
-def _malformed(path: str) -> Refused:
-    return Refused("malformed", _("not a valid trust document"), path)
+def _malformed(path: str) -> RejectedError:
+    return RejectedError("malformed", _("not a valid trust document"), path)

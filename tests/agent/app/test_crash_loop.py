@@ -2,11 +2,11 @@
 
 import pytest
 
-from agent.app.crash_loop import SAFE_AFTER, Starts, decoded
+from agent.app.crash_loop import SAFE_AFTER, CrashLoop, decoded
 
 
 def test_after_five_bad_ends_in_a_row_it_is_safe_mode_and_the_waits_before_grow() -> None:
-    count, waits = Starts("b0"), []
+    count, waits = CrashLoop("b0"), []
     for _ in range(SAFE_AFTER):
         assert not count.safe
         waits.append(count.wait_s)
@@ -19,7 +19,7 @@ def test_after_five_bad_ends_in_a_row_it_is_safe_mode_and_the_waits_before_grow(
 
 
 def test_safe_mode_that_ends_badly_as_well_is_not_tried_every_two_seconds() -> None:
-    count, waits = Starts("b0", SAFE_AFTER), []
+    count, waits = CrashLoop("b0", SAFE_AFTER), []
     for _ in range(4):
         count = decoded(count.after_fault().encoded(), "b0")
         waits.append(count.wait_s)
@@ -29,10 +29,10 @@ def test_safe_mode_that_ends_badly_as_well_is_not_tried_every_two_seconds() -> N
 
 
 def test_another_boot_begins_anew() -> None:
-    assert decoded(Starts("b0", 5).encoded(), "b1") == Starts("b1", 0)
+    assert decoded(CrashLoop("b0", 5).encoded(), "b1") == CrashLoop("b1", 0)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"bid": "b0"}', '{"bid": "b0", "failed": "5"}',
                                   '{"bid": "b0", "failed": -1}', '{"bid": "b0", "failed": 9000000000}'])  # fmt: skip
 def test_a_file_that_is_torn_counts_nothing(text: str) -> None:
-    assert decoded(text, "b0") == Starts("b0", 0)
+    assert decoded(text, "b0") == CrashLoop("b0", 0)

@@ -1,10 +1,10 @@
 """Which parts move."""
 
-from agent.app.liveness import Vitals
+from agent.app.liveness import Liveness
 
 
 def test_a_part_is_still_once_it_has_not_moved_for_longer_than_its_limit() -> None:
-    vitals = Vitals({"store": 10.0, "uplink": 20.0}, 100.0)
+    vitals = Liveness({"store": 10.0, "uplink": 20.0}, 100.0)
     assert vitals.still(110.0) == {}
     assert vitals.still(111.0) == {"store": 11.0}
     vitals.moved("store", 105.0)
@@ -13,7 +13,7 @@ def test_a_part_is_still_once_it_has_not_moved_for_longer_than_its_limit() -> No
 
 
 def test_an_older_step_takes_nothing_back() -> None:
-    vitals = Vitals({"store": 10.0}, 100.0)
+    vitals = Liveness({"store": 10.0}, 100.0)
     vitals.moved("store", 150.0)
     vitals.moved("store", 120.0)
     assert vitals.still(160.0) == {}

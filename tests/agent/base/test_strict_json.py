@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.strict_json import MAX_DEPTH, loads
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
@@ -34,7 +34,7 @@ def test_whatever_json_writes_is_read_as_python_reads_it(value: object, ascii_on
 
 @given(st.binary(max_size=60) | st.text('{}[]",:\\0123eE+-.ntfu ', max_size=60).map(str.encode))
 def test_any_bytes_are_read_or_refused(raw: bytes) -> None:
-    with suppress(Refused):
+    with suppress(RejectedError):
         assert loads(raw, MIB) == json.loads(raw)
 
 
@@ -49,7 +49,7 @@ def test_the_depth_is_bounded(depth: int, good: bool) -> None:
     if good:
         loads(raw, MIB)
     else:
-        with pytest.raises(Refused, match=f"depth {depth}"):
+        with pytest.raises(RejectedError, match=f"depth {depth}"):
             loads(raw, MIB)
 
 
@@ -74,7 +74,7 @@ WORST = {
 def test_the_worst_bytes_take_little_time(raw: bytes) -> None:
     """Work grows with the length and no faster. Sixteen times a message, in processor time, whatever else runs."""
     begin = process_time()
-    with suppress(Refused):
+    with suppress(RejectedError):
         loads(raw, MIB)
     assert process_time() - begin < 5
 
@@ -83,7 +83,7 @@ def test_the_worst_bytes_take_little_time(raw: bytes) -> None:
 def test_the_worst_bytes_take_little_memory(raw: bytes) -> None:
     tracemalloc.start()
     try:
-        with suppress(Refused):
+        with suppress(RejectedError):
             loads(raw[:65_536], 65_536)
         assert tracemalloc.get_traced_memory()[1] < 16 * MIB
     finally:
@@ -93,7 +93,7 @@ def test_the_worst_bytes_take_little_memory(raw: bytes) -> None:
 def test_a_hundred_megabytes_are_not_looked_at() -> None:
     raw = bytes(100 * MIB)
     begin = process_time()
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         loads(raw, 65_536, "x")
     assert (caught.value.code, caught.value.path) == ("too_large", "x")
     assert process_time() - begin < 1

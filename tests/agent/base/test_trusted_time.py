@@ -2,18 +2,18 @@
 
 import pytest
 
-from agent.base.errors import Refused
-from agent.base.trusted_time import LONGEST_MS, Moment, check_dates, check_expiry, rfc_3339, unix_ms
+from agent.base.errors import RejectedError
+from agent.base.trusted_time import LONGEST_MS, TrustedTime, check_dates, check_expiry, rfc_3339, unix_ms
 
 DAY = 86_400_000
 BOUND = 1_795_000_000_000
 NOW = BOUND + 100 * DAY
 
 CLOCKS = {
-    "set and right": Moment(NOW, True, BOUND),
-    "set, and behind the bound": Moment(BOUND - 50 * DAY, True, BOUND),
-    "unset, at its beginning": Moment(0, False, BOUND),
-    "unset, and by chance in the future": Moment(NOW + 900 * DAY, False, BOUND),
+    "set and right": TrustedTime(NOW, True, BOUND),
+    "set, and behind the bound": TrustedTime(BOUND - 50 * DAY, True, BOUND),
+    "unset, at its beginning": TrustedTime(0, False, BOUND),
+    "unset, and by chance in the future": TrustedTime(NOW + 900 * DAY, False, BOUND),
 }
 EXPIRES = {"before the bound": BOUND - DAY, "after the bound, before now": NOW - DAY, "after now": NOW + DAY}
 REFUSED = {
@@ -25,10 +25,10 @@ REFUSED = {
 }
 
 
-def _code(issued_ms: int, expires_ms: int, moment: Moment) -> str:
+def _code(issued_ms: int, expires_ms: int, moment: TrustedTime) -> str:
     try:
         check_dates(issued_ms, expires_ms, moment)
-    except Refused as error:
+    except RejectedError as error:
         return error.code
     return ""
 
@@ -44,7 +44,7 @@ def test_a_date_is_refused_only_where_it_is_surely_over(clock: str, expires: str
 def test_what_an_unset_clock_let_pass_is_asked_again_when_it_is_set(clock: str) -> None:
     expires_ms = EXPIRES["after the bound, before now"]
     check_expiry(expires_ms, CLOCKS[clock])
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         check_expiry(expires_ms, CLOCKS["set and right"])
     assert (caught.value.code, caught.value.path) == ("expired", "expires")
 
@@ -59,7 +59,7 @@ def test_what_an_unset_clock_let_pass_is_asked_again_when_it_is_set(clock: str) 
         (BOUND + LONGEST_MS + 1, CLOCKS["unset, at its beginning"], "issued"),
     ],
 )
-def test_a_document_from_the_future_is_not_taken(issued_ms: int, moment: Moment, code: str) -> None:
+def test_a_document_from_the_future_is_not_taken(issued_ms: int, moment: TrustedTime, code: str) -> None:
     assert _code(issued_ms, issued_ms + DAY, moment) == code
 
 

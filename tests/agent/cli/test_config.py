@@ -11,7 +11,7 @@ import pytest
 
 from agent.base.i18n import choose_language
 from agent.base.io.clock import BUILD_MS
-from agent.base.trusted_time import Moment
+from agent.base.trusted_time import TrustedTime
 from agent.cli import main
 from agent.config.io.catalog import Catalog
 from agent.update.io.signatures import answered
@@ -105,7 +105,7 @@ def test_a_key_pair_is_made_and_its_private_half_is_never_shown(desk: Desk) -> N
 def _gateway_takes(team: Desk, name: str) -> Accepted:
     """What a gateway with the team's trust file makes of an envelope."""
     trust = asyncio.run(answered(first(team.read("trust.json")))).root
-    at = standing(trust=trust, mark=Mark(3), moment=Moment(0, False, BUILD_MS))
+    at = standing(trust=trust, mark=Mark(3), moment=TrustedTime(0, False, BUILD_MS))
     files = local_files(base={"gateway": {"id": "batua-01", "site": "batua", "sector": "health"}})
     result = asyncio.run(answered(examine(team.read(name), at, files, Catalog())))
     assert isinstance(result, Accepted)

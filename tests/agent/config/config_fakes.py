@@ -7,7 +7,7 @@ from agent.config.parse import Parsed, parse
 from drivers.sdk.bus import I2cDevice, I2cDriver, I2cPort, ModbusDecoder, ModbusDriver, ModbusRead, W1Driver
 from drivers.sdk.contract import Decoder, Driver, Field, Option, Options, PollDriver, Reader, SerialDriver
 from drivers.sdk.gpio import EdgeDecoder, GpioDriver
-from drivers.sdk.profile_table import Problem, ProfileError
+from drivers.sdk.profile_table import ProfileProblem, ProfileError
 
 
 def _no_decoder(options: Options) -> Decoder:
@@ -82,7 +82,7 @@ GATE = replace(
 def _made(tables: Mapping[str, object]) -> Driver:
     frame = tables.get("frame")
     if not isinstance(frame, dict) or "sync" not in frame:
-        raise ProfileError("", [Problem("frame.sync", "{value} is above the maximum", {"value": 7})])
+        raise ProfileError("", [ProfileProblem("frame.sync", "{value} is above the maximum", {"value": 7})])
     return replace(DUST, name="generic", fields={"level": Field("mm")}, table=None)
 
 

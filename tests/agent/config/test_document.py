@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.config.document import CONFIRM_S, fingerprint, read_document, release, written_document
 from tests.agent.update.signing_fakes import CONFIG, DAY_MS, NOW_MS
 
@@ -43,7 +43,7 @@ def test_what_is_not_said_has_a_default() -> None:
 )
 def test_what_no_gateway_would_read_is_not_written(changes: dict[str, Any], path: str) -> None:
     whole: dict[str, Any] = {"gateways": ["batua-01"], "version": 1, **changes}
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         written_document(CONFIG, issued_ms=NOW_MS, expires_ms=NOW_MS + DAY_MS, **whole)
     assert caught.value.path == path
 

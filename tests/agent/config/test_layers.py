@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.config.layers import check_remote, local_keys, merged, without_local
 
 FILE: dict[str, Any] = {
@@ -94,6 +94,6 @@ def test_where_a_device_is_may_come_from_outside() -> None:
 @pytest.mark.parametrize("key", ["password", "token", "secret", "path", "file", "key_file", "log_dir", "api_token"])
 @pytest.mark.parametrize("table", ["sensor", "bus", "alarm", "future"])
 def test_no_secret_and_no_path_of_a_file_may(key: str, table: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         check_remote({table: [{"id": "a", key: "x"}]})
     assert (caught.value.code, caught.value.path) == ("local_key", f"{table}.a.{key}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.config.generation import Generation
 from agent.config.resolve import ResolvedConfig, resolve
 from drivers.sdk.contract import Driver
@@ -67,7 +67,7 @@ def test_without_its_sensors_a_gateway_is_still_the_same() -> None:
     ],
 )
 def test_what_cannot_be_built_is_refused(generation: Generation, message: str, path: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         resolved(generation)
     assert (caught.value.code, caught.value.path) == ("schema", path)
     assert caught.value.message.startswith(message)
@@ -75,7 +75,7 @@ def test_what_cannot_be_built_is_refused(generation: Generation, message: str, p
 
 def test_a_document_is_refused_by_the_kind_of_its_first_problem() -> None:
     config: Mapping[str, Any] = {**CONFIG, "sensor": [{"id": "gone-1", "driver": "gone"}]}
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         resolved(replace(local_files(), payload=json.dumps(document(config=config))))
     assert (caught.value.code, caught.value.path) == ("driver_unknown", "sensor.gone-1.driver")
 
@@ -85,6 +85,6 @@ def test_a_driver_that_fails_refuses_the_configuration_and_ends_nothing() -> Non
         def get(self, name: str) -> Driver:
             raise ZeroDivisionError
 
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         resolve(Generation(MINIMAL + SENSOR), Broken())
     assert caught.value.code == "internal_error"

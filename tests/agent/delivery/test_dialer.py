@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agent.delivery.connection import LinkLost, NotReached, Unanswered, WrongVersion
+from agent.delivery.connection import ConnectionLost, NotReached, Unanswered, WrongVersion
 from tests.agent.delivery.uplink_bench import Acknowledging, Bench, Dropping
 from tests.support.mosquitto import until
 
@@ -67,7 +67,7 @@ async def test_each_session_has_a_higher_generation_and_a_broker_out_of_reach_co
 ) -> None:
     bench = make()
     first, second = Acknowledging(), Acknowledging()
-    bench.start(NotReached("x"), NotReached("x"), first, NotReached("x"), LinkLost("after CONNECT"), second)
+    bench.start(NotReached("x"), NotReached("x"), first, NotReached("x"), ConnectionLost("after CONNECT"), second)
     await until(lambda: bench.uplink.online)
     first.broken.set()
     await until(lambda: len(bench.tries) == 6)

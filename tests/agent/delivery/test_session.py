@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agent.delivery.connection import Limits, LinkLost, Message
+from agent.delivery.connection import Limits, ConnectionLost, Message
 from agent.delivery.session import Unacknowledged
 from tests.agent.delivery.session_bench import AIR, Bench, Link
 from tests.agent.fakes import TOPICS
@@ -136,7 +136,7 @@ async def test_a_connection_that_ends_counts_against_what_was_under_way(bench: B
         await until(lambda: AIR in bench.link.leaves())
         bench.link.broken.set()
         assert bench.task is not None
-        with pytest.raises(LinkLost):
+        with pytest.raises(ConnectionLost):
             await asyncio.wait_for(bench.task, 5.0)
     assert bench.lane.poison.lockstep
 

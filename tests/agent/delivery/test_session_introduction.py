@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agent.delivery import wire
-from agent.delivery.connection import Limits, LinkLost, Message
+from agent.delivery.connection import Limits, ConnectionLost, Message
 from agent.delivery.session import Unacknowledged
 from agent.delivery.timings import DeliveryTimings
 from tests.agent.delivery.session_bench import AIR, Bench, Link
@@ -149,7 +149,7 @@ async def test_a_topic_at_which_the_broker_always_ends_the_connection_is_left_ou
         bench.task = asyncio.create_task(session.run(lambda: None))
         await until(lambda: "meta" in bench.link.leaves())
         bench.link.broken.set()
-        with pytest.raises(LinkLost):
+        with pytest.raises(ConnectionLost):
             await asyncio.wait_for(bench.task, 5.0)
     bench.link = Link()
     await bench.start()

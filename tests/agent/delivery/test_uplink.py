@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from agent.base.reading import Fresh
+from agent.base.reading import CommittedRange
 from agent.delivery import wire
-from agent.delivery.connection import Limits, LinkLost, Message, NotReached, TakenOver
+from agent.delivery.connection import Limits, ConnectionLost, Message, NotReached, TakenOver
 from agent.delivery.timings import DeliveryTimings
 from tests.agent.delivery.uplink_bench import TOPICS, Acknowledging, Bench, Dropping
 from tests.agent.fakes import FakeLink
@@ -35,7 +35,7 @@ async def test_a_session_begins_with_state_meta_and_streams_and_then_delivers(ma
     bench.start(link)
     await until(lambda: bool(bench.store.on_commit) and len(link.sent) >= 3)
     numbers = bench.store.put("telemetry/b", 1, mh=bench.mh)
-    bench.store.on_commit({"telemetry/b": Fresh(numbers.start, numbers.stop, bench.clock.mono_ms(), True)})
+    bench.store.on_commit({"telemetry/b": CommittedRange(numbers.start, numbers.stop, bench.clock.mono_ms(), True)})
     await until(lambda: len(link.sent) >= 5)
     assert link.subscribed == [TOPICS.state, TOPICS.streams]
     leaves = [one.topic.removeprefix(TOPICS.base + "/") for one in link.sent]
@@ -81,7 +81,7 @@ async def test_a_takeover_is_told_and_kept_away_from(make: Callable[..., Bench])
     bench = make()
 
     class Taken(Acknowledging):
-        async def lost(self) -> LinkLost:
+        async def lost(self) -> ConnectionLost:
             await self.broken.wait()
             return TakenOver("another one")
 

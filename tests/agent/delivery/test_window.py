@@ -1,10 +1,10 @@
 """The sliding window keeps the broker's limit, and a place for live rows."""
 
-from agent.delivery.window import CAREFUL_BYTES, MAX_MESSAGES, Flight, Window
+from agent.delivery.window import CAREFUL_BYTES, MAX_MESSAGES, InFlight, Window
 
 
-def flight(late: bool = False, size: int = 100, at_s: float = 0.0, start: int = 1) -> Flight:
-    return Flight("telemetry/a", start, start + 2, size, at_s, late)
+def flight(late: bool = False, size: int = 100, at_s: float = 0.0, start: int = 1) -> InFlight:
+    return InFlight("telemetry/a", start, start + 2, size, at_s, late)
 
 
 def test_the_broker_s_receive_maximum_is_never_passed() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from agent.config.settings import Broker, Config, Gateway
 from agent.delivery import uplink, wire
 from agent.delivery.connection import NotReached, Will
-from agent.delivery.identity import Description, Presence
+from agent.delivery.identity import Description, GatewayIdentity
 from agent.delivery.policies.backoff import Backoff
 from agent.delivery.timings import DeliveryTimings
 from tests.agent.fakes import FakeClock, FakeInbox, FakeLink, FakeStore
@@ -60,7 +60,7 @@ class Bench:
         self.answers: list[Any] = []
         self.waits: list[float] = []
         config = Config(Gateway("batua-01", "batua", "health"), Broker(url, protocol=protocol))  # type: ignore[arg-type]
-        presence = Presence(TOPICS, Description({"a": {}}, {}, {}), "0.1.0", "b0070000", self.clock.stamp)
+        presence = GatewayIdentity(TOPICS, Description({"a": {}}, {}, {}), "0.1.0", "b0070000", self.clock.stamp)
         self.mh = presence.description.mh
         self.uplink = uplink.Uplink(
             config,

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.config.document import read_document
-from agent.fleet.reports import Fleet, Gateway
-from agent.fleet.rollout import Order, Wanted, judge, next_version, order, signed_document, standing
+from agent.fleet.reports import Fleet, ReportedGateway
+from agent.fleet.rollout import RolloutMessage, RolloutTarget, judge, next_version, order, signed_document, standing
 from agent.update.signed.dsse import CONFIG_TYPE, parse, pre_authentication, table, written
 
 BASE = "makassar/v1/health/batua/batua-01"
 NOW_MS = 1_795_000_000_000
 DAY_MS = 86_400_000
-WANTED = Wanted("batua-01", {"publish": {"max_rows": 100}}, 300.0, 30 * DAY_MS)
+WANTED = RolloutTarget("batua-01", {"publish": {"max_rows": 100}}, 300.0, 30 * DAY_MS)
 
 
 def sign(message: bytes) -> dict[bytes, bytes]:
@@ -30,7 +30,7 @@ def told(**changes: Any) -> bytes:
     }).encode()  # fmt: skip
 
 
-def gateway(desired: bytes = b"", **report: Any) -> Gateway:
+def gateway(desired: bytes = b"", **report: Any) -> ReportedGateway:
     """A gateway that is online and reports this."""
     fleet = Fleet()
     fleet.take(f"{BASE}/state", b'{"v":1,"online":true,"t":1}')
@@ -41,7 +41,7 @@ def gateway(desired: bytes = b"", **report: Any) -> Gateway:
     return found
 
 
-def answered(sent: Order, state: str, **changes: Any) -> Gateway:
+def answered(sent: RolloutMessage, state: str, **changes: Any) -> ReportedGateway:
     """The gateway once it has reported of an order, which stands retained."""
     ours = {"version": sent.version, "hash": sent.hash}
     runs = ours if state in ("confirmed", "probation") else {"version": 0, "hash": ""}
@@ -55,7 +55,7 @@ def test_an_order_is_for_one_gateway_signed_and_above_what_it_has() -> None:
     document = read_document(parse(SENT.message).payload)
     assert (document.gateways, document.version, document.hash) == (("batua-01",), 4, SENT.hash)
     assert document.expires_ms - document.issued_ms == 30 * DAY_MS
-    with pytest.raises(Refused, match="already has version 4"):
+    with pytest.raises(RejectedError, match="already has version 4"):
         order(WANTED, gateway(), 4, sign, NOW_MS, signed=4)
     assert order(WANTED, gateway(version=900_000), 5, sign, NOW_MS, signed=4).version == 5
 
@@ -122,7 +122,7 @@ def test_what_can_lead_to_nothing_any_more_is_ordered_anew() -> None:
 
 
 def test_what_stands_there_counts_only_with_our_signature_and_this_content() -> None:
-    other = Wanted("batua-01", {"publish": {"max_rows": 99}}, 300.0, DAY_MS)
+    other = RolloutTarget("batua-01", {"publish": {"max_rows": 99}}, 300.0, DAY_MS)
     assert standing(other, gateway(SENT.message), sign, NOW_MS) is None
     payload = WANTED.payload(4, NOW_MS)
     forged = written(table(CONFIG_TYPE, payload, {b"k" * 32: b"x" * 64}))

@@ -1,6 +1,6 @@
 """What a commit has done to the accounts, and what the uplink is told of it."""
 
-from agent.base.reading import Fresh
+from agent.base.reading import CommittedRange
 from agent.store.commit import Commit
 from agent.store.stream_account import StreamAccount
 from tests.agent.store.store_fakes import DOOR, NOW, OWN, A, B, reading
@@ -26,9 +26,9 @@ def test_the_uplink_is_told_the_oldest_reading_of_each_stream_and_what_is_urgent
     readings = [reading(A, 100), reading(A, 200), reading(DOOR, 300, urgent=True)]
     commit = Commit(readings, NOW, "", given={A: (1, 3), DOOR: (5, 6), OWN: (7, 8)})
     assert commit.fresh() == {
-        A: Fresh(1, 3, 100, False),
-        DOOR: Fresh(5, 6, 300, True),
-        OWN: Fresh(7, 8, NOW.mono_ms, False),
+        A: CommittedRange(1, 3, 100, False),
+        DOOR: CommittedRange(5, 6, 300, True),
+        OWN: CommittedRange(7, 8, NOW.mono_ms, False),
     }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from agent.base.reading import Fresh, Reading, Stamp
+from agent.base.reading import CommittedRange, Reading, Stamp
 from agent.store.limits import StoreLimits
 from agent.store.store import Store
 from tests.support.mosquitto import until
@@ -55,13 +55,13 @@ async def test_what_was_appended_is_durable_after_flush_and_can_be_read(store: S
 
 
 async def test_the_uplink_is_told_what_a_commit_brought(store: Store) -> None:
-    told: list[Mapping[str, Fresh]] = []
+    told: list[Mapping[str, CommittedRange]] = []
     store.on_commit = told.append
     store.append(reading())
     store.append(reading("event/a", urgent=True))
     store.append(reading())
     await store.flush()
-    assert told == [{"telemetry/a": Fresh(1, 3, NOW.mono_ms, False), "event/a": Fresh(1, 2, NOW.mono_ms, True)}]
+    assert told == [{"telemetry/a": CommittedRange(1, 3, NOW.mono_ms, False), "event/a": CommittedRange(1, 2, NOW.mono_ms, True)}]
 
 
 async def test_readings_wait_for_a_group_but_urgent_ones_do_not(tmp_path: Path) -> None:
@@ -117,7 +117,7 @@ async def test_rows_that_a_full_store_gives_up_are_settled_counted_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = await opened(tmp_path / "store.db", max_bytes=1 << 18)
-    told: list[Mapping[str, Fresh]] = []
+    told: list[Mapping[str, CommittedRange]] = []
     store.on_commit = told.append
     for _ in range(40):
         for _ in range(50):

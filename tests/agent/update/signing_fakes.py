@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from agent.base.errors import Refused
-from agent.base.trusted_time import Moment, rfc_3339
+from agent.base.errors import RejectedError
+from agent.base.trusted_time import TrustedTime, rfc_3339
 from agent.config.generation import Generation
 from agent.update.signed.acceptance import Accepted, GatewayContext, NoChange, examine
-from agent.update.signed.dsse import CONFIG_TYPE, TRUST_TYPE, Check, Checked, Role, pre_authentication
+from agent.update.signed.dsse import CONFIG_TYPE, TRUST_TYPE, SignatureCheck, VerificationSteps, Role, pre_authentication
 from agent.update.signed.trust import Root, payload
 from agent.update.signed.version_mark import Mark
 from tests.agent.config.config_fakes import FakeCatalog
@@ -97,12 +97,12 @@ class Verifier:
 
     batches: list[int] = field(default_factory=list)
 
-    def answers(self, checks: Sequence[Check]) -> list[bool]:
+    def answers(self, checks: Sequence[SignatureCheck]) -> list[bool]:
         """One answer for each."""
         self.batches.append(len(checks))
         return [hashlib.sha512(check.key + check.message).digest() == check.signature for check in checks]
 
-    def run(self, decision: Checked[T]) -> T:
+    def run(self, decision: VerificationSteps[T]) -> T:
         """Bring a decision to its end."""
         try:
             asked = next(decision)
@@ -138,7 +138,7 @@ def standing(**changes: Any) -> GatewayContext:
         "agent": "0.4.0",
         "trust": root(),
         "mark": Mark(17, "17" * 32, NOW_MS - 40 * DAY_MS),
-        "moment": Moment(NOW_MS, True, NOW_MS - 40 * DAY_MS),
+        "moment": TrustedTime(NOW_MS, True, NOW_MS - 40 * DAY_MS),
     }
     return GatewayContext(**(values | changes))
 
@@ -149,7 +149,7 @@ def outcome(
     overlay: Mapping[str, Any] | None = None,
     verifier: Verifier | None = None,
 ) -> Accepted | NoChange:
-    """What a gateway decides about a message. Raises :class:`Refused`."""
+    """What a gateway decides about a message. Raises :class:`RejectedError`."""
     return (verifier or Verifier()).run(examine(raw, at or standing(), local_files(overlay), FakeCatalog()))
 
 
@@ -157,6 +157,6 @@ def refused(raw: bytes, at: GatewayContext | None = None, overlay: Mapping[str, 
     """Code and path of the refusal; empty where there is none."""
     try:
         outcome(raw, at, overlay)
-    except Refused as error:
+    except RejectedError as error:
         return error.code, error.path
     return "", ""

@@ -2,13 +2,13 @@
 
 import pytest
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.reading import Stamp
 from agent.delivery.connection import Message
 from agent.update.inbox import UpdateInbox
 from agent.update.timings import UpdateTimings
 
-EXPIRED = Refused("expired", "over", "expires")
+EXPIRED = RejectedError("expired", "over", "expires")
 UNSET, SET = Stamp(1_000, 500, 0), Stamp(1_800_000_000_000, 500_000, 1)
 
 
@@ -16,7 +16,7 @@ def _inbox(code: str, now: Stamp) -> UpdateInbox:
     inbox = UpdateInbox(UpdateTimings())
     inbox.take(Message("a/config/desired", b"one", True))
     inbox.begin("desired")
-    inbox.put_by("desired", inbox.pop("desired"), Refused(code, "why"), now)
+    inbox.put_by("desired", inbox.pop("desired"), RejectedError(code, "why"), now)
     return inbox
 
 

@@ -3,38 +3,38 @@
 import pytest
 
 from agent.config.generation import Cause
-from agent.update.probation import Contact, Probation
+from agent.update.probation import BrokerContact, Probation
 
 SAME = Probation(300.0, frozenset({"air-1"}), broker_changed=False)
 OTHER = Probation(300.0, frozenset({"air-1"}), broker_changed=True)
 
 
-def _code(probation: Probation, passed_s: float, proven: set[str], contact: Contact) -> str:
+def _code(probation: Probation, passed_s: float, proven: set[str], contact: BrokerContact) -> str:
     verdict = probation.judge(passed_s, proven, contact)
     return verdict.code if isinstance(verdict, Cause) else verdict
 
 
 @pytest.mark.parametrize("probation", [SAME, OTHER])
 def test_it_is_kept_once_everything_works_and_not_before(probation: Probation) -> None:
-    acknowledged = Contact(acknowledged=True)
+    acknowledged = BrokerContact(acknowledged=True)
     assert _code(probation, 1, {"air-1"}, acknowledged) == "confirm"
-    assert _code(probation, 299, {"air-1"}, Contact(9, 290)) == "wait"
+    assert _code(probation, 299, {"air-1"}, BrokerContact(9, 290)) == "wait"
     assert _code(probation, 299, set(), acknowledged) == "wait"
     assert _code(probation, 300, set(), acknowledged) == "sensor"
 
 
 @pytest.mark.parametrize(
     ("contact", "code"),
-    [(Contact(), "wait"), (Contact(2, 29), "wait"), (Contact(1, 30), "broker"), (Contact(3, 0), "broker")],
+    [(BrokerContact(), "wait"), (BrokerContact(2, 29), "wait"), (BrokerContact(1, 30), "broker"), (BrokerContact(3, 0), "broker")],
 )
-def test_only_a_broker_that_is_away_makes_it_wait(contact: Contact, code: str) -> None:
+def test_only_a_broker_that_is_away_makes_it_wait(contact: BrokerContact, code: str) -> None:
     for passed_s in (300, 1e9):
         assert _code(SAME, passed_s, {"air-1"}, contact) == code
         assert _code(OTHER, passed_s, {"air-1"}, contact) == "broker"
 
 
 def test_the_time_of_a_connection_counts_and_that_between_does_not() -> None:
-    contact = Contact()
+    contact = BrokerContact()
     for now_s, online in ((0, False), (10, True), (12, True), (14, False), (100, False), (200, True), (203, True)):
         contact.look(now_s, online=online, sessions=2, acknowledged=False)
     assert (contact.connected_s, contact.sessions, contact.acknowledged) == (5, 2, False)

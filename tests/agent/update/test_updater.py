@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.base.io import clock
-from agent.base.io.atomic_files import Folder
+from agent.base.io.atomic_files import AtomicDirectory
 from agent.base.trusted_time import rfc_3339
 from agent.config.generation import Generation
 from agent.config.io.catalog import Catalog
@@ -165,7 +165,7 @@ async def test_an_internal_error_refuses_the_message_and_nothing_else(
 async def test_a_configuration_that_this_release_refuses_is_not_forgotten(gateway: Gateway, before: bool) -> None:
     wanted = json.loads(base64.b64decode(json.loads(gateway.payload(5, "air-a", interval_s=7))["payload"]))
     wanted["config"]["publish"] = {"colour": "blue"}
-    kept = UpdateDir(Folder(gateway.folder / "config"))
+    kept = UpdateDir(AtomicDirectory(gateway.folder / "config"))
     if before:
         older = base64.b64decode(json.loads(gateway.payload(4, "air-a", interval_s=9))["payload"]).decode()
         kept.adopt(Generation(gateway.file.read_text(), "", older))
@@ -177,4 +177,4 @@ async def test_a_configuration_that_this_release_refuses_is_not_forgotten(gatewa
             assert outcome(gateway.report) == (5, "rejected", "degraded")
             assert gateway.report["running"]["version"] == (4 if before else 0)
             assert gateway.runtime.intervals == {"air-a": 9 if before else 1}
-        assert UpdateDir(Folder(gateway.folder / "config")).state.good == newer.name
+        assert UpdateDir(AtomicDirectory(gateway.folder / "config")).state.good == newer.name

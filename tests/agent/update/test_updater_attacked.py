@@ -24,7 +24,7 @@ from agent.config.resolve import ResolvedConfig
 from agent.delivery.connection import Message
 from agent.update.io.update_store import UpdateStore
 from agent.update.parts import UpdateParts
-from agent.update.signed.dsse import COMMAND_TYPE, CONFIG_TYPE, TRUST_TYPE, Check
+from agent.update.signed.dsse import COMMAND_TYPE, CONFIG_TYPE, TRUST_TYPE, SignatureCheck
 from agent.update.updater import Updater
 from tests.agent.config.config_fakes import FakeCatalog
 from tests.agent.update.signing_fakes import CONFIG, DAY_MS, GATEWAY, NOW_MS, Verifier, chain, document, envelope, root
@@ -85,7 +85,7 @@ class Runtime(FakeRuntime):
         await super().change(resolved)
 
 
-async def _verify(asked: Sequence[Check]) -> Sequence[bool]:
+async def _verify(asked: Sequence[SignatureCheck]) -> Sequence[bool]:
     return Verifier().answers(asked)
 
 

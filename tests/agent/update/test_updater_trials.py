@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from agent.base.io.atomic_files import Folder
+from agent.base.io.atomic_files import AtomicDirectory
 from agent.config.resolve import ResolvedConfig
 from tests.agent.update.update_gateway import DAY_MS, NOW_MS, TIMINGS, FakeRuntime, Gateway, outcome
 
@@ -86,7 +86,7 @@ async def test_what_was_accepted_with_an_unset_clock_is_asked_for_its_expiry_onc
         assert gateway.runtime.intervals["air-a"] == (7 if kept else 1)
 
 
-class FullDisk(Folder):
+class FullDisk(AtomicDirectory):
     """Writes fail from ``fail_at`` on, until it is set to -1; ``after``: they happen nevertheless."""
 
     def __init__(self, path: Path, after: bool) -> None:

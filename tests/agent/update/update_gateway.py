@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.base.events import Row
 from agent.base.io import clock
-from agent.base.io.atomic_files import Folder
+from agent.base.io.atomic_files import AtomicDirectory
 from agent.base.reading import Stamp
 from agent.base.trusted_time import rfc_3339
 from agent.config.io.catalog import Catalog
@@ -20,7 +20,7 @@ from agent.update.io import signatures
 from agent.update.io.update_store import UpdateStore
 from agent.update.parts import UpdateParts
 from agent.update.probation import Observation
-from agent.update.signed.dsse import Check
+from agent.update.signed.dsse import SignatureCheck
 from agent.update.timings import UpdateTimings
 from agent.update.updater import Updater
 from tests.support.agent_process import BASE, configuration, sensor
@@ -114,7 +114,7 @@ class FakeClock:
 class Gateway:
     """One gateway over its files. ``verified``: one entry for each process that verified signatures."""
 
-    def __init__(self, folder: Path, catalog: Catalog | None = None, files: Folder | None = None) -> None:
+    def __init__(self, folder: Path, catalog: Catalog | None = None, files: AtomicDirectory | None = None) -> None:
         self.folder = folder
         self.file = folder / "gardu.toml"
         self.maintainer = Maintainer(folder / "keys")
@@ -125,7 +125,7 @@ class Gateway:
         self.parts: UpdateParts
         self.updater: Updater
         self._catalog = catalog or Catalog()
-        self.files = files or Folder(folder / "config")
+        self.files = files or AtomicDirectory(folder / "config")
         (folder / "trust.json").write_bytes(self.maintainer.trust())
         self.write("air-a")
 
@@ -192,7 +192,7 @@ class Gateway:
         """What was reported last."""
         return self.runtime.reports[-1]
 
-    async def _verify(self, asked: Sequence[Check]) -> Sequence[bool]:
+    async def _verify(self, asked: Sequence[SignatureCheck]) -> Sequence[bool]:
         self.verified.append(len(asked))
         return await signatures.verified(asked)
 

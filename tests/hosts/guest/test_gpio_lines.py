@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from agent.sensing.io.gpio_lines import GpioLink, LineEdge, LineSettings
+from agent.sensing.io.gpio_lines import GpioLink, LineEdge, GpioLineSettings
 from agent.sensing.sensor_errors import PortLost
 from tests.support.gpio_chips import ON_A_KERNEL, Chip, Chips, ShimChips, only_a_kernel, only_the_shim
 
@@ -17,9 +17,9 @@ DOOR = 3
 
 @contextmanager
 def opened(
-    chips: Chips, lines: dict[str, LineSettings] | None = None, chip: str = "bench", output: int | None = None
+    chips: Chips, lines: dict[str, GpioLineSettings] | None = None, chip: str = "bench", output: int | None = None
 ) -> Iterator[GpioLink]:
-    link = GpioLink.open(chip, lines or {"line": LineSettings("DOOR")}, output, chips.devices)
+    link = GpioLink.open(chip, lines or {"line": GpioLineSettings("DOOR")}, output, chips.devices)
     try:
         yield link
     finally:
@@ -28,7 +28,7 @@ def opened(
 
 def refusal(chips: Chips, line: str | int = "DOOR", chip: str = "bench") -> str:
     """What is said of a line that cannot be opened: one line."""
-    with pytest.raises(PortLost) as caught, opened(chips, {"line": LineSettings(line)}, chip):
+    with pytest.raises(PortLost) as caught, opened(chips, {"line": GpioLineSettings(line)}, chip):
         pass
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -48,7 +48,7 @@ def chip(chips: Chips) -> Chip:
 
 @pytest.mark.parametrize("line", ["DOOR", DOOR, str(DOOR)])
 async def test_a_line_is_found_by_its_name_and_by_its_number(chips: Chips, chip: Chip, line: str | int) -> None:
-    with opened(chips, {"line": LineSettings(line)}) as link:
+    with opened(chips, {"line": GpioLineSettings(line)}) as link:
         assert link.levels() == {"line": 0}
         chip.pull((DOOR, 1), (DOOR + 1, 1))
         assert [(edge.role, edge.level) for edge in await all_edges(link)] == [("line", 1)]
@@ -96,14 +96,14 @@ async def test_a_wait_that_is_cancelled_loses_no_edge(chips: Chips, chip: Chip) 
 
 @pytest.mark.parametrize(("edge", "levels"), [("rising", [1, 1]), ("falling", [0, 0])])
 async def test_only_the_edges_asked_for_come(chips: Chips, chip: Chip, edge: str, levels: list[int]) -> None:
-    with opened(chips, {"line": LineSettings("DOOR", edge)}) as link:
+    with opened(chips, {"line": GpioLineSettings("DOOR", edge)}) as link:
         for level in (1, 0, 1, 0):
             chip.pull((DOOR, level))
         assert [edge.level for edge in await all_edges(link)] == levels
 
 
 async def test_an_active_low_line_is_turned_round(chips: Chips, chip: Chip) -> None:
-    with opened(chips, {"line": LineSettings("DOOR", "rising", active_low=True)}) as link:
+    with opened(chips, {"line": GpioLineSettings("DOOR", "rising", active_low=True)}) as link:
         assert link.levels() == {"line": 1}
         chip.pull((DOOR, 1))
         assert link.levels() == {"line": 0}
@@ -112,12 +112,12 @@ async def test_an_active_low_line_is_turned_round(chips: Chips, chip: Chip) -> N
 
 
 async def test_the_lines_own_resistor_is_switched_on(chips: Chips, chip: Chip) -> None:
-    with opened(chips, {"line": LineSettings("DOOR", bias="pull_up")}) as link:
+    with opened(chips, {"line": GpioLineSettings("DOOR", bias="pull_up")}) as link:
         assert link.levels() == {"line": 1}
 
 
 async def test_the_edges_of_several_lines_come_in_their_order(chips: Chips, chip: Chip) -> None:
-    with opened(chips, {"a": LineSettings("DOOR"), "b": LineSettings(5)}) as link:
+    with opened(chips, {"a": GpioLineSettings("DOOR"), "b": GpioLineSettings(5)}) as link:
         for offset, level in ((DOOR, 1), (5, 1), (DOOR, 0), (5, 0)):
             chip.pull((offset, level))
         edges = await all_edges(link)
@@ -127,7 +127,7 @@ async def test_the_edges_of_several_lines_come_in_their_order(chips: Chips, chip
 async def test_what_the_kernels_buffer_loses_is_counted_to_the_edge(chips: Chips, chip: Chip) -> None:
     """Eight lines of 200 changes each are 1600 edges; the buffer of a request holds 1024."""
     lines = range(8)
-    with opened(chips, {f"line{each}": LineSettings(each) for each in lines}) as link:
+    with opened(chips, {f"line{each}": GpioLineSettings(each) for each in lines}) as link:
         for number in range(200):
             chip.pull(*((each, (number + 1) % 2) for each in lines))
         edges = await all_edges(link)
@@ -145,7 +145,7 @@ async def test_what_the_kernels_buffer_loses_is_counted_to_the_edge(chips: Chips
 
 @only_a_kernel
 async def test_the_kernel_makes_one_edge_of_a_bouncing_contact(chips: Chips, chip: Chip) -> None:
-    with opened(chips, {"line": LineSettings("DOOR", debounce_ms=100)}) as link:
+    with opened(chips, {"line": GpioLineSettings("DOOR", debounce_ms=100)}) as link:
         for number in range(9):
             chip.pull((DOOR, (number + 1) % 2))
         first = await link.edges(2)
@@ -183,7 +183,7 @@ async def test_a_chip_that_may_not_be_opened_says_what_to_mend(chips: ShimChips)
 
 
 async def test_one_line_for_two_roles_is_refused(chips: Chips, chip: Chip) -> None:
-    twice = {"a": LineSettings("DOOR"), "b": LineSettings(DOOR)}
+    twice = {"a": GpioLineSettings("DOOR"), "b": GpioLineSettings(DOOR)}
     with pytest.raises(PortLost, match=r"^line 3 of bench is used twice$"), opened(chips, twice):
         pass
 
@@ -191,7 +191,7 @@ async def test_one_line_for_two_roles_is_refused(chips: Chips, chip: Chip) -> No
 @pytest.mark.parametrize("active_low", [False, True])
 async def test_an_output_drives_its_line(chips: Chips, chip: Chip, active_low: bool) -> None:
     for level in (1, 0):
-        with opened(chips, {"line": LineSettings("DOOR", active_low=active_low)}, output=level) as link:
+        with opened(chips, {"line": GpioLineSettings("DOOR", active_low=active_low)}, output=level) as link:
             assert chip.level(DOOR) == (not level if active_low else level)
             assert link.levels() == {"line": level}
             assert await link.edges(0.01) == []

@@ -18,7 +18,7 @@ from agent.config.io.catalog import Catalog
 from agent.config.settings import Sensor
 from agent.sensing.context import LoopTime, SensorContext
 from agent.sensing.factory import sensor_runner
-from agent.sensing.io.gpio_lines import GpioLink, LineSettings
+from agent.sensing.io.gpio_lines import GpioLink, GpioLineSettings
 from agent.sensing.sources.gpio import LineRequest
 from agent.store.store import Store
 from tests.support.gpio_chips import Chip, Chips, only_the_shim
@@ -42,7 +42,7 @@ class Wiring:
         return self._clock.now()
 
     def open_lines(self, chip: str, lines: Mapping[str, LineRequest], output: int | None) -> GpioLink:
-        asked = {role: LineSettings(*one) for role, one in lines.items()}
+        asked = {role: GpioLineSettings(*one) for role, one in lines.items()}
         self.links.append(GpioLink.open(chip, asked, output, self._devices))
         return self.links[-1]
 
@@ -234,7 +234,7 @@ async def test_an_output_is_switched_and_off_again_when_the_sensor_ends(path: Pa
 
 
 async def test_a_line_in_use_is_taken_when_it_is_free(path: Path, chips: Chips, chip: Chip) -> None:
-    other = GpioLink.open("bench", {"line": LineSettings("CONTACT")}, None, chips.devices)
+    other = GpioLink.open("bench", {"line": GpioLineSettings("CONTACT")}, None, chips.devices)
     async with running(path, chips, settings("gpio_in")) as bench:
         await eventually(bench.told, [("sensor_lost", "port")])
         other.close()

@@ -11,22 +11,22 @@ from agent.config.settings import (
     Alarm,
     Broker,
     Bus,
-    Clock,
+    ClockSettings,
     Commands,
     Config,
     Gateway,
-    Privacy,
+    PrivacySettings,
     Publish,
     Sensor,
-    Store,
+    StoreSettings,
     Web,
 )
 from agent.config.values import keys_of
 from tests.agent.config.config_fakes import MINIMAL, SENSOR, found, warned
 
 TABLES: dict[str, type] = {
-    "gateway": Gateway, "broker": Broker, "publish": Publish, "store": Store, "clock": Clock, "web": Web,
-    "privacy": Privacy, "commands": Commands, "bus": Bus, "sensor": Sensor, "alarm": Alarm,
+    "gateway": Gateway, "broker": Broker, "publish": Publish, "store": StoreSettings, "clock": ClockSettings, "web": Web,
+    "privacy": PrivacySettings, "commands": Commands, "bus": Bus, "sensor": Sensor, "alarm": Alarm,
 }  # fmt: skip
 AGENT = Path(__file__).parents[4] / "agent"
 CHECKS = {

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 
 import pytest
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.base.reading import Stamp
-from agent.base.trusted_time import Moment
+from agent.base.trusted_time import TrustedTime
 from agent.config.settings import Broker
 from agent.delivery.certificates import renewal
 from agent.delivery.certificates.renewal import Renewal
@@ -31,9 +31,9 @@ class FakeCertificates:
     async def request(self, settings: Broker, gateway: str) -> Mapping[str, str]:
         return {"csr": gateway}
 
-    async def stage(self, settings: Broker, gateway: str, pem: str, moment: Moment) -> int:
+    async def stage(self, settings: Broker, gateway: str, pem: str, moment: TrustedTime) -> int:
         if pem == "wrong":
-            raise Refused("certificate_key", "wrong")
+            raise RejectedError("certificate_key", "wrong")
         return self.ends
 
     def fingerprint(self, settings: Broker) -> str:
@@ -42,7 +42,7 @@ class FakeCertificates:
     async def ends_ms(self, settings: Broker) -> int:
         self.reads += 1
         if self.unreadable:
-            raise Refused("malformed", "cannot be read")
+            raise RejectedError("malformed", "cannot be read")
         return self.ends
 
 
@@ -142,10 +142,10 @@ async def test_a_new_one_is_tried_at_once_and_its_outcome_heard(post: Post) -> N
     post.reconnect = taken
     assert await post.renewal.install("right") == post.certificates.ends
     post.reconnect = lambda: post.certificates.on_outcome("no TLS with broker.example")
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         await post.renewal.install("right")
     assert (caught.value.code, str(caught.value)) == ("not_taken", "no TLS with broker.example")
-    with pytest.raises(Refused):
+    with pytest.raises(RejectedError):
         await post.renewal.install("wrong")
     assert connections == ["taken"]
     names = [one["ev"] for one in post.store.announced]

@@ -2,12 +2,12 @@
 
 import pytest
 
-from agent.base.errors import Refused
-from agent.base.trusted_time import Moment
+from agent.base.errors import RejectedError
+from agent.base.trusted_time import TrustedTime
 from agent.delivery.certificates.validity import DAY_MS, Facts, check, days_left, step
 
 NOW_MS = 1_795_500_000_000
-SET, UNSET = Moment(NOW_MS, True, NOW_MS - 90 * DAY_MS), Moment(0, False, NOW_MS - 90 * DAY_MS)
+SET, UNSET = TrustedTime(NOW_MS, True, NOW_MS - 90 * DAY_MS), TrustedTime(0, False, NOW_MS - 90 * DAY_MS)
 
 
 def facts(name: str = "pos-1", matches: bool = True, begins: float = -30, ends: float = 800) -> Facts:
@@ -15,7 +15,7 @@ def facts(name: str = "pos-1", matches: bool = True, begins: float = -30, ends: 
 
 
 @pytest.mark.parametrize("moment", [SET, UNSET])
-def test_a_right_one_is_taken_also_while_the_clock_is_unset(moment: Moment) -> None:
+def test_a_right_one_is_taken_also_while_the_clock_is_unset(moment: TrustedTime) -> None:
     check(facts(), "pos-1", moment)
     check(facts(begins=0, ends=0.001), "pos-1", moment)
 
@@ -28,7 +28,7 @@ def test_a_right_one_is_taken_also_while_the_clock_is_unset(moment: Moment) -> N
      (facts(ends=0), "certificate_time"), (facts(begins=1), "certificate_time")],
 )  # fmt: skip
 def test_a_wrong_one_is_refused(wrong: Facts, code: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         check(wrong, "pos-1", SET)
     assert caught.value.code == code
 
@@ -36,7 +36,7 @@ def test_a_wrong_one_is_refused(wrong: Facts, code: str) -> None:
 def test_an_unset_clock_refuses_only_what_cannot_be() -> None:
     check(facts(begins=1), "pos-1", UNSET)
     check(facts(ends=-80), "pos-1", UNSET)
-    with pytest.raises(Refused):
+    with pytest.raises(RejectedError):
         check(facts(ends=-91), "pos-1", UNSET)
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.errors import Refused as NotTaken
-from agent.base.trusted_time import Moment
+from agent.base.errors import ConnectionRefusedByBroker as NotTaken
+from agent.base.trusted_time import TrustedTime
 from agent.config.settings import Broker
-from agent.delivery.connection import LinkLost, NotReached, Refused, Unanswered, WrongVersion
+from agent.delivery.connection import ConnectionLost, NotReached, ConnectionRefusedByBroker, Unanswered, WrongVersion
 from agent.delivery.io.client_certificate import ClientCertificate
 from tests.support.pki import Authority
 
 URL = "mqtts://broker.example"
-MOMENT = Moment(0, False, 0)
+MOMENT = TrustedTime(0, False, 0)
 
 
 class Open:
@@ -25,13 +25,13 @@ class Open:
         self.dropped = True
 
 
-def tls(text: str = "alert unknown ca") -> LinkLost:
+def tls(text: str = "alert unknown ca") -> ConnectionLost:
     error = NotReached(text)
     error.__cause__ = ssl.SSLError(1, text)
     return error
 
 
-def away() -> LinkLost:
+def away() -> ConnectionLost:
     error = NotReached("nothing listens")
     error.__cause__ = ConnectionRefusedError(111, "Connection refused")
     return error
@@ -53,7 +53,7 @@ class Post:
         self.client = ClientCertificate(self.folder)
         self.client.on_outcome = self.outcomes.append
 
-    async def connect(self, **answers: LinkLost) -> Open:
+    async def connect(self, **answers: ConnectionLost) -> Open:
         """Connect once. ``answers``: of the broker, by the stem of the file; all others are taken."""
 
         async def attempt(settings: Broker) -> Open:
@@ -107,9 +107,9 @@ async def test_a_pair_on_trial_is_shown_first_and_kept_once_it_was_taken(post: P
     assert post.files == {"renewed.pem"}, "it was proven: a broker that does not want it today may want it again"
 
 
-@pytest.mark.parametrize("error", [tls(), Refused("login"), Unanswered("closed"), LinkLost("not ready")])
+@pytest.mark.parametrize("error", [tls(), ConnectionRefusedByBroker("login"), Unanswered("closed"), ConnectionLost("not ready")])
 async def test_a_pair_on_trial_that_is_not_taken_where_the_one_before_is_is_dropped(
-    post: Post, error: LinkLost
+    post: Post, error: ConnectionLost
 ) -> None:
     await post.stage()
     await post.connect(trial=error)

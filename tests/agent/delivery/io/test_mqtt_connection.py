@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agent.config.settings import Broker
-from agent.delivery.connection import LinkLost, Message, TakenOver, Will
+from agent.delivery.connection import ConnectionLost, Message, TakenOver, Will
 from agent.delivery.io import mqtt as edge
-from agent.delivery.io.mqtt_connection import MAX_INCOMING_BYTES, Link
+from agent.delivery.io.mqtt_connection import MAX_INCOMING_BYTES, MqttConnection
 from tests.support.mosquitto import until
 from tests.support.scripted_broker import Publish, ScriptedBroker, Session
 
@@ -16,7 +16,7 @@ from tests.support.scripted_broker import Publish, ScriptedBroker, Session
 class Peer:
     """A link and the broker's side of it."""
 
-    def __init__(self, broker: ScriptedBroker, link: Link) -> None:
+    def __init__(self, broker: ScriptedBroker, link: MqttConnection) -> None:
         self.broker = broker
         self.link = link
         self.acks: list[tuple[int, int]] = []
@@ -28,7 +28,7 @@ class Peer:
     def session(self) -> Session:
         return self.broker.sessions[-1]
 
-    async def lost(self) -> LinkLost:
+    async def lost(self) -> ConnectionLost:
         return await asyncio.wait_for(self.link.lost(), 5.0)
 
 
@@ -135,14 +135,14 @@ async def test_a_connection_that_the_broker_closes_is_lost(peer: Peer) -> None:
     peer.session.writer.close()
     lost = await peer.lost()
     assert str(lost) == "the broker closed the connection"
-    with pytest.raises(LinkLost):
+    with pytest.raises(ConnectionLost):
         peer.link.publish("a", b"")
-    with pytest.raises(LinkLost):
+    with pytest.raises(ConnectionLost):
         await peer.link.subscribe(["a"])
 
 
-@pytest.mark.parametrize(("reason", "kind", "words"), [(0x8E, TakenOver, "same id"), (0x8B, LinkLost, "shutting down")])
-async def test_the_reason_of_a_disconnect_is_told(peer: Peer, reason: int, kind: type[LinkLost], words: str) -> None:
+@pytest.mark.parametrize(("reason", "kind", "words"), [(0x8E, TakenOver, "same id"), (0x8B, ConnectionLost, "shutting down")])
+async def test_the_reason_of_a_disconnect_is_told(peer: Peer, reason: int, kind: type[ConnectionLost], words: str) -> None:
     peer.session.disconnect(reason)
     lost = await peer.lost()
     assert type(lost) is kind
@@ -181,7 +181,7 @@ async def test_only_a_close_says_goodbye(peer: Peer, goodbye: bool) -> None:
 async def test_a_subscription_that_is_not_answered_is_a_lost_connection(peer: Peer) -> None:
     peer.broker.answer_subscriptions = False
     peer.link.answer_s = 0.05
-    with pytest.raises(LinkLost, match="does not answer"):
+    with pytest.raises(ConnectionLost, match="does not answer"):
         await peer.link.subscribe(["a"])
 
 

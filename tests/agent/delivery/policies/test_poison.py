@@ -8,16 +8,16 @@ from hypothesis import strategies as st
 
 from agent.delivery.policies.poison import PoisonFinder
 from agent.delivery.timings import DeliveryTimings
-from agent.delivery.window import Flight
+from agent.delivery.window import InFlight
 
 A, B = "telemetry/a", "telemetry/b"
 
 
-def flight(start: int, stop: int, stream: str = A, size_bytes: int = 0) -> Flight:
-    return Flight(stream, start, stop, size_bytes or 40 * (stop - start), 0.0, late=True)
+def flight(start: int, stop: int, stream: str = A, size_bytes: int = 0) -> InFlight:
+    return InFlight(stream, start, stop, size_bytes or 40 * (stop - start), 0.0, late=True)
 
 
-def deliver(poison: PoisonFinder, rows: int, kills: Callable[[Flight], bool], stops_at_pause: bool = False) -> set[int]:
+def deliver(poison: PoisonFinder, rows: int, kills: Callable[[InFlight], bool], stops_at_pause: bool = False) -> set[int]:
     """Send ``rows`` rows of one stream as the uplink does, over as many sessions as it needs; give what arrived."""
     arrived: set[int] = set()
     sessions, usual = 0, 250
@@ -25,7 +25,7 @@ def deliver(poison: PoisonFinder, rows: int, kills: Callable[[Flight], bool], st
         sessions += 1
         if stops_at_pause and poison.paused_until_s(A) > 0:
             break
-        under_way: list[Flight] = []
+        under_way: list[InFlight] = []
         for number in owed:
             if number in arrived or any(one.start <= number < one.stop for one in under_way):
                 continue
@@ -69,7 +69,7 @@ def test_every_row_arrives_but_the_poisoned_ones(rows: int, data: st.DataObject)
 def test_one_row_is_isolated_within_a_bounded_number_of_sessions() -> None:
     poison, count = PoisonFinder(DeliveryTimings()), 0
 
-    def kills(one: Flight) -> bool:
+    def kills(one: InFlight) -> bool:
         nonlocal count
         count += one.start <= 137 < one.stop
         return one.start <= 137 < one.stop
@@ -158,7 +158,7 @@ def test_a_topic_without_rows_is_left_out_after_three_losses(losses: int) -> Non
     assert (poison.paused_until_s("x/meta") > 5.0) == (losses >= 3)
 
 
-def fail_alone(poison: PoisonFinder, row: Flight, now_s: float) -> int:
+def fail_alone(poison: PoisonFinder, row: InFlight, now_s: float) -> int:
     """Lose sessions at one row until it is set aside or given up; how many."""
     sessions = 0
     while row.start not in poison.aside(row.stream) and not poison.given_up:
@@ -207,7 +207,7 @@ def test_several_rows_of_a_topic_that_takes_nothing_are_tried_again_and_never_gi
     assert poison.given_up == []
 
 
-def fail_alone_or_paused(poison: PoisonFinder, row: Flight, now_s: float) -> None:
+def fail_alone_or_paused(poison: PoisonFinder, row: InFlight, now_s: float) -> None:
     while poison.paused_until_s(row.stream) <= now_s:
         poison.lost([row], now_s)
 
@@ -226,5 +226,5 @@ def test_messages_are_small_for_exactly_an_hour() -> None:
     poison = PoisonFinder(DeliveryTimings(small_s=3600.0))
     poison.unanswered(flight(1, 3))
     for number in (1, 2):
-        poison.acknowledged(Flight(A, number, number + 1, 300, 50.0, late=True))
+        poison.acknowledged(InFlight(A, number, number + 1, 300, 50.0, late=True))
     assert [poison.max_bytes(65_536, now_s) for now_s in (3649.0, 3650.0)] == [300, 65_536]

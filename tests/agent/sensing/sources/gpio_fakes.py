@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from agent.sensing.sensor_errors import PortLost
 from agent.sensing.sources.gpio import LineRequest
 from drivers.sdk.contract import Field, Item, Measurement
-from drivers.sdk.edges import Unhurried
+from drivers.sdk.edges import EdgeDecoderBase
 from drivers.sdk.gpio import Edge, GpioDriver
 from tests.agent.sensing.fakes import FakeTime
 from tests.agent.sensing.sources.bench import Bench
@@ -80,7 +80,7 @@ class Ports:
         return self.lines[-1]
 
 
-class Counter(Unhurried):
+class Counter(EdgeDecoderBase):
     """Counts rising edges and tells each change as an event."""
 
     def __init__(self) -> None:
@@ -108,7 +108,7 @@ class Counter(Unhurried):
         self.count = totals.get("count", 0)
 
 
-class Pulse(Unhurried):
+class Pulse(EdgeDecoderBase):
     """Tells an edge half a second later, if no other one comes."""
 
     def __init__(self) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from agent.sensing.sources.edge_session import EdgeSession, Progress, levels_before
+from agent.sensing.sources.edge_session import EdgeSession, EdgeProgress, levels_before
 from drivers.sdk.contract import Item, Measurement
 from drivers.sdk.gpio import Edge
 
@@ -49,7 +49,7 @@ class Recording:
         self.calls.append(("restore", totals))
 
 
-def said(progress: Progress) -> list[tuple[float, str]]:
+def said(progress: EdgeProgress) -> list[tuple[float, str]]:
     return [
         (at_s, str(item.values["from"]))
         for at_s, items in progress.items

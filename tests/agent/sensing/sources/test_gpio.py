@@ -6,7 +6,7 @@ import pytest
 
 from agent.sensing.sources.gpio import LineRequest
 from drivers.sdk.contract import Item, Option
-from drivers.sdk.edges import Unhurried
+from drivers.sdk.edges import EdgeDecoderBase
 from tests.agent.sensing.fakes import FakeContext
 from tests.agent.sensing.sources.bench import Bench
 from tests.agent.sensing.sources.gpio_fakes import Change, Counter, Ports, Pulse, change, contact, start
@@ -22,7 +22,7 @@ async def bench() -> AsyncIterator[Bench]:
 
 async def test_lines_are_asked_for_as_configured(bench: Bench) -> None:
     options = {"line_a": Option("line"), "line_b": Option("line"), "bias": Option("str")}
-    driver = contact(lines=("a", "b"), options=options, debounce_ms=20.0, edges=lambda _: Unhurried())
+    driver = contact(lines=("a", "b"), options=options, debounce_ms=20.0, edges=lambda _: EdgeDecoderBase())
     runner = await start(bench, driver, active_low=True, options={"line_a": 5, "line_b": "GPIO6", "bias": "pull_up"})
     lines = {
         "a": LineRequest(5, "both", "pull_up", True, 20.0),

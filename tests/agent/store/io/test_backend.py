@@ -10,7 +10,7 @@ import pytest
 from agent.base.reading import Reading, Stamp
 from agent.store.commit import Commit
 from agent.store.io.backend import Backend
-from agent.store.io.databases import StoreSettings
+from agent.store.io.databases import DatabaseSettings
 from agent.store.io.errors import StoreError, StoreNewer
 from agent.store.io.files import StoreFiles
 from agent.store.limits import StoreLimits
@@ -26,7 +26,7 @@ class Bench:
         self.backend = self.opened()
 
     def opened(self, bid: str = "b0070000", board: str = "") -> Backend:
-        settings = StoreSettings(1 << 24, bid, lambda: NOW, StoreLimits(), lambda: self.now_ms)
+        settings = DatabaseSettings(1 << 24, bid, lambda: NOW, StoreLimits(), lambda: self.now_ms)
         self.backend = Backend(StoreFiles(self.path, 1 << 24, bid), settings)
         self.backend.open(board)
         return self.backend

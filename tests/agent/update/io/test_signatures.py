@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.fleet.io.signing_key import KeyRefused, SigningKey, create, load
 from agent.update.io.signatures import Verifier, answered, verified
 from agent.update.signed import dsse as dsse
 from agent.update.signed.acceptance import Accepted, NoChange, examine, fingerprint
-from agent.update.signed.dsse import CONFIG_TYPE, Check, Role
+from agent.update.signed.dsse import CONFIG_TYPE, SignatureCheck, Role
 from agent.update.signed.trust import Root
 from tests.agent.config.config_fakes import FakeCatalog
 from tests.agent.update.signing_fakes import document, local_files, root, standing
@@ -23,7 +23,7 @@ FILES = local_files()
 
 # RFC 8032, section 7.1: the keys, messages and signatures of TEST 1 and TEST 2.
 RFC_8032 = [
-    Check(
+    SignatureCheck(
         bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"),
         b"",
         bytes.fromhex(
@@ -31,7 +31,7 @@ RFC_8032 = [
             "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"
         ),
     ),
-    Check(
+    SignatureCheck(
         bytes.fromhex("3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c"),
         b"\x72",
         bytes.fromhex(
@@ -43,7 +43,7 @@ RFC_8032 = [
 ORDER = 2**252 + 27742317777372353535851937790883648493  # of the group: RFC 8032, section 5.1
 
 
-def _changed(check: Check, **parts: bytes) -> Check:
+def _changed(check: SignatureCheck, **parts: bytes) -> SignatureCheck:
     return check._replace(**parts)
 
 
@@ -99,7 +99,7 @@ async def test_real_signatures_below_the_threshold_are_refused(
     number: int, kind: str, code: str, keys: list[SigningKey]
 ) -> None:
     at = standing(trust=_with_config(keys))
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         await answered(examine(_message(keys[:number], kind), at, FILES, FakeCatalog()))
     assert caught.value.code == code
 
@@ -142,14 +142,14 @@ async def test_the_library_is_not_in_this_process(tmp_path: Path) -> None:
     ],
 )
 async def test_a_verifier_that_fails_has_verified_nothing(program: str, code: str, why: str) -> None:
-    with pytest.raises(Refused, match=why.replace("[", r"\[")) as caught:
+    with pytest.raises(RejectedError, match=why.replace("[", r"\[")) as caught:
         await verified(RFC_8032[:1], (sys.executable, "-c", program))
     assert caught.value.code == code
     assert caught.value.passing
 
 
 async def test_a_verifier_that_is_not_there_has_verified_nothing() -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         await verified(RFC_8032, ("/nonexistent/python",))
     assert caught.value.code == "verifier_failed"
 
@@ -157,7 +157,7 @@ async def test_a_verifier_that_is_not_there_has_verified_nothing() -> None:
 def test_a_verifier_that_hangs_is_ended(tmp_path: Path) -> None:
     trace = tmp_path / "pid"
     program = f"import os, sys, time; open({str(trace)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
-    with pytest.raises(Refused, match="no answer within 1 s"):
+    with pytest.raises(RejectedError, match="no answer within 1 s"):
         asyncio.run(verified(RFC_8032, (sys.executable, "-c", program), time_limit_s=1.0))
     assert not Path(f"/proc/{trace.read_text()}").exists()
 
@@ -169,7 +169,7 @@ async def test_without_the_library_the_program_says_so(tmp_path: Path) -> None:
 
     program = (sys.executable, "-c", "import sys, runpy; sys.path.insert(0, sys.argv[1]); "
                "runpy.run_path(sys.argv[2], run_name='__main__')", str(tmp_path), signatures.PROGRAM[-1])  # fmt: skip
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         await verified(RFC_8032, program)
     assert caught.value.code == "library_missing"
 
@@ -226,7 +226,7 @@ async def test_a_verifier_rests_four_times_as_long_as_it_worked_and_does_one_thi
     spans: list[tuple[float, float]] = []
     now_s = asyncio.get_running_loop().time
 
-    async def working(asked: Sequence[Check]) -> Sequence[bool]:
+    async def working(asked: Sequence[SignatureCheck]) -> Sequence[bool]:
         began_s = now_s()
         await asyncio.sleep(0.05)
         spans.append((began_s, now_s()))

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.errors import Refused
-from agent.base.io.atomic_files import Folder
+from agent.base.errors import RejectedError
+from agent.base.io.atomic_files import AtomicDirectory
 from agent.config.generation import Cause, Generation
 from agent.update.io.update_store import UpdateStore
 
@@ -15,7 +15,7 @@ FIRST, SECOND = Generation("a = 1"), Generation("a = 2")
 SETTLE_S = 10.0
 
 
-class Disk(Folder):
+class Disk(AtomicDirectory):
     """Takes nothing while it is ``full``."""
 
     full = False
@@ -64,7 +64,7 @@ async def test_what_must_be_on_the_disk_is_refused_where_it_is_not(bench: Bench)
     await bench.store.adopt(FIRST)
     bench.disk.full = True
     for step in (bench.store.stage(SECOND), bench.store.keep_origin("finger")):
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(RejectedError) as caught:
             await step
         assert caught.value.code == "not_kept"
     assert not bench.store.state.under_way

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.base.trusted_time import Moment
+from agent.base.trusted_time import TrustedTime
 from agent.update.signed.acceptance import Accepted, NoChange, fingerprint, read_document
 from agent.update.signed.version_mark import Mark
 from tests.agent.update.signing_fakes import (
@@ -129,7 +129,7 @@ def test_the_technicians_file_is_laid_over_and_reported() -> None:
 
 
 def test_an_unset_clock_leaves_the_expiry_to_be_asked_again() -> None:
-    moment = Moment(0, False, NOW_MS - 40 * DAY_MS)
+    moment = TrustedTime(0, False, NOW_MS - 40 * DAY_MS)
     assert _accepted(message(), moment=moment).unproven
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from agent.base.errors import Refused
-from agent.base.trusted_time import Moment, rfc_3339
+from agent.base.errors import RejectedError
+from agent.base.trusted_time import TrustedTime, rfc_3339
 from agent.update.signed.acceptance import Accepted, GatewayContext
 from agent.update.signed.dsse import COMMAND_TYPE, TRUST_TYPE
 from agent.update.signed.trust import payload
@@ -296,7 +296,7 @@ def test_the_first_thing_wrong_is_what_is_reported(code: str, raw: Callable[[], 
 
 def test_a_refusal_says_in_one_line_what_is_wrong() -> None:
     for _, raw, *_ in VECTORS:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(RejectedError) as caught:
             outcome(raw)
         assert caught.value.message
         assert "\n" not in caught.value.message
@@ -307,4 +307,4 @@ def test_an_old_clock_revives_nothing() -> None:
     """C08: what is behind the lower bound stays expired, whatever the clock shows."""
     dead = message(document(issued=rfc_3339(NOW_MS - 9 * DAY_MS), expires=rfc_3339(NOW_MS - 1000)))
     for is_set in (True, False):
-        assert refused(dead, standing(moment=Moment(NOW_MS - 5 * DAY_MS, is_set, NOW_MS)))[0] == "expired"
+        assert refused(dead, standing(moment=TrustedTime(NOW_MS - 5 * DAY_MS, is_set, NOW_MS)))[0] == "expired"

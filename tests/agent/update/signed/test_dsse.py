@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.update.signed import dsse as dsse
 from agent.update.signed.dsse import (
     COMMAND_TYPE,
-    Check,
+    SignatureCheck,
     Role,
     authenticated,
     checks,
@@ -82,21 +82,21 @@ def test_different_keys_of_the_role_are_counted(names: str, code: str) -> None:
     refused = ""
     try:
         demand(asked, Verifier().answers(asked), TWO_OF_THREE)
-    except Refused as error:
+    except RejectedError as error:
         refused = error.code
     assert refused == code
 
 
 def test_only_a_true_answer_counts() -> None:
-    asked = [Check(one, b"", b"") for one in TWO_OF_THREE.keys]
-    with pytest.raises(Refused) as caught:
+    asked = [SignatureCheck(one, b"", b"") for one in TWO_OF_THREE.keys]
+    with pytest.raises(RejectedError) as caught:
         demand(asked, [1, "yes", None], TWO_OF_THREE)  # type: ignore[list-item]
     assert caught.value.code == "wrong_key"
 
 
 def test_an_answer_for_a_key_of_nobody_does_not_count() -> None:
-    asked = [Check(key("mallory"), b"", b""), Check(key("trudy"), b"", b"")]
-    with pytest.raises(Refused) as caught:
+    asked = [SignatureCheck(key("mallory"), b"", b""), SignatureCheck(key("trudy"), b"", b"")]
+    with pytest.raises(RejectedError) as caught:
         demand(asked, [True, True], TWO_OF_THREE)
     assert caught.value.code == "wrong_key"
 
@@ -114,7 +114,7 @@ def test_a_command_is_authenticated_as_a_configuration_is() -> None:
     body = json.dumps({"id": "1", "exp": 1}).encode()
     found = dsse.read(envelope(body, ["ayu", "budi"], COMMAND_TYPE))
     assert Verifier().run(authenticated(found, TWO_OF_THREE, COMMAND_TYPE)) == body
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         Verifier().run(authenticated(found, TWO_OF_THREE, dsse.CONFIG_TYPE))
     assert caught.value.code == "type"
 
@@ -128,6 +128,6 @@ def test_at_most_256_signatures_are_verified_for_a_message() -> None:
 def test_base64_is_the_whole_text() -> None:
     whole = envelope(b"{}", ["ayu"])
     whole["payload"] = base64.b64encode(b"{}").decode() + "AAAA"
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         dsse.read(whole)
     assert caught.value.path == "payload"

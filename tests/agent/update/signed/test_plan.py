@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.config.diff import Unresolved
 from agent.config.resolve import resolve
 from agent.update.signed.acceptance import Accepted, fingerprint
@@ -70,7 +70,7 @@ def test_what_runs_already_changes_nothing() -> None:
 
 def test_a_message_that_was_refused_before_is_looked_at_again() -> None:
     raw = message(document(version=17))
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         planned(raw, processed=frozenset({fingerprint(raw)}))
     assert caught.value.code == "equivocation"
 
@@ -85,7 +85,7 @@ def test_a_message_that_was_refused_before_is_looked_at_again() -> None:
     ],
 )
 def test_it_is_refused_as_the_real_one_would_be(raw: bytes, code: str) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         planned(raw)
     assert caught.value.code == code
 

@@ -7,7 +7,7 @@ from time import process_time
 
 import pytest
 
-from agent.base.errors import Refused
+from agent.base.errors import RejectedError
 from agent.update.signed.dsse import CONFIG_TYPE
 from agent.update.signed.trust import (
     MAX_CHAIN_BYTES,
@@ -145,7 +145,7 @@ def test_the_floor_of_the_first_root_counts_too() -> None:
 
 
 def test_a_first_root_that_its_own_keys_did_not_sign_is_refused() -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         Verifier().run(first(chain((ONE, "ayu"))))
     assert caught.value.code == "threshold"
 
@@ -194,7 +194,7 @@ def test_a_list_goes_on_with_its_newest_roots_where_it_is_full() -> None:
 def test_a_hostile_list_takes_little_memory(raw: bytes, code: str) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(RejectedError) as caught:
             parse_chain(raw)
         assert tracemalloc.get_traced_memory()[1] < 32 * MAX_CHAIN_BYTES
     finally:
@@ -239,14 +239,14 @@ WRONG_ROOTS = {
 
 @pytest.mark.parametrize("body", WRONG_ROOTS.values(), ids=WRONG_ROOTS)
 def test_a_root_that_is_none(body: object) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         read_root(json.dumps(body).encode(), "[3]")
     assert (caught.value.code, caught.value.path) == ("malformed", "[3]")
 
 
 @pytest.mark.parametrize("raw", [b"", b"{}", b"[]", b"[1]", b"null", b'{"roots": []}'])
 def test_a_chain_that_is_none(raw: bytes) -> None:
-    with pytest.raises(Refused) as caught:
+    with pytest.raises(RejectedError) as caught:
         parse_chain(raw)
     assert caught.value.code == "malformed"
 
