@@ -23,7 +23,7 @@ from drivers.sdk.contract import (
     is_field_name,
 )
 from drivers.sdk.framing import FrameDecoder, FrameError, FrameFormat
-from drivers.sdk.profile_table import ProfileProblem, ProfileError, Table
+from drivers.sdk.profile_table import ProfileError, ProfileProblem, Table
 
 _FRAME = FrameFormat(sync=bytes.fromhex("AA FF 03 00"), length=30, tail=bytes.fromhex("55 CC"))
 _TARGETS = 3

@@ -15,7 +15,7 @@ PERIOD_S = 60.0
 class Store(Protocol):
     """What the health needs of the store."""
 
-    mh: str
+    meta_hash: str
 
     def append(self, reading: Reading) -> None: ...
 
@@ -34,4 +34,4 @@ async def report(
                 await soon.wait()
         urgent = soon.is_set()
         soon.clear()
-        store.append(Reading(telemetry(AGENT), now(), store.mh, packed(agent_telemetry(status())), urgent))
+        store.append(Reading(telemetry(AGENT), now(), store.meta_hash, packed(agent_telemetry(status())), urgent))

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from agent.base.clock_trust import STEP_MS, restored, saved
+from agent.base.codes import LogCode
 from agent.base.events import clock_set
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.base.reading import Stamp
 from agent.base.trusted_time import rfc_3339
 from agent.store.boot_times import BootTimes
@@ -48,9 +49,9 @@ class Store(Protocol):
 class ClockWatch:
     """``bid``: the boot that runs. ``on_set``: called when the clock was set: rows wait no longer."""
 
-    def __init__(self, clock: Clock, bid: str) -> None:
+    def __init__(self, clock: Clock, boot_id: str) -> None:
         self._clock = clock
-        self._bid = bid
+        self._bid = boot_id
         self._store: Store
         self._kept_ms: int | None = None
         self.on_set: Callable[[], None] = lambda: None
@@ -74,18 +75,18 @@ class ClockWatch:
         """Notice when the clock is set, and tell of it."""
         now, times = self._clock.now(), self._store.times
         offset_ms = now.t - now.mono_ms
-        if not now.cq:
+        if not now.clock_quality:
             if times.unset(offset_ms):
                 self._store.remember(_BOOTS, times.saved())
             return
-        news = times.set(now.mono_ms, offset_ms, now.cq, self._store.accounts)
+        news = times.set(now.mono_ms, offset_ms, now.clock_quality, self._store.accounts)
         told = times.to_tell(now.mono_ms)
         if news or told:
             self._store.remember(_BOOTS, times.saved())
         if told:
             self._store.announce(clock_set(self._bid, *told))
             line = _("the clock was set from {before} to {now}").format(before=rfc_3339(told[0]), now=rfc_3339(told[1]))
-            _log.warning(line, extra=tagged("clock_set"))
+            _log.warning(line, extra=log_extra(LogCode.CLOCK_SET))
         if news:
             self.on_set()
         if self._kept_ms is None or not -STEP_MS < self._clock.floor_ms - self._kept_ms < _KEEP_MS:

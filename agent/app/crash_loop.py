@@ -17,7 +17,7 @@ class CrashLoop:
     """``failed``: how many runs in a row ended soon, by the agent's own fault, within one boot (``bid``). A power cut,
     ``kill -9`` and an orderly stop are nobody's fault (:mod:`agent.app.io.fault_file`)."""
 
-    bid: str
+    boot_id: str
     failed: int = 0
 
     @property
@@ -32,18 +32,18 @@ class CrashLoop:
 
     def after_fault(self) -> "CrashLoop":
         """The last run ended by its own fault."""
-        return CrashLoop(self.bid, min(self.failed + 1, len(_WAITS_S) - 1))
+        return CrashLoop(self.boot_id, min(self.failed + 1, len(_WAITS_S) - 1))
 
     def encoded(self) -> str:
         """As it is kept."""
         return json.dumps(asdict(self)) + "\n"
 
 
-def decoded(text: str, bid: str) -> CrashLoop:
+def decoded(text: str, boot_id: str) -> CrashLoop:
     """What was kept, as it counts in this boot."""
     try:
         found = json.loads(text)
-        failed = found["failed"] if found["bid"] == bid else 0
+        failed = found["failed"] if found["boot_id"] == boot_id else 0
     except (ValueError, TypeError, LookupError):
         failed = 0
-    return CrashLoop(bid, failed if isinstance(failed, int) and 0 <= failed < len(_WAITS_S) else 0)
+    return CrashLoop(boot_id, failed if isinstance(failed, int) and 0 <= failed < len(_WAITS_S) else 0)

@@ -82,7 +82,7 @@ class Store(
 
     times: BootTimes
 
-    async def describe(self, mh: str, sensors: bytes) -> None: ...
+    async def describe(self, meta_hash: str, sensors: bytes) -> None: ...
 
 
 class Clock(Protocol):
@@ -101,7 +101,9 @@ class State(Protocol):
 class Connections(Protocol):
     """How the broker is reached. Raises :class:`~agent.delivery.connection.ConnectionLost`."""
 
-    async def connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> uplink.Connection: ...
+    async def connect(
+        self, config: Config, url: str, will: Will | None, five: bool, guess: bool
+    ) -> uplink.Connection: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class Runtime:
             {"model": board_model(), "os": platform.platform(terse=True), "agent": __version__},
             description.site(config),
         )
-        await self._store.describe(described.mh, described.sensors)
+        await self._store.describe(described.meta_hash, described.sensors)
         self._ports.use(config, resolved.drivers, kept)
         self._store.times.grace_ms = round(config.clock.grace_s * 1000)
         identifiers, key = config.privacy.identifiers, self._privacy_key(config)

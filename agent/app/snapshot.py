@@ -55,14 +55,16 @@ def snapshot(
 ) -> Status:
     """How everything is now. ``reported``: the last ``config/reported``; ``safe_mode``: sensors were left out."""
     used = usage()
-    streams = {name: StreamStatus(account.next, account.lo(account.ep)) for name, account in store.accounts.items()}
+    streams = {
+        name: StreamStatus(account.next, account.low_water(account.epoch)) for name, account in store.accounts.items()
+    }
     return Status(
         sensors={name: sensor.status() for name, sensor in sensors.items()},
         delivery=DeliveryStatus(uplink is not None and uplink.online, 0 if uplink is None else uplink.sessions),
         store=StoreStatus(store.unsettled(), store.durable, streams),
         configuration=_configuration(reported),
         certificate=certificate,
-        clock=ClockStatus(now.t, now.cq),
+        clock=ClockStatus(now.t, now.clock_quality),
         process=ProcessStatus(
             __version__,
             used.cpu_s,

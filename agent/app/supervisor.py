@@ -15,11 +15,12 @@ from agent.app.io.sd_notify import Notifier
 from agent.app.runtime import Requests, Runtime
 from agent.app.watchdog import Watchdog
 from agent.base import events
+from agent.base.codes import LogCode
 from agent.base.i18n import _
 from agent.base.io import clock
 from agent.base.io.atomic_files import AtomicDirectory
 from agent.base.io.state_dir import StateDir, board_serial
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.base.status_views import status_line
 from agent.config.io.local_files import LocalFiles
 from agent.delivery.io.broker_connections import BrokerConnections
@@ -69,15 +70,15 @@ class Supervisor:
     async def run(self) -> None:
         """Run until :meth:`stop`. Raises :class:`~agent.store.io.errors.StoreNewer`,
         :class:`~agent.update.start.NoConfiguration`, and :class:`Fault`."""
-        now, bid = clock.Clock(), clock.boot_id()
+        now, boot_id = clock.Clock(), clock.boot_id()
         fault = FaultFile(self._state_dir.path)
-        before = crash_loop.decoded(self._state_dir.read(_STARTS), bid)
+        before = crash_loop.decoded(self._state_dir.read(_STARTS), boot_id)
         if fault.taken():
             before = before.after_fault()
             self._count(before)
         fault.watch()
         try:
-            await self._run(now, bid, before)
+            await self._run(now, boot_id, before)
         except NoConfiguration:  # systemd leaves it alone until somebody starts it
             raise
         except Exception as error:
@@ -86,28 +87,30 @@ class Supervisor:
         finally:
             fault.close()
 
-    async def _run(self, now: clock.Clock, bid: str, before: CrashLoop) -> None:
+    async def _run(self, now: clock.Clock, boot_id: str, before: CrashLoop) -> None:
         if before.wait_s and await self._stopped_within(before.wait_s):
-            self._count(CrashLoop(bid))  # by somebody, who perhaps mends it
+            self._count(CrashLoop(boot_id))  # by somebody, who perhaps mends it
             return
         notifier = Notifier()
-        kept = UpdateStore(AtomicDirectory(self._state_dir.path / "config"), lambda: now.now().mono_ms / 1000, TIMINGS.settle_s)
+        kept = UpdateStore(
+            AtomicDirectory(self._state_dir.path / "config"), lambda: now.now().mono_ms / 1000, TIMINGS.settle_s
+        )
         parts = self._parts = UpdateParts.of(kept, LocalFiles(self._file), self._catalog, now, TIMINGS)
         chosen = await parts.choose()
         config = chosen.resolved.settings
-        clock_watch = ClockWatch(now, bid)
+        clock_watch = ClockWatch(now, boot_id)
         store = await Store.open(
             self._state_dir.path / config.store.path,
             config.store.max_bytes,
             config.store.commit_s,
-            bid,
+            boot_id,
             board_serial(),
             now.now,
             clock_watch.begin,
         )
         deadline_s = asyncio.get_running_loop().time()
         try:
-            runtime = self._runtime(store, now, bid, parts)
+            runtime = self._runtime(store, now, boot_id, parts)
             await runtime.change(chosen.resolved.without_sensors() if before.safe else chosen.resolved)
             runtime.safe_mode = before.safe
             self._announce_start(store, before.safe)
@@ -116,7 +119,7 @@ class Supervisor:
             notifier.ready()
             lasting = [
                 asyncio.create_task(updater.run(), name="updates"),
-                asyncio.create_task(self._grow_old(bid, before.safe, runtime, updater), name="starts"),
+                asyncio.create_task(self._grow_old(boot_id, before.safe, runtime, updater), name="starts"),
                 asyncio.create_task(clock_watch.run(), name="clock"),
             ]
             if notifier.heard:
@@ -126,30 +129,30 @@ class Supervisor:
             notifier.stopping()
             clock_watch.keep()
             deadline_s = await self._take_down(runtime, store, updater, lasting)
-            self._count(CrashLoop(bid))
+            self._count(CrashLoop(boot_id))
         finally:
             left_s = max(0.3, deadline_s - asyncio.get_running_loop().time())
             if not await store.close(left_s):
                 line = _("{n} readings were neither written to disk nor delivered").format(n=store.left)
-                _log.error(line, extra=tagged("rows_left"))
+                _log.error(line, extra=log_extra(LogCode.ROWS_LEFT))
 
-    def _runtime(self, store: Store, now: clock.Clock, bid: str, parts: UpdateParts) -> Runtime:
+    def _runtime(self, store: Store, now: clock.Clock, boot_id: str, parts: UpdateParts) -> Runtime:
         certificate = ClientCertificate(self._state_dir.path / "certificates")
         requests = Requests(parts.inbox.take, parts.trust.opened, parts.examiner.plan)
-        return Runtime(store, self._state_dir, now, bid, certificate, BrokerConnections(certificate), requests)
+        return Runtime(store, self._state_dir, now, boot_id, certificate, BrokerConnections(certificate), requests)
 
     def _announce_start(self, store: Store, safe: bool) -> None:
         store.announce(events.started(__version__, "start"))
         if safe:
             line = _("the agent crashed 5 times in a row; running without sensors for 1 hour (safe mode)")
-            _log.critical(line, extra=tagged("safe_mode"))
+            _log.critical(line, extra=log_extra(LogCode.SAFE_MODE))
             store.announce(events.safe_mode())
         if self._state_dir.failed:
             store.announce(events.state_dir_failed(self._state_dir.failed))
 
     async def _stopped_within(self, seconds: float) -> bool:
         line = _("the previous run crashed; starting in {n:.0f} s").format(n=seconds)
-        _log.warning(line, extra=tagged("ended_badly"))
+        _log.warning(line, extra=log_extra(LogCode.CRASH_LOOP))
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return self._stopping.is_set()
@@ -158,14 +161,16 @@ class Supervisor:
         with contextlib.suppress(OSError):  # a disk that takes nothing is told of by the store
             self._state_dir.write(_STARTS, count.encoded())
 
-    async def _grow_old(self, bid: str, safe: bool, runtime: Runtime, updater: Updater) -> None:
+    async def _grow_old(self, boot_id: str, safe: bool, runtime: Runtime, updater: Updater) -> None:
         """Count this start as a good one once it has lasted; try the sensors again that safe mode left out."""
         await asyncio.sleep(crash_loop.QUICK_S)
-        self._count(CrashLoop(bid))
+        self._count(CrashLoop(boot_id))
         if safe:
             await asyncio.sleep(crash_loop.SAFE_S - crash_loop.QUICK_S)
             if not runtime.sensors:
-                _log.warning(_("leaving safe mode: starting the sensors again"))
+                _log.warning(
+                    _("leaving safe mode: starting the sensors again"), extra=log_extra(LogCode.SAFE_MODE_LEFT)
+                )
                 await runtime.change(updater.running)
         await asyncio.Event().wait()
 

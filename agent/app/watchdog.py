@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from agent.app.liveness import Liveness
+from agent.base.codes import LogCode
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ class Watchdog:
             line = _("{part} has made no progress for {n:.0f} s; not notifying the systemd watchdog").format(
                 part=part, n=still[part]
             )
-            _log.critical(line, extra=tagged("stands_still"))
+            _log.critical(line, extra=log_extra(LogCode.STALLED))
             faulthandler.dump_traceback(sys.stderr)
 
     def _watch_the_loop(self) -> None:

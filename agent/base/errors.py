@@ -2,10 +2,12 @@
 
 import re
 
-LIBRARY_MISSING = "library_missing"
-VERIFIER_FAILED = "verifier_failed"
-NOT_KEPT = "not_kept"
-INTERNAL_ERROR = "internal_error"
+from agent.base.codes import Rejection
+
+LIBRARY_MISSING = Rejection.LIBRARY_MISSING
+VERIFIER_FAILED = Rejection.VERIFIER_FAILED
+NOT_KEPT = Rejection.NOT_KEPT
+INTERNAL_ERROR = Rejection.INTERNAL_ERROR
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -35,7 +37,7 @@ class RejectedError(Exception):
     @property
     def untimely(self) -> bool:
         """Whether another time on the gateway's clock may lead to another answer."""
-        return self.code in ("expired", "issued")
+        return self.code in (Rejection.EXPIRED, Rejection.ISSUED)
 
     @property
     def passing(self) -> bool:

@@ -36,15 +36,15 @@ def sensor_recovered(sensor: str, away_s: float) -> Row:
     return {"ev": "sensor_recovered", "sev": "info", "sensor": sensor, "away_s": round(away_s, 1)}
 
 
-def rows_lost(stream: str, ep: str, start: int, stop: int, why: Why) -> Row:
+def rows_lost(stream: str, epoch: str, start: int, stop: int, why: Why) -> Row:
     """The numbers ``[start, stop)`` of a stream will never arrive."""
-    named: Row = {"ev": "rows_lost", "sev": "warn", "stream": stream, "ep": ep}
+    named: Row = {"ev": "rows_lost", "sev": "warn", "stream": stream, "ep": epoch}
     return named | {"from": start, "to": stop - 1, "n": stop - start, "why": why}
 
 
-def rows_lost_unnumbered(stream: str, ep: str, n: int, why: Why) -> Row:
+def rows_lost_unnumbered(stream: str, epoch: str, n: int, why: Why) -> Row:
     """``n`` readings were dropped before they had a number: there is no hole in the stream's account."""
-    return {"ev": "rows_lost", "sev": "warn", "stream": stream, "ep": ep, "n": n, "why": why}
+    return {"ev": "rows_lost", "sev": "warn", "stream": stream, "ep": epoch, "n": n, "why": why}
 
 
 def store_reset(why: str, before: Sequence[tuple[str, str, int]] = (), detail: str = "") -> Row:
@@ -53,7 +53,7 @@ def store_reset(why: str, before: Sequence[tuple[str, str, int]] = (), detail: s
     if detail:
         row["detail"] = detail
     if before:
-        row["before"] = [{"stream": stream, "ep": ep, "next": stop} for stream, ep, stop in before[:MAX_BEFORE]]
+        row["before"] = [{"stream": stream, "ep": epoch, "next": stop} for stream, epoch, stop in before[:MAX_BEFORE]]
     return row
 
 
@@ -99,6 +99,6 @@ def client_id_conflict(client_id: str) -> Row:
     return {"ev": "client_id_conflict", "sev": "alarm", "client_id": client_id}
 
 
-def clock_set(bid: str, before_ms: int, now_ms: int) -> Row:
+def clock_set(boot_id: str, before_ms: int, now_ms: int) -> Row:
     """The clock of this boot was set: rows that were sent with ``cq`` 0 are later by the difference."""
-    return {"ev": "clock_set", "sev": "info", "bid": bid, "from": before_ms, "to": now_ms}
+    return {"ev": "clock_set", "sev": "info", "bid": boot_id, "from": before_ms, "to": now_ms}

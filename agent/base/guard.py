@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from agent.base.errors import INTERNAL_ERROR
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 
 _MOST_KINDS = 200
 
@@ -37,5 +37,5 @@ def unexpected(what: str, error: Exception) -> None:
     text = _("internal error while handling {what}; rejected it; please report it ({error}, {file}:{line})").format(
         what=what, error=type(error).__name__, file=file, line=line
     )
-    _log.error(text, extra=tagged(INTERNAL_ERROR))
+    _log.error(text, extra=log_extra(INTERNAL_ERROR))
     _log.debug("%s", what, exc_info=error)

@@ -26,16 +26,16 @@ class Stamp(NamedTuple):
 
     t: int
     mono_ms: int
-    cq: int
+    clock_quality: int
 
 
 class Context(NamedTuple):
     """What all rows of one message share: epoch, boot, clock quality, description."""
 
-    ep: str
-    bid: str
-    cq: int
-    mh: str
+    epoch: str
+    boot_id: str
+    clock_quality: int
+    meta_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Reading:
 
     stream: str
     stamp: Stamp
-    mh: str
+    meta_hash: str
     body: bytes
     urgent: bool = False
 

@@ -5,6 +5,7 @@ import re
 from math import isfinite
 from typing import NoReturn
 
+from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 
@@ -19,14 +20,15 @@ _STRING = re.compile(rb'"(?:[^"\\]+|\\(?:.|\Z))*+(?:"|\Z)', re.DOTALL)
 
 
 def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
-    """Parse UTF-8 JSON. Raises :class:`RejectedError`, with ``path``: ``too_large``, ``malformed`` or ``duplicate_keys``.
+    """Parse UTF-8 JSON. Raises :class:`RejectedError`, with ``path``: ``too_large``, ``malformed`` or
+    ``duplicate_keys``.
 
     Refused are also what parsers read differently: a byte order mark, a key that is there twice, NaN and infinite
     numbers, integers beyond 64 bits, lone surrogates.
     """
     if len(raw) > max_bytes:
         raise RejectedError(
-            "too_large",
+            Rejection.TOO_LARGE,
             _("{count} bytes, more than the {most} that are allowed").format(count=len(raw), most=max_bytes),
             path,
         )
@@ -40,9 +42,11 @@ def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
         _check_text(value)
     except _Twice as error:
         message = _('the key "{key}" occurs twice').format(key=str(error)[:64])
-        raise RejectedError("duplicate_keys", message, path) from error
+        raise RejectedError(Rejection.DUPLICATE_KEYS, message, path) from error
     except ValueError as error:
-        raise RejectedError("malformed", _("not valid JSON: {why}").format(why=str(error)[:100]), path) from error
+        raise RejectedError(
+            Rejection.MALFORMED, _("not valid JSON: {why}").format(why=str(error)[:100]), path
+        ) from error
     return value
 
 

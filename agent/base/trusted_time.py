@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 
@@ -59,11 +60,11 @@ def check_dates(issued_ms: int, expires_ms: int, moment: TrustedTime) -> None:
     """Raise :class:`RejectedError`: ``issued`` (it comes from the future) or ``expired``."""
     latest_ms = moment.earliest_ms + (EARLY_MS if moment.is_set else LONGEST_MS)
     if issued_ms > latest_ms or not issued_ms < expires_ms <= issued_ms + LONGEST_MS:
-        raise RejectedError("issued", _("invalid date: {date}").format(date=rfc_3339(issued_ms)), "issued")
+        raise RejectedError(Rejection.ISSUED, _("invalid date: {date}").format(date=rfc_3339(issued_ms)), "issued")
     check_expiry(expires_ms, moment)
 
 
 def check_expiry(expires_ms: int, moment: TrustedTime, path: str = "expires") -> None:
     """Raise :class:`RejectedError`: ``expired``. To be asked again once the clock is set."""
     if expires_ms <= moment.earliest_ms:
-        raise RejectedError("expired", _("expired on {date}").format(date=rfc_3339(expires_ms)), path)
+        raise RejectedError(Rejection.EXPIRED, _("expired on {date}").format(date=rfc_3339(expires_ms)), path)

@@ -98,7 +98,7 @@ class Listener:
                     ).format(
                         gateway=of.gateway,
                         stream=of.stream,
-                        ep=of.ep,
+                        epoch=of.epoch,
                         n=tally.numbers,
                         seen=tally.seen,
                         lost=tally.lost,

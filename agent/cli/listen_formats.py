@@ -48,7 +48,13 @@ class JsonLines(Format):
 
     def row(self, arrival: Arrival, known: Subscriber) -> None:
         of, fields = arrival.of, arrival.fields
-        head = {"gateway": of.gateway, "sensor": arrival.sensor, "kind": arrival.kind, "ep": of.ep, "seq": arrival.seq}
+        head = {
+            "gateway": of.gateway,
+            "sensor": arrival.sensor,
+            "kind": arrival.kind,
+            "ep": of.epoch,
+            "seq": arrival.seq,
+        }
         values = {name: value for name, value in fields.items() if name != "q"}
         line = {**head, **values, "q": fields.get("q", {})}
         self._out.write(json_text(line, compact=True) + "\n")
@@ -59,7 +65,7 @@ class JsonLines(Format):
             "gateway": gap.of.gateway,
             "sensor": sensor,
             "kind": kind,
-            "ep": gap.of.ep,
+            "ep": gap.of.epoch,
             "from": gap.start,
             "to": gap.stop - 1,
             "n": gap.stop - gap.start,
@@ -86,7 +92,7 @@ class Csv(Format):
                     of.gateway,
                     arrival.sensor,
                     arrival.kind,
-                    of.ep,
+                    of.epoch,
                     arrival.seq,
                     arrival.fields["t"],
                     name,

@@ -28,7 +28,9 @@ def read(path: Path) -> bytes:
     with path.open("rb") as stream:
         raw = stream.read(_MOST_BYTES + 1)
     if len(raw) > _MOST_BYTES:
-        raise CommandFailed(_("{file}: {why}").format(file=path, why=_("at most {count} bytes").format(count=_MOST_BYTES)))
+        raise CommandFailed(
+            _("{file}: {why}").format(file=path, why=_("at most {count} bytes").format(count=_MOST_BYTES))
+        )
     return raw
 
 
@@ -82,7 +84,8 @@ def private_keys(paths: Sequence[Path]) -> "list[SigningKey]":
 
 
 def public_keys(texts: Sequence[str]) -> tuple[bytes, ...]:
-    """Public keys, each 64 hex digits or the name of a file with them. Raises :class:`CommandFailed` and :class:`OSError`."""
+    """Public keys, each 64 hex digits or the name of a file with them. Raises :class:`CommandFailed` and
+    :class:`OSError`."""
     return tuple(dict.fromkeys(public_key_of(text) for text in texts))
 
 

@@ -8,10 +8,11 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from agent.app.supervisor import Fault, Supervisor
+from agent.base.codes import LogCode
 from agent.base.i18n import _
 from agent.base.io.journald import start_logging
 from agent.base.io.state_dir import PRIVACY_KEY, Held, StateDir
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.cli import RUN_SIGNALS
 from agent.config import parse as configuration
 from agent.config.io.catalog import Catalog
@@ -62,7 +63,7 @@ def run(args: Namespace) -> int:
         line = _("cannot write to the state directory {place} ({why}); holding its contents in memory").format(
             place=place, why=state_dir.failed
         )
-        _log.error(line, extra=tagged("state_dir_failed"))
+        _log.error(line, extra=log_extra(LogCode.STATE_DIR_FAILED))
     try:
         asyncio.run(_supervise(Supervisor(args.config, state_dir, catalog)))
     except NoConfiguration:
@@ -95,7 +96,7 @@ def _checked(file: Path, catalog: Catalog) -> Config | None:
         line = _(
             "the configuration {file} does not exist yet: create it (examples in {examples}), then restart gardu"
         ).format(file=file, examples=_EXAMPLES)
-        _log.error(line, extra=tagged("no_configuration"))
+        _log.error(line, extra=log_extra(LogCode.NO_CONFIGURATION))
         return None
     except OSError as error:
         _fail(_("cannot read the configuration {file}: {why}").format(file=file, why=error.strerror))
@@ -103,10 +104,10 @@ def _checked(file: Path, catalog: Catalog) -> Config | None:
     parsed = configuration.parse(raw, catalog)
     for problem in parsed.problems:
         level = logging.ERROR if problem.level == "error" else logging.WARNING
-        _log.log(level, "%s: %s", file, problem, extra=tagged(problem.code))
+        _log.log(level, "%s: %s", file, problem, extra=log_extra(problem.code))
     return parsed.config
 
 
 def _fail(line: str) -> int:
-    _log.error(line)
+    _log.error(line, extra=log_extra(LogCode.START_FAILED))
     return 1

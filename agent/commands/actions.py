@@ -21,7 +21,7 @@ class Store(Protocol):
     accounts: dict[str, StreamAccount]
 
     @property
-    def ep(self) -> str: ...
+    def epoch(self) -> str: ...
     def remember(self, name: str, value: str) -> None: ...
     def recall(self, name: str) -> str: ...
     async def flush(self) -> None: ...
@@ -130,15 +130,15 @@ class CommandActions:
         return {"unsettled": self._store.unsettled()}
 
     async def _resend(self, one: Command) -> object:
-        stream, ep = command.name_of(one, "stream"), command.name_of(one, "ep")
+        stream, epoch = command.name_of(one, "stream"), command.name_of(one, "ep")
         start, stop = command.number(one, "from"), command.number(one, "to") + 1
         account = self._store.accounts.get(stream)
         if account is None:
             raise LookupError(f"there is no stream {stream}")
         try:
-            first, after = account.span(ep)
+            first, after = account.span(epoch)
         except KeyError:
-            raise LookupError(f"the stream has no epoch {ep}") from None
+            raise LookupError(f"the stream has no epoch {epoch}") from None
         start, stop = max(start, first), min(stop, after)
         loop_s = asyncio.get_running_loop().time()
         self._resent = {key: kept for key, kept in self._resent.items() if loop_s - kept[0] < _SAME_S}

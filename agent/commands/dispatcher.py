@@ -7,10 +7,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
+from agent.base.codes import LogCode, Rejection
 from agent.base.errors import INTERNAL_ERROR, NOT_KEPT, RejectedError
 from agent.base.guard import unexpected
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.base.reading import Stamp
 from agent.base.token_bucket import TokenBucket
 from agent.commands import command
@@ -109,12 +110,12 @@ class CommandDispatcher:
         name = message.topic.rpartition("/")[2][:64]
         one = command.read(name, message.payload)
         if one is None:
-            _log.warning(_("dropped a command without a valid id"), extra=tagged("command_dropped"))
+            _log.warning(_("dropped a command without a valid id"), extra=log_extra(LogCode.COMMAND_DROPPED))
             return
         lane = self._lane(one)
         # Who floods the gateway is not answered each time: that would be a flood as well.
         if not lane.take(one, self._now_s()) and self._refusals.take(self._now_s()):
-            _log.warning(_("too many commands: some were refused"), extra=tagged("command_flood"))
+            _log.warning(_("too many commands: some were refused"), extra=log_extra(LogCode.COMMAND_FLOOD))
             self._answer(lane, one, Outcome("rejected", _BUSY))
 
     def answer(self) -> tuple[str, bytes, bool] | None:
@@ -154,7 +155,7 @@ class CommandDispatcher:
     async def _carried_out(self, one: Command) -> Outcome:
         """Carry a command out, unless something is against it or it was before. Raises :class:`RejectedError`."""
         now = self._now()
-        allow, needed, is_set = self._settings.allow, self._settings.signed, now.cq > 0
+        allow, needed, is_set = self._settings.allow, self._settings.signed, now.clock_quality > 0
         refusal = command.judge(one, now.t, is_set, allow, bool(one.sealed), needed)
         if refusal is not None:
             return Outcome(refusal.status, refusal.detail)
@@ -201,7 +202,7 @@ class CommandDispatcher:
             return False
         await self._opened(one.sealed)
         if not command.meant(one, self._topics.base.rpartition("/")[2]):
-            raise RejectedError("target", _("not meant for {gateway}").format(gateway=self._topics.base), "")
+            raise RejectedError(Rejection.TARGET, _("not meant for {gateway}").format(gateway=self._topics.base), "")
         return True
 
     def _record(self, signed: bool) -> CommandRecord:

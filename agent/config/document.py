@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import MAX_BYTES, loads
@@ -48,8 +49,8 @@ def written_document(
     confirm_s: float = CONFIRM_S,
     min_agent: str = "",
 ) -> bytes:
-    """The payload to sign. Raises :class:`RejectedError` for what no gateway would read, and :class:`TypeError` for a value
-    that JSON does not know (TOML has dates)."""
+    """The payload to sign. Raises :class:`RejectedError` for what no gateway would read, and :class:`TypeError` for a
+    value that JSON does not know (TOML has dates)."""
     document: dict[str, object] = {
         "target": {"gateways": list(gateways)},
         "version": version,
@@ -93,7 +94,7 @@ def read_document(payload: bytes) -> Document:
 def check_target(document: Document, gateway: str) -> None:
     """Raise :class:`RejectedError`: ``target``."""
     if gateway not in document.gateways:
-        raise RejectedError("target", _("not meant for {gateway}").format(gateway=gateway), "target.gateways")
+        raise RejectedError(Rejection.TARGET, _("not meant for {gateway}").format(gateway=gateway), "target.gateways")
 
 
 def release(version: str) -> tuple[int, ...]:
@@ -106,12 +107,12 @@ def _gateways(target: object) -> tuple[str, ...]:
     """Whom a document is for: names of gateways, and nothing else, since a group is not something a gateway knows."""
     names = target.get("gateways") if isinstance(target, Mapping) and target.keys() == {"gateways"} else None
     if not isinstance(names, list) or not 0 < len(names) <= _MAX_GATEWAYS:
-        raise RejectedError("target", _("a target must be a list of gateways"), "target")
+        raise RejectedError(Rejection.TARGET, _("a target must be a list of gateways"), "target")
     for at, name in enumerate(names):
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise RejectedError("target", _("a target must be a list of gateways"), f"target.gateways[{at}]")
+            raise RejectedError(Rejection.TARGET, _("a target must be a list of gateways"), f"target.gateways[{at}]")
     return tuple(names)
 
 
 def _malformed(path: str) -> RejectedError:
-    return RejectedError("malformed", _("not a valid configuration document"), path)
+    return RejectedError(Rejection.MALFORMED, _("not a valid configuration document"), path)

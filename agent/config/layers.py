@@ -7,6 +7,7 @@ remote part of it whole, and the technician's ``local.toml``, which is laid over
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.config.values import labels
@@ -47,7 +48,7 @@ def local_keys(config: Tables) -> Iterator[str]:
 def check_remote(config: Tables) -> None:
     """Raise :class:`RejectedError`: ``local_key``."""
     for path in local_keys(config):
-        raise RejectedError("local_key", _("only the gateway's own files can set this"), path)
+        raise RejectedError(Rejection.LOCAL_KEY, _("only the gateway's own files can set this"), path)
 
 
 def without_local(config: Tables) -> dict[str, object]:

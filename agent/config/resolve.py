@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from agent.base.codes import Rejection
 from agent.base.errors import INTERNAL_ERROR, RejectedError
 from agent.base.guard import unexpected
 from agent.base.i18n import _
@@ -61,7 +62,7 @@ class ResolvedConfig:
         """Why not all of its sensors are there, as a cause to report; ``None`` where they are."""
         if not self.missing:
             return None
-        return Cause("degraded", "; ".join(self.missing)[:500], self.missing[0].partition(":")[0])
+        return Cause(Rejection.DEGRADED, "; ".join(self.missing)[:500], self.missing[0].partition(":")[0])
 
     def without_sensors(self) -> "ResolvedConfig":
         """The same gateway with no sensor and no alarm."""
@@ -115,7 +116,9 @@ def _tables(text: str, name: str) -> Tables:
     try:
         return tomllib.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RejectedError("schema", _("{place} is not valid TOML: {why}").format(place=name, why=error), "") from error
+        raise RejectedError(
+            Rejection.SCHEMA, _("{place} is not valid TOML: {why}").format(place=name, why=error), ""
+        ) from error
 
 
 def _refusal(parsed: Parsed, *, local: bool) -> RejectedError:
@@ -123,7 +126,7 @@ def _refusal(parsed: Parsed, *, local: bool) -> RejectedError:
     gateway's own files, whose code is always the same."""
     problems = [problem for problem in parsed.problems if problem.level == "error"]
     if local:
-        return RejectedError("schema", problems[0].message, problems[0].path)
+        return RejectedError(Rejection.SCHEMA, problems[0].message, problems[0].path)
     coded = [(_code(problem), problem) for problem in problems]
     for code in ("schema", "driver_unknown", "device_impossible"):
         for found, problem in coded:

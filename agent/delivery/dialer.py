@@ -4,13 +4,20 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from agent.config.settings import Broker
-from agent.delivery.connection import ConnectionLost, NotReached, ConnectionRefusedByBroker, Unanswered, Will, WrongVersion
+from agent.delivery.connection import (
+    ConnectionLost,
+    ConnectionRefusedByBroker,
+    NotReached,
+    Unanswered,
+    Will,
+    WrongVersion,
+)
 from agent.delivery.identity import GatewayIdentity
 
 LinkT = TypeVar("LinkT")
 Connect = Callable[[str, Will, bool, bool], Awaitable[LinkT]]
-"""Open a connection: url, Will, whether to speak MQTT 5, whether that is a guess. Raises :class:`ConnectionLost` and its
-kinds."""
+"""Open a connection: url, Will, whether to speak MQTT 5, whether that is a guess. Raises :class:`ConnectionLost` and
+its kinds."""
 
 
 class Dialer(Generic[LinkT]):
@@ -39,7 +46,7 @@ class Dialer(Generic[LinkT]):
         """A session was good: after it, begin with the first broker."""
         self._tries, self._good = 0, True
 
-    async def open(self, ep: str) -> LinkT:
+    async def open(self, epoch: str) -> LinkT:
         """Connect; ``ep``: the epoch that the Will names. Raises :class:`ConnectionLost`."""
         url = self._urls[self._tries % len(self._urls)]
         if self._will_is_out:
@@ -47,7 +54,7 @@ class Dialer(Generic[LinkT]):
             self._presence.gen = self._generation()
             self._will_is_out = False
         try:
-            link = await self._dial(url, self._presence.will(ep))
+            link = await self._dial(url, self._presence.will(epoch))
         except (NotReached, ConnectionRefusedByBroker, WrongVersion):
             raise
         except ConnectionLost:

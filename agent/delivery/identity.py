@@ -17,7 +17,7 @@ class Description:
 
     def __init__(self, sensors: Mapping[str, Any], gateway: Mapping[str, Any], site: Mapping[str, Any]) -> None:
         self.sensors = wire.sensors_object(sensors)
-        self.mh = wire.meta_hash(self.sensors)
+        self.meta_hash = wire.meta_hash(self.sensors)
         self._gateway = gateway
         self._site = site
 
@@ -30,19 +30,19 @@ class GatewayIdentity:
     """``gen`` counts sessions; it is raised by the uplink before each."""
 
     def __init__(
-        self, topics: wire.Topics, description: Description, agent: str, bid: str, now: Callable[[], Stamp]
+        self, topics: wire.Topics, description: Description, agent: str, boot_id: str, now: Callable[[], Stamp]
     ) -> None:
         self.topics = topics
         self.description = description
         self.gen = 0
         self._agent = agent
-        self._bid = bid
+        self._bid = boot_id
         self._now = now
         self._said: deque[bytes] = deque(maxlen=_OWN_STATES)
 
-    def state(self, ep: str, online: bool, reason: str) -> bytes:
+    def state(self, epoch: str, online: bool, reason: str) -> bytes:
         """The ``state`` message of this session."""
-        state = wire.state(online, self.gen, ep, self._bid, self._agent, self._now().t, reason)
+        state = wire.state(online, self.gen, epoch, self._bid, self._agent, self._now().t, reason)
         self._said.append(state)
         return state
 
@@ -50,18 +50,18 @@ class GatewayIdentity:
         """Whether this process made a ``state`` message, or a Will, lately."""
         return state in self._said
 
-    def will(self, ep: str) -> Will:
+    def will(self, epoch: str) -> Will:
         """What the broker says for us when we are cut off."""
-        return Will(self.topics.state, self.state(ep, online=False, reason="lwt"))
+        return Will(self.topics.state, self.state(epoch, online=False, reason="lwt"))
 
     def meta(self) -> bytes:
         """The ``meta`` message."""
         return self.description.message(self.description.sensors)
 
-    def streams(self, ep: str, accounts: Mapping[str, StreamAccount]) -> bytes:
+    def streams(self, epoch: str, accounts: Mapping[str, StreamAccount]) -> bytes:
         """The ``streams`` message: where the numbers of the current epoch stand, and which ended ones are open."""
         numbers = {
-            name: wire.stream_numbers(account.first(ep), account.lo(ep), account.next, account.before())
+            name: wire.stream_numbers(account.first(epoch), account.low_water(epoch), account.next, account.before())
             for name, account in sorted(accounts.items())
         }
-        return wire.streams(ep, self._now().t, numbers)
+        return wire.streams(epoch, self._now().t, numbers)

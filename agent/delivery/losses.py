@@ -2,9 +2,10 @@
 
 import logging
 
+from agent.base.codes import LogCode
 from agent.base.events import Why, rows_lost
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.delivery.context import Store
 from agent.delivery.live_lane import LiveLane
 
@@ -23,7 +24,7 @@ class Losses:
         line = _("dropped {n} rows of {stream} from {number} on: the broker cannot take them").format(
             n=stop - start, number=start, stream=stream
         )
-        _log.error(line, extra=tagged("row_given_up"))
+        _log.error(line, extra=log_extra(LogCode.ROW_GIVEN_UP))
         self._lane.again[stream].remove(start, stop)
         for first, after in list(self._store.accounts[stream].settled.gaps(start, stop)):
             self._settle(stream, first, after, "rejected")
@@ -36,5 +37,5 @@ class Losses:
 
     def _settle(self, stream: str, start: int, stop: int, why: Why) -> None:
         self._store.settle(stream, start, stop)
-        ep = self._store.accounts[stream].epoch_of(start)
-        self._store.announce(rows_lost(stream, ep, start, stop, why))
+        epoch = self._store.accounts[stream].epoch_of(start)
+        self._store.announce(rows_lost(stream, epoch, start, stop, why))

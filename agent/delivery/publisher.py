@@ -2,7 +2,7 @@
 
 from agent.base.reading import Row
 from agent.delivery import wire
-from agent.delivery.context import DeliveryContext, Connection, Store
+from agent.delivery.context import Connection, DeliveryContext, Store
 from agent.delivery.losses import Losses
 from agent.delivery.policies.batching import one_message
 from agent.delivery.window import InFlight, Window
@@ -37,7 +37,7 @@ class Publisher:
         """Send the longest beginning of ``rows`` that makes one message; give the number after its last row (the
         first one's own, where an older description had to go first)."""
         rows = one_message(rows)
-        if await self._describe(rows[0].context.mh):
+        if await self._describe(rows[0].context.meta_hash):
             return rows[0].seq
         rows, payload = self._encoded(stream, rows, late)
         start, stop = rows[0].seq, rows[-1].seq + 1
@@ -47,28 +47,28 @@ class Publisher:
         self._send(stream, start, stop, payload, late)
         return stop
 
-    async def _describe(self, mh: str) -> bool:
+    async def _describe(self, meta_hash: str) -> bool:
         """Send the older description that rows need, unless it was sent; whether it was sent now."""
         described = self._context.lane.described
-        if mh == self._context.presence.description.mh or mh in described:
+        if meta_hash == self._context.presence.description.meta_hash or meta_hash in described:
             return False
-        described.add(mh)
-        sensors = await self._context.store.description(mh)
+        described.add(meta_hash)
+        sensors = await self._context.store.description(meta_hash)
         if not sensors:
             return False
         message = self._context.presence.description.message(sensors)
-        self.announce(self._topics.older_meta(mh), message, retain=False)
+        self.announce(self._topics.older_meta(meta_hash), message, retain=False)
         return True
 
     def _encoded(self, stream: str, rows: list[Row], late: bool) -> tuple[list[Row], bytes]:
         """As many of the rows as a message may hold, at least one, and the message."""
         encoding = self._context.settings.encoding
-        lo = self._context.store.accounts[stream].lo(rows[0].context.ep)
+        low_water = self._context.store.accounts[stream].low_water(rows[0].context.epoch)
         max_bytes = self._context.lane.poison.max_bytes(self._max_bytes, self._context.clocks.now_s())
-        payload = wire.encode_batch(rows, lo, late, encoding)
+        payload = wire.encode_batch(rows, low_water, late, encoding)
         while len(payload) > max_bytes and len(rows) > 1:
             rows = rows[: max(1, len(rows) * max_bytes // (2 * len(payload)))]
-            payload = wire.encode_batch(rows, lo, late, encoding)
+            payload = wire.encode_batch(rows, low_water, late, encoding)
         return rows, payload
 
     def _send(self, stream: str, start: int, stop: int, payload: bytes, late: bool) -> None:

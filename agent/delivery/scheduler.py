@@ -2,12 +2,13 @@
 
 import logging
 
+from agent.base.codes import LogCode
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.base.reading import missing
 from agent.delivery import wire
 from agent.delivery.backlog import Backlog
-from agent.delivery.context import DeliveryContext, Connection, Store, Wanted
+from agent.delivery.context import Connection, DeliveryContext, Store, Wanted
 from agent.delivery.losses import Losses
 from agent.delivery.policies.clock_hold import ClockHold
 from agent.delivery.policies.denied_streams import DeniedStreams
@@ -91,7 +92,7 @@ class Delivery:
         self._lane.again[flight.stream].remove(flight.start, flight.stop)
         if self._denied.taken(flight.stream):
             line = _("the broker accepts {stream} again").format(stream=flight.stream)
-            _log.warning(line, extra=tagged("publish_accepted"))
+            _log.warning(line, extra=log_extra(LogCode.PUBLISH_ACCEPTED))
 
     def _refused(self, flight: InFlight, failure: int) -> None:
         """The topic is refused (an ACL, a quota): keep its rows, try again later, let the others flow."""
@@ -99,7 +100,7 @@ class Delivery:
             line = _(
                 "the broker refuses {stream} (reason 0x{code:02x}); holding its readings, sending the others"
             ).format(stream=flight.stream, code=failure)
-            _log.error(line, extra=tagged("broker_refuses"))
+            _log.error(line, extra=log_extra(LogCode.PUBLISH_REFUSED))
 
     def _give_up_poison(self) -> None:
         while self._poison.given_up:

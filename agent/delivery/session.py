@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.base.codes import LogCode
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.delivery import context, wire
 from agent.delivery.connection import ConnectionLost, Message
 from agent.delivery.context import DeliveryContext
@@ -36,7 +37,7 @@ class Store(context.Store, Protocol):
     """What a session needs of the store."""
 
     @property
-    def ep(self) -> str: ...
+    def epoch(self) -> str: ...
     async def begin_epoch(self, why: str) -> None: ...
     def remember(self, name: str, value: str) -> None: ...
     def recall(self, name: str) -> str: ...
@@ -123,13 +124,16 @@ class Session:
     async def _introduce(self, lost: "asyncio.Task[ConnectionLost]") -> None:
         topics = self._presence.topics
         await self._link.subscribe([topics.state, topics.streams, *self._inbox.topics()])
-        self._state = self._presence.state(self._store.ep, online=True, reason="start")
+        self._state = self._presence.state(self._store.epoch, online=True, reason="start")
         # Once the state is acknowledged, what the broker had kept for us has come as well: it answers in order.
         await self._say(lost, topics.state, self._state)
         if self._first and self._is_ahead(self._kept_streams):
-            _log.warning(_("the broker has seen newer numbers than the store has; starting a new epoch"))
+            _log.warning(
+                _("the broker has seen newer numbers than the store has; starting a new epoch"),
+                extra=log_extra(LogCode.NEW_EPOCH),
+            )
             await self._store.begin_epoch("behind_broker")
-            self._state = self._presence.state(self._store.ep, online=True, reason="start")
+            self._state = self._presence.state(self._store.epoch, online=True, reason="start")
             await self._say(lost, topics.state, self._state)
         await self._say(lost, topics.meta, self._presence.meta())
         await self._say(lost, topics.streams, self._streams())
@@ -165,14 +169,14 @@ class Session:
             line = _("cannot publish {topic}: the broker takes no message of {count} bytes").format(
                 topic=topic, count=len(payload)
             )
-            _log.error(line, extra=tagged("message_too_large"))
+            _log.error(line, extra=log_extra(LogCode.MESSAGE_TOO_LARGE))
             return
         mid = self._publisher.announce(topic, payload, retain=True)
         answered = self._awaited[mid] = asyncio.get_running_loop().create_future()
         await asyncio.wait((answered, lost), timeout=self._timings.ack_s, return_when=asyncio.FIRST_COMPLETED)
         if not answered.done() and poison.topic_lost(topic, self._now_s()):
             line = _("the broker closes the connection at {topic}; skipping this topic for now").format(topic=topic)
-            _log.error(line, extra=tagged("publish_refused"))
+            _log.error(line, extra=log_extra(LogCode.PUBLISH_REFUSED))
         self._check(lost)
         if not answered.done():
             raise Unacknowledged(_("the broker does not acknowledge"))
@@ -180,7 +184,7 @@ class Session:
         if answered.result() and payload:
             code = answered.result()
             line = _("the broker refuses {topic} (reason 0x{code:02x}): check its ACL").format(topic=topic, code=code)
-            _log.error(line, extra=tagged("broker_refuses"))
+            _log.error(line, extra=log_extra(LogCode.PUBLISH_REFUSED))
 
     def _is_ahead(self, kept: bytes) -> bool:
         """Whether the broker has seen numbers of this epoch that the store has not given."""
@@ -189,7 +193,7 @@ class Session:
         except wire.WireError:
             return False
         numbers = message.get("streams")
-        if message.get("ep") != self._store.ep or not isinstance(numbers, Mapping):
+        if message.get("ep") != self._store.epoch or not isinstance(numbers, Mapping):
             return False
         for name, one in numbers.items():
             account = self._store.accounts.get(name)
@@ -199,7 +203,7 @@ class Session:
         return False
 
     def _streams(self) -> bytes:
-        self._told_streams = self._presence.streams(self._store.ep, self._store.accounts)
+        self._told_streams = self._presence.streams(self._store.epoch, self._store.accounts)
         self._streams_due_s = self._now_s() + self._timings.streams_s
         return self._told_streams
 
@@ -236,14 +240,17 @@ class Session:
             self._check(lost)
             await self._delivery.send(flush=True)
             await self._sleep_until(min(deadline_s - self._timings.goodbye_s, self._ack_due_s()))
-        self._state = self._presence.state(self._store.ep, online=False, reason="shutdown")
+        self._state = self._presence.state(self._store.epoch, online=False, reason="shutdown")
         try:
             async with asyncio.timeout(deadline_s - self._now_s()):
                 await self._say(lost, self._presence.topics.streams, self._streams())
                 await self._say(lost, self._presence.topics.state, self._state)
                 await self._link.close()
         except TimeoutError:
-            _log.warning(_("the broker did not acknowledge the final messages in time"))
+            _log.warning(
+                _("the broker did not acknowledge the final messages in time"),
+                extra=log_extra(LogCode.FINAL_MESSAGES_LOST),
+            )
 
     def _on_ack(self, mid: int, failure: int) -> None:
         stream = self._delivery.acknowledged(mid, failure)

@@ -7,9 +7,10 @@ from typing import Protocol
 
 from tenacity import RetryCallState
 
+from agent.base.codes import LogCode
 from agent.base.events import client_id_conflict
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.base.reading import CommittedRange
 from agent.base.retry import retry_forever
 from agent.config.settings import Config
@@ -138,7 +139,7 @@ class Uplink:
         if str(error) != self._told:
             self._told = str(error)
             line = _("not connected: {reason}; keeping readings, retrying").format(reason=error)
-            _log.warning(line, extra=tagged("not_connected"))
+            _log.warning(line, extra=log_extra(LogCode.NOT_CONNECTED))
 
     async def _hold(self) -> None:
         """Connect, and hold the session until it breaks. Raises :class:`ConnectionLost`."""
@@ -147,7 +148,7 @@ class Uplink:
             return
         self._tried = True
         self._anew = False
-        link = self._link = await self._dialer.open(self._store.ep)
+        link = self._link = await self._dialer.open(self._store.epoch)
         try:
             if not self._anew:
                 await self._session(link)
@@ -184,7 +185,7 @@ class Uplink:
                 "another client uses the id {gateway}: look for a second gateway with this id; "
                 "waiting longer between attempts"
             ).format(gateway=gateway)
-            _log.error(line, extra=tagged("client_id_conflict"))
+            _log.error(line, extra=log_extra(LogCode.CLIENT_ID_CONFLICT))
 
     async def _session(self, link: Connection) -> None:
         one = Session(self._context, link, self._inbox, self._wake, Beginning(self._careful, self._first))
@@ -194,7 +195,7 @@ class Uplink:
         self._current = one
         began_s = asyncio.get_running_loop().time()
         line = _("connected, MQTT {version}").format(version="5" if link.five else "3.1.1")
-        _log.info(line, extra=tagged("connected"))
+        _log.info(line, extra=log_extra(LogCode.CONNECTED))
         try:
             await one.run(lambda: self._deadline_s)
         finally:

@@ -54,9 +54,9 @@ class Topics:
     def streams(self) -> str:
         return f"{self.base}/streams"
 
-    def older_meta(self, mh: str) -> str:
+    def older_meta(self, meta_hash: str) -> str:
         """The topic of an older description."""
-        return f"{self.base}/meta/{mh}"
+        return f"{self.base}/meta/{meta_hash}"
 
     @property
     def commands(self) -> str:
@@ -105,17 +105,17 @@ def parse_topic(topic: str) -> Address | None:
     return None
 
 
-def encode_batch(rows: Sequence[Row], lo: int, late: bool, encoding: str) -> bytes:
+def encode_batch(rows: Sequence[Row], low_water: int, late: bool, encoding: str) -> bytes:
     """One message of consecutive rows that share their context. ``late``: it is not live (``h``)."""
     context: Context = rows[0].context
     head: dict[str, Any] = {
         "v": VERSION,
-        "ep": context.ep,
-        "bid": context.bid,
+        "ep": context.epoch,
+        "bid": context.boot_id,
         "seq": rows[0].seq,
-        "lo": lo,
-        "cq": context.cq,
-        "mh": context.mh,
+        "lo": low_water,
+        "cq": context.clock_quality,
+        "mh": context.meta_hash,
     }
     if late:
         head["h"] = True
@@ -169,21 +169,21 @@ def decode(payload: bytes) -> dict[str, Any]:
 class Batch:
     """A batch as a subscriber reads it. Row *i* has the number ``seq + i``."""
 
-    ep: str
+    epoch: str
     seq: int
-    lo: int
+    low_water: int
     late: bool
     rows: list[dict[str, Any]]
 
 
 def read_batch(message: Mapping[str, Any]) -> Batch:
     """The parts of a decoded batch that a subscriber needs. Raises :class:`WireError` where one is wrong."""
-    ep, seq, lo, rows = (message.get(key) for key in ("ep", "seq", "lo", "r"))
-    if not isinstance(ep, str) or not _is_number(seq) or not _is_number(lo):
+    epoch, seq, low_water, rows = (message.get(key) for key in ("ep", "seq", "lo", "r"))
+    if not isinstance(epoch, str) or not _is_number(seq) or not _is_number(low_water):
         raise WireError("ep, seq or lo")
     if not isinstance(rows, list) or not all(isinstance(row, dict) and _is_number(row.get("t")) for row in rows):
         raise WireError("r")
-    return Batch(ep, int(seq or 0), int(lo or 0), message.get("h") is True, rows)
+    return Batch(epoch, int(seq or 0), int(low_water or 0), message.get("h") is True, rows)
 
 
 def _is_number(value: object) -> bool:
@@ -203,9 +203,9 @@ def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def state(online: bool, gen: int, ep: str, bid: str, agent: str, t: int, reason: str) -> bytes:
+def state(online: bool, gen: int, epoch: str, boot_id: str, agent: str, t: int, reason: str) -> bytes:
     """The ``state`` message; the Will is one with ``online`` false and reason ``lwt``."""
-    fields = {"gen": gen, "ep": ep, "bid": bid, "agent": agent, "t": t, "reason": reason}
+    fields = {"gen": gen, "ep": epoch, "bid": boot_id, "agent": agent, "t": t, "reason": reason}
     return _json({"v": VERSION, "online": online, **fields})
 
 
@@ -235,13 +235,13 @@ def reply(identity: str, command: str, status: str, detail: str, result: object)
     return _json({"id": identity, "command": command, "status": status, "detail": detail, "result": result})
 
 
-def stream_numbers(first: int, lo: int, following: int, before: Sequence[tuple[str, int]]) -> dict[str, Any]:
+def stream_numbers(first: int, low_water: int, following: int, before: Sequence[tuple[str, int]]) -> dict[str, Any]:
     """A stream's entry in ``streams``. ``before``: ended epochs that may still be open, each with the number after its
     last."""
-    numbers: dict[str, Any] = {"first": first, "lo": lo, "next": following}
-    return numbers | ({"before": [{"ep": ep, "next": stop} for ep, stop in before]} if before else {})
+    numbers: dict[str, Any] = {"first": first, "lo": low_water, "next": following}
+    return numbers | ({"before": [{"ep": epoch, "next": stop} for epoch, stop in before]} if before else {})
 
 
-def streams(ep: str, t: int, numbers: Mapping[str, Mapping[str, Any]]) -> bytes:
+def streams(epoch: str, t: int, numbers: Mapping[str, Mapping[str, Any]]) -> bytes:
     """The ``streams`` message: stream -> :func:`stream_numbers`."""
-    return _json({"v": VERSION, "ep": ep, "t": t, "streams": numbers})
+    return _json({"v": VERSION, "ep": epoch, "t": t, "streams": numbers})

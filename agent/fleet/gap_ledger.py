@@ -20,7 +20,7 @@ class StreamId(NamedTuple):
 
     gateway: str
     stream: str
-    ep: str
+    epoch: str
 
 
 class Gap(NamedTuple):
@@ -62,7 +62,7 @@ class _Book:
         self.seen = Ranges()
         self.lost = Ranges()
         self.told = Ranges()
-        self.lo = base
+        self.low_water = base
         self.again = 0
         self.rising: deque[tuple[float, int]] = deque()
 
@@ -81,12 +81,12 @@ class _Book:
             self.base = min(self.base, first)
         return new
 
-    def raise_lo(self, lo: int, now_s: float) -> None:
-        if lo > self.lo:
-            self.lo = lo
+    def raise_lo(self, low_water: int, now_s: float) -> None:
+        if low_water > self.low_water:
+            self.low_water = low_water
             if len(self.rising) >= _MAX_RISING:
                 self.rising.pop()
-            self.rising.append((now_s, lo))
+            self.rising.append((now_s, low_water))
 
     def holes(self, stop: int) -> Iterator[tuple[int, int]]:
         for start, end in self.seen.gaps(self.base, stop):
@@ -110,7 +110,7 @@ class _Book:
         """Where it stands."""
         seen, lost = self._came_and_lost(_BEYOND_ALL)
         seen, lost = seen + self.closed.seen, lost + self.closed.lost
-        missing = self.closed.missing + sum(stop - start for start, stop in self.holes(self.lo))
+        missing = self.closed.missing + sum(stop - start for start, stop in self.holes(self.low_water))
         return Tally(seen + lost + missing, seen, lost, missing, self.again)
 
     def _came_and_lost(self, below: int) -> tuple[int, int]:
@@ -134,12 +134,12 @@ class Ledger:
         self._ranges: Counter[str] = Counter()
         self._dropped: deque[Gap] = deque(maxlen=max_ranges)
 
-    def take(self, of: StreamId, lo: int, start: int, stop: int, now_s: float) -> list[int]:
+    def take(self, of: StreamId, low_water: int, start: int, stop: int, now_s: float) -> list[int]:
         """A message with numbers ``[start, stop)`` came: give those that had not come before."""
-        book = self._book(of, min(lo, start))
+        book = self._book(of, min(low_water, start))
         before = len(book)
         new = book.take(start, stop)
-        book.raise_lo(lo, now_s)
+        book.raise_lo(low_water, now_s)
         self._keep_bounded(of.gateway, len(book) - before)
         return new
 
@@ -150,11 +150,11 @@ class Ledger:
         book.lost.add(max(start, book.floor), stop)
         self._keep_bounded(of.gateway, len(book) - before)
 
-    def closed(self, of: StreamId, lo: int, now_s: float) -> None:
+    def closed(self, of: StreamId, low_water: int, now_s: float) -> None:
         """A ``streams`` message says that all below ``lo`` is settled."""
         book = self._books.get(of.gateway, {}).get(of)
         if book is not None:
-            book.raise_lo(lo, now_s)
+            book.raise_lo(low_water, now_s)
 
     def gaps(self, now_s: float) -> Iterator[Gap]:
         """Holes that nothing has explained for :data:`GRACE_S`, and those that are no longer tracked; each is given

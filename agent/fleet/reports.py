@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent.base.codes import Rejection
 from agent.base.display import one_line
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
@@ -184,4 +185,4 @@ def _text(value: object, max_chars: int) -> str:
 
 
 def _unreadable(path: str) -> RejectedError:
-    return RejectedError("malformed", _("does not follow the wire contract"), path)
+    return RejectedError(Rejection.MALFORMED, _("does not follow the wire contract"), path)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.config.document import Document, read_document, written_document
@@ -87,11 +88,15 @@ def standing(wanted: RolloutTarget, at: ReportedGateway, sign: Sign, now_ms: int
     return RolloutMessage(at.name, *ours, at.desired, at.reported)
 
 
-def order(wanted: RolloutTarget, at: ReportedGateway, version: int, sign: Sign, now_ms: int, signed: int = 0) -> RolloutMessage:
-    """A new order. ``signed``: the version that maintainers signed for this gateway before. Raises :class:`RejectedError`
-    where the gateway would not take this version."""
+def order(
+    wanted: RolloutTarget, at: ReportedGateway, version: int, sign: Sign, now_ms: int, signed: int = 0
+) -> RolloutMessage:
+    """A new order. ``signed``: the version that maintainers signed for this gateway before. Raises
+    :class:`RejectedError` where the gateway would not take this version."""
     if version <= signed:
-        raise RejectedError("rollback", _("already has version {mark}; --version must be higher").format(mark=signed))
+        raise RejectedError(
+            Rejection.ROLLBACK, _("already has version {mark}; --version must be higher").format(mark=signed)
+        )
     payload = wanted.payload(version, now_ms)
     message = written(table(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     parse(message)

@@ -83,8 +83,8 @@ class Subscriber:
 
     def _rows(self, gateway: str, stream: str, batch: wire.Batch, now_s: float) -> Iterator[Arrival | Gap]:
         check_batch(batch)
-        of = self._account(gateway, stream, batch.ep)
-        new = self.ledger.take(of, batch.lo, batch.seq, batch.seq + len(batch.rows), now_s)
+        of = self._account(gateway, stream, batch.epoch)
+        new = self.ledger.take(of, batch.low_water, batch.seq, batch.seq + len(batch.rows), now_s)
         for number in new:
             row = batch.rows[number - batch.seq]
             yield Arrival(of, number, row, batch.late)
@@ -93,18 +93,18 @@ class Subscriber:
         yield from self.ledger.dropped()
 
     def _lost(self, gateway: str, row: Mapping[str, Any]) -> Iterator[Gap]:
-        stream, ep, start, last = (row.get(key) for key in ("stream", "ep", "from", "to"))
-        if not (is_stream(stream) and is_epoch(ep) and is_sequence_number(start) and is_sequence_number(last)):
+        stream, epoch, start, last = (row.get(key) for key in ("stream", "ep", "from", "to"))
+        if not (is_stream(stream) and is_epoch(epoch) and is_sequence_number(start) and is_sequence_number(last)):
             return
         if start <= last:
-            of = self._account(gateway, stream, ep)
+            of = self._account(gateway, stream, epoch)
             self.ledger.lost(of, start, last + 1)
             yield Gap(of, start, last + 1, one_line(str(row.get("why", "")), 32))
 
-    def _account(self, gateway: str, stream: str, ep: str) -> StreamId:
+    def _account(self, gateway: str, stream: str, epoch: str) -> StreamId:
         """Whose numbers these are. Raises :class:`~agent.delivery.wire.WireError` where a gateway has invented so many
         epochs that they would fill the memory."""
-        of = StreamId(gateway, stream, ep)
+        of = StreamId(gateway, stream, epoch)
         known = self._accounts.setdefault(gateway, set())
         if of not in known:
             if len(known) >= _MOST_ACCOUNTS:
@@ -113,25 +113,25 @@ class Subscriber:
         return of
 
     def _close(self, gateway: str, message: Mapping[str, Any], now_s: float) -> None:
-        streams, ep = message.get("streams"), message.get("ep")
-        if not isinstance(streams, dict) or not is_epoch(ep):
+        streams, epoch = message.get("streams"), message.get("ep")
+        if not isinstance(streams, dict) or not is_epoch(epoch):
             raise wire.WireError("streams")
         for name, numbers in streams.items():
             if not isinstance(numbers, dict) or not is_stream(name):
                 continue
-            lo = numbers.get("lo")
-            if is_sequence_number(lo):
-                self.ledger.closed(StreamId(gateway, name, ep), lo, now_s)
-            self._close_ended(gateway, name, ep, numbers, now_s)
+            low_water = numbers.get("lo")
+            if is_sequence_number(low_water):
+                self.ledger.closed(StreamId(gateway, name, epoch), low_water, now_s)
+            self._close_ended(gateway, name, epoch, numbers, now_s)
 
-    def _close_ended(self, gateway: str, stream: str, ep: str, numbers: Mapping[str, Any], now_s: float) -> None:
+    def _close_ended(self, gateway: str, stream: str, epoch: str, numbers: Mapping[str, Any], now_s: float) -> None:
         """Close the accounts of epochs that have ended and are not named as open any more."""
         given = {
             one["ep"]: one["next"]
             for one in _listed(numbers.get("before"))
             if is_epoch(one.get("ep")) and is_sequence_number(one.get("next"))
         }
-        open_now = {**given, ep: numbers.get("next")}
+        open_now = {**given, epoch: numbers.get("next")}
         if len(self._given) >= _MOST_STREAMS and (gateway, stream) not in self._given:
             return
         known = self._given.setdefault((gateway, stream), {})

@@ -9,8 +9,9 @@ from typing import TypeVar
 from tenacity import RetryCallState
 
 from agent.base import events
+from agent.base.codes import LogCode
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.base.reading import Stamp
 from agent.base.retry import retry_forever
 from agent.base.status import SensorStatus
@@ -71,7 +72,7 @@ class SensorRunner:
             line = _("{sensor}: driver {driver} keeps hanging; stopped using it").format(
                 sensor=self._settings.id, driver=self._driver.name
             )
-            _log.error(line, extra=tagged("driver_hangs", self._settings.id))
+            _log.error(line, extra=log_extra(LogCode.DRIVER_HANGS, self._settings.id))
         finally:
             if self._due is not None:
                 self._due.cancel()
@@ -131,7 +132,7 @@ class SensorRunner:
         if str(error) != self._last_logged:
             self._last_logged = str(error)
             code = error.why if isinstance(error, SensorFailure) else "device"
-            _log.warning("%s: %s", self._settings.id, error, extra=tagged(code, self._settings.id))
+            _log.warning("%s: %s", self._settings.id, error, extra=log_extra(code, self._settings.id))
 
     def _announce(self, row: events.Row | None) -> None:
         if row is not None:
@@ -183,7 +184,7 @@ class SensorRunner:
         if recovered is not None:
             self._announce(recovered)
             line = _("{sensor}: recovered").format(sensor=self._settings.id)
-            _log.info(line, extra=tagged("sensor_recovered", self._settings.id))
+            _log.info(line, extra=log_extra(LogCode.SENSOR_RECOVERED, self._settings.id))
             self._last_logged = ""
 
     def heard(self, size_bytes: int, items: int) -> None:

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Mapping
 
 from agent.base import events
+from agent.base.codes import LogCode
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.base.reading import Reading, Stamp, event, packed, telemetry
 from agent.config.settings import Sensor
 from agent.sensing.context import SensorContext
@@ -43,7 +44,7 @@ class ReadingWriter:
         else:
             urgent = urgent or self._first
             self._first = False
-        self._store.append(Reading(stream, stamp, self._store.mh, packed(row), urgent))
+        self._store.append(Reading(stream, stamp, self._store.meta_hash, packed(row), urgent))
 
     def heard(self, size_bytes: int, items: int) -> None:
         """Bytes came, and so many items were found in them."""
@@ -59,7 +60,7 @@ class ReadingWriter:
     def report_lost_edges(self, count: int, *, sampled: bool) -> None:
         """Report edges that were lost before they could be numbered. ``sampled``: they would have counted."""
         stream = self._telemetry if sampled else self._events
-        self._store.announce(events.rows_lost_unnumbered(stream, self._store.ep, count, "edges"))
+        self._store.announce(events.rows_lost_unnumbered(stream, self._store.epoch, count, "edges"))
 
     def close(self) -> None:
         """Report what was dropped and is not reported yet."""
@@ -72,9 +73,9 @@ class ReadingWriter:
             line = _("{sensor} sends more than {n:.0f} readings per second; dropping and counting the excess").format(
                 sensor=name, n=rate
             )
-            _log.warning(line, extra=tagged("sensor_flood", name))
+            _log.warning(line, extra=log_extra(LogCode.SENSOR_FLOOD, name))
         self._report_dropped(self._budget.report(now_s))
 
     def _report_dropped(self, dropped: Mapping[str, int]) -> None:
         for stream, count in dropped.items():
-            self._store.announce(events.rows_lost_unnumbered(stream, self._store.ep, count, "overflow"))
+            self._store.announce(events.rows_lost_unnumbered(stream, self._store.epoch, count, "overflow"))

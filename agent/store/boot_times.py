@@ -32,7 +32,7 @@ class Era:
 
     at_ms: int
     offset_ms: int
-    cq: int
+    clock_quality: int
     sent: Sent
 
 
@@ -41,7 +41,7 @@ class Boot:
     """``unset_ms``: what the unset clock takes, or took, for the beginning of the boot. ``is_unset``: whether it is
     unset now. ``told_ms``: the offset that subscribers were told of."""
 
-    bid: str
+    boot_id: str
     unset_ms: int = 0
     is_unset: bool = False
     told_ms: int | None = None
@@ -66,9 +66,9 @@ class Boot:
 class BootTimes:
     """``bid``: the boot that runs. ``grace_ms``: how long its readings wait for the clock to be set."""
 
-    def __init__(self, bid: str) -> None:
-        self._now = Boot(bid)
-        self._boots: dict[str, Boot] = {bid: self._now}
+    def __init__(self, boot_id: str) -> None:
+        self._now = Boot(boot_id)
+        self._boots: dict[str, Boot] = {boot_id: self._now}
         self._sent: defaultdict[str, Ranges] = defaultdict(Ranges)
         self._tell_ms = 0
         self.grace_ms = 600_000
@@ -87,14 +87,14 @@ class BootTimes:
         for one in found if isinstance(found, list) else []:
             boot = _read_boot(one)
             if boot is not None:
-                self._boots[boot.bid] = boot
-        self._now = self._boots.setdefault(self._now.bid, self._now)
+                self._boots[boot.boot_id] = boot
+        self._now = self._boots.setdefault(self._now.boot_id, self._now)
 
     def saved(self) -> str:
         """What is to be known at the next start: this boot, and the newest of those whose rows need it."""
         older = [boot for boot in self._boots.values() if boot is not self._now and boot.needed]
         kept = [*older[-_MAX_BOOTS:], self._now]
-        self._boots = {boot.bid: boot for boot in kept}
+        self._boots = {boot.boot_id: boot for boot in kept}
         return json.dumps([_written(boot) for boot in kept if boot.needed], separators=(",", ":"))
 
     def unset(self, offset_ms: int) -> bool:
@@ -105,19 +105,23 @@ class BootTimes:
         boot.is_unset, boot.unset_ms, boot.told_ms = True, offset_ms, None
         return True
 
-    def set(self, mono_ms: int, offset_ms: int, cq: int, accounts: Mapping[str, StreamAccount]) -> bool:
+    def set(self, mono_ms: int, offset_ms: int, clock_quality: int, accounts: Mapping[str, StreamAccount]) -> bool:
         """The clock is set (``cq`` above 0); whether that is news for any row."""
         boot = self._now
         eras = boot.eras
-        better = bool(eras) and (abs(eras[-1].offset_ms - offset_ms) > STEP_MS or cq > eras[-1].cq)
+        better = bool(eras) and (
+            abs(eras[-1].offset_ms - offset_ms) > STEP_MS or clock_quality > eras[-1].clock_quality
+        )
         if not (boot.is_unset or better):
             return False
         boot.is_unset = False
         if len(eras) >= _MAX_ERAS:  # a clock that is set again and again: what it said last counts
-            eras[-1] = Era(mono_ms, offset_ms, cq, eras[-1].sent)
+            eras[-1] = Era(mono_ms, offset_ms, clock_quality, eras[-1].sent)
             return True
         sent = {name: _joined(account.settled, self._sent[name]) for name, account in accounts.items()}
-        eras.append(Era(mono_ms, offset_ms, cq, {name: ranges for name, ranges in sent.items() if len(ranges)}))
+        eras.append(
+            Era(mono_ms, offset_ms, clock_quality, {name: ranges for name, ranges in sent.items() if len(ranges)})
+        )
         return True
 
     def to_tell(self, mono_ms: int) -> tuple[int, int] | None:
@@ -140,20 +144,25 @@ class BootTimes:
     def wait_ms(self, stream: str, row: Row, mono_ms: int) -> int:
         """How long a row that was not sent yet has to wait for the clock to be set."""
         # The agent's own readings are about now: they say that a gateway is there whose clock is unset.
-        if not self.waiting or row.context.cq or row.context.bid != self._now.bid or not _may_wait(stream):
+        if (
+            not self.waiting
+            or row.context.clock_quality
+            or row.context.boot_id != self._now.boot_id
+            or not _may_wait(stream)
+        ):
             return 0
         return max(0, row.mono_ms + self.grace_ms - mono_ms)
 
     def corrected(self, stream: str, rows: list[Row]) -> list[Row]:
         """The rows with the times that they are sent with."""
-        return [row if row.context.cq else self._corrected(stream, row) for row in rows]
+        return [row if row.context.clock_quality else self._corrected(stream, row) for row in rows]
 
     def _corrected(self, stream: str, row: Row) -> Row:
-        boot = self._boots.get(row.context.bid)
+        boot = self._boots.get(row.context.boot_id)
         era = boot.era_of(stream, row) if boot is not None else None
         if era is None:
             return row
-        context = Context(row.context.ep, row.context.bid, era.cq, row.context.mh)
+        context = Context(row.context.epoch, row.context.boot_id, era.clock_quality, row.context.meta_hash)
         return row._replace(t=row.mono_ms + era.offset_ms, context=context)
 
 
@@ -170,26 +179,30 @@ def _joined(one: Ranges, other: Ranges) -> Ranges:
 
 def _written(boot: Boot) -> dict[str, Any]:
     eras = [
-        [era.at_ms, era.offset_ms, era.cq, {name: list(ranges) for name, ranges in era.sent.items()}]
+        [era.at_ms, era.offset_ms, era.clock_quality, {name: list(ranges) for name, ranges in era.sent.items()}]
         for era in boot.eras
     ]
-    return {"bid": boot.bid, "unset": boot.unset_ms, "now": boot.is_unset, "told": boot.told_ms, "eras": eras}
+    return {"bid": boot.boot_id, "unset": boot.unset_ms, "now": boot.is_unset, "told": boot.told_ms, "eras": eras}
 
 
 def _read_boot(value: object) -> Boot | None:
     match value:
-        case {"bid": str(bid), "unset": int(unset), "now": bool(now), "told": told, "eras": list(eras)}:
+        case {"bid": str(boot_id), "unset": int(unset), "now": bool(now), "told": told, "eras": list(eras)}:
             read = [era for one in eras if (era := _read_era(one)) is not None]
             if _is_time(unset) and (told is None or _is_time(told)) and len(read) == len(eras):
-                return Boot(bid, unset, now, told, read)
+                return Boot(boot_id, unset, now, told, read)
     return None
 
 
 def _read_era(value: object) -> Era | None:
     match value:
-        case [int(at_ms), int(offset_ms), int(cq), dict(sent)] if 0 < cq <= 3 and _is_time(max(at_ms, abs(offset_ms))):
+        case [int(at_ms), int(offset_ms), int(clock_quality), dict(sent)] if 0 < clock_quality <= 3 and _is_time(
+            max(at_ms, abs(offset_ms))
+        ):
             read = {str(name): _read_ranges(pairs) for name, pairs in sent.items()}
-            return Era(at_ms, offset_ms, cq, {name: ranges for name, ranges in read.items() if ranges is not None})
+            return Era(
+                at_ms, offset_ms, clock_quality, {name: ranges for name, ranges in read.items() if ranges is not None}
+            )
     return None
 
 

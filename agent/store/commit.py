@@ -22,7 +22,7 @@ class Commit:
 
     readings: list[Reading]
     now: Stamp
-    mh: str
+    meta_hash: str
     settled: list[Range] = field(default_factory=list)
     properties: Mapping[str, str] = field(default_factory=dict)
     descriptions: Mapping[str, bytes] = field(default_factory=dict)
@@ -40,12 +40,12 @@ class Commit:
         """The streams whose numbers it has changed, as far as the database has filled it in."""
         return {*self.given, *(name for name, _, _ in (*self.settled, *self.gone))}
 
-    def apply_to(self, accounts: dict[str, StreamAccount], ep: str) -> None:
+    def apply_to(self, accounts: dict[str, StreamAccount], epoch: str) -> None:
         """Bring accounts to where the store is after it. ``ep``: the epoch of its numbers."""
         for name, (start, stop) in self.given.items():
             account = accounts.get(name)
             if account is None:
-                account = accounts[name] = StreamAccount.beginning_at(start, ep)
+                account = accounts[name] = StreamAccount.beginning_at(start, epoch)
             account.next = max(account.next, stop)
         for name, start, stop in self.gone:
             accounts[name].settled.add(start, stop)

@@ -65,32 +65,32 @@ class CommitQueue:
         """Take a text; a newer one of the same name replaces it."""
         self._remembered[name] = value
 
-    def describe(self, mh: str, sensors: bytes) -> None:
+    def describe(self, meta_hash: str, sensors: bytes) -> None:
         """Take a description."""
-        self._descriptions[mh] = sensors
+        self._descriptions[meta_hash] = sensors
 
-    def description(self, mh: str) -> bytes | None:
+    def description(self, meta_hash: str) -> bytes | None:
         """A description that waits."""
-        return self._descriptions.get(mh)
+        return self._descriptions.get(meta_hash)
 
     def settled(self) -> Iterator[Range]:
         """The settled ranges that wait or are being committed."""
         yield from self._committing
         yield from self._settled
 
-    def begin(self, max_rows: int, now: Stamp, mh: str) -> Commit:
+    def begin(self, max_rows: int, now: Stamp, meta_hash: str) -> Commit:
         """The next commit, with at most ``max_rows`` readings."""
         readings = [self._pending.popleft() for _ in range(min(len(self._pending), max_rows))]
         self._committing, self._settled = self._settled, []
         remembered, self._remembered = self._remembered, {}
-        return Commit(readings, now, mh, self._committing, remembered, dict(self._descriptions))
+        return Commit(readings, now, meta_hash, self._committing, remembered, dict(self._descriptions))
 
     def done(self, commit: Commit) -> None:
         """It is committed."""
         self._committing = []
-        for mh, sensors in commit.descriptions.items():
-            if self._descriptions.get(mh) is sensors:
-                del self._descriptions[mh]
+        for meta_hash, sensors in commit.descriptions.items():
+            if self._descriptions.get(meta_hash) is sensors:
+                del self._descriptions[meta_hash]
 
     def put_back(self, commit: Commit) -> None:
         """It could not be committed: it comes first next time."""

@@ -38,9 +38,9 @@ class GroupCommit:
         self.queue.remember(name, value)
         self._wake_in(self._settle_s)
 
-    def describe(self, mh: str, sensors: bytes) -> None:
+    def describe(self, meta_hash: str, sensors: bytes) -> None:
         """Take a description, which is committed at once."""
-        self.queue.describe(mh, sensors)
+        self.queue.describe(meta_hash, sensors)
         self._wake_in(0.0)
 
     async def room(self) -> None:
@@ -60,12 +60,12 @@ class GroupCommit:
         """Return when a commit is wanted."""
         await self._timer.wait()
 
-    def begin(self, max_rows: int, now: Stamp, mh: str) -> Commit | None:
+    def begin(self, max_rows: int, now: Stamp, meta_hash: str) -> Commit | None:
         """The next commit; ``None`` where nothing waits."""
         if self.queue.empty:
             self._idle.set()
             return None
-        return self.queue.begin(max_rows, now, mh)
+        return self.queue.begin(max_rows, now, meta_hash)
 
     def put_back(self, commit: Commit) -> None:
         """A commit failed: it comes first next time."""

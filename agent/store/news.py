@@ -16,7 +16,7 @@ class News:
     kind: str
     why: str
     detail: str
-    ep: str
+    epoch: str
     accounts: Mapping[str, StreamAccount]
 
     @property

@@ -32,8 +32,8 @@ def parse_owed(value: object) -> Owed:
     found: Owed = []
     for entry in value if isinstance(value, list) else []:
         match entry:
-            case [str(stream), str(ep), int(start), int(stop)] if 0 < start < stop:
-                found.append((stream, ep, start, stop))
+            case [str(stream), str(epoch), int(start), int(stop)] if 0 < start < stop:
+                found.append((stream, epoch, start, stop))
     return found
 
 

@@ -17,7 +17,7 @@ class AsideFile(NamedTuple):
     their number inside the file."""
 
     file: str
-    ep: str
+    epoch: str
     names: Mapping[str, str]
 
 
@@ -30,8 +30,8 @@ def parse_rescues(text: str) -> list[AsideFile]:
     files = []
     for entry in found if isinstance(found, list) else []:
         match entry:
-            case {"file": str(file), "ep": str(ep), "names": dict(names)}:
-                files.append(AsideFile(file, ep, names))
+            case {"file": str(file), "ep": str(epoch), "names": dict(names)}:
+                files.append(AsideFile(file, epoch, names))
     return files
 
 
@@ -40,7 +40,7 @@ def rescues_text(files: list[AsideFile]) -> str:
     return json.dumps([aside._asdict() for aside in files])
 
 
-def new_epoch_reason(properties: Mapping[str, str], board: str, bid: str) -> str:
+def new_epoch_reason(properties: Mapping[str, str], board: str, boot_id: str) -> str:
     """Why a store that is opened begins a new epoch; empty where it does not.
 
     On another computer, the first one may go on with the same numbers. If the machine went down without a good end, the
@@ -49,7 +49,7 @@ def new_epoch_reason(properties: Mapping[str, str], board: str, bid: str) -> str
     known, boot = properties.get("board", ""), properties.get("boot", "")
     if board and known and board != known:
         return "other_board"
-    if boot and boot != bid and properties.get("clean") != "1":
+    if boot and boot != boot_id and properties.get("clean") != "1":
         return "unclean_reboot"
     return ""
 
@@ -60,11 +60,11 @@ def number_beyond(accounts: Accounts, now_ms: int, build_ms: int) -> int:
     return max(now_ms * _MAX_NUMBERS_PER_S // 1000, build_ms * _MAX_NUMBERS_PER_S // 1000, seen)
 
 
-def continued(accounts: Accounts, ep: str) -> dict[str, StreamAccount]:
+def continued(accounts: Accounts, epoch: str) -> dict[str, StreamAccount]:
     """Copies whose next numbers are of another epoch."""
     copies = {name: account.copy() for name, account in accounts.items()}
     for account in copies.values():
-        account.begin_epoch(ep, account.next)
+        account.begin_epoch(epoch, account.next)
     return copies
 
 
@@ -79,11 +79,11 @@ def released(account: StreamAccount, floor: int) -> StreamAccount:
     return free
 
 
-def joined(older: StreamAccount, newer: StreamAccount | None, ep: str) -> StreamAccount:
+def joined(older: StreamAccount, newer: StreamAccount | None, epoch: str) -> StreamAccount:
     """One account of numbers that were given in the file, and later ones that were given without knowing it."""
     account = older.copy()
     if newer is None:
-        account.begin_epoch(ep, account.next)
+        account.begin_epoch(epoch, account.next)
         return account
     begin = next(start for start, name in newer.epochs if name)
     account.begin_epoch("", account.next)
@@ -97,17 +97,17 @@ def joined(older: StreamAccount, newer: StreamAccount | None, ep: str) -> Stream
     return account
 
 
-def hold_before(accounts: Accounts, ep: str) -> None:
+def hold_before(accounts: Accounts, epoch: str) -> None:
     """What is owed from before an epoch is held: a rescue may bring it back."""
     for account in accounts.values():
-        account.hold(next((start for start, name in account.epochs if name == ep), 0))
+        account.hold(next((start for start, name in account.epochs if name == epoch), 0))
 
 
-def lost_after_rescue(accounts: Accounts, ep: str) -> Owed:
+def lost_after_rescue(accounts: Accounts, epoch: str) -> Owed:
     """What is still held from before the epoch that began with a damage, when its rescue has ended."""
     lost: Owed = []
     for name, account in accounts.items():
-        stop = next((start for start, epoch in account.epochs if epoch == ep), account.next)
+        stop = next((start for start, began in account.epochs if began == epoch), account.next)
         for start, end in account.held:
             lost += [(name, *part) for part in by_epoch(account, start, min(end, stop))]
     return lost
@@ -117,10 +117,10 @@ def recovered_row(account: StreamAccount, row: Row) -> Row | None:
     """A row that was rescued, as it is put back, if its number is owed: then the account has it again."""
     if row.seq in account.held:
         account.held.remove(row.seq, row.seq + 1)
-        if row.context.ep:
+        if row.context.epoch:
             return row
-        return row._replace(context=row.context._replace(ep=account.epoch_of(row.seq)))
-    if row.context.ep and account.epoch_of(row.seq) == "" and row.seq in account.gone:
-        account.recovered(row.seq, row.seq + 1, row.context.ep)
+        return row._replace(context=row.context._replace(epoch=account.epoch_of(row.seq)))
+    if row.context.epoch and account.epoch_of(row.seq) == "" and row.seq in account.gone:
+        account.recovered(row.seq, row.seq + 1, row.context.epoch)
         return row
     return None

@@ -14,11 +14,12 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TypeVar
 
+from agent.base.codes import LogCode
 from agent.base.errors import CallTimeout
 from agent.base.events import rows_lost, rows_lost_unnumbered, store_reset
 from agent.base.i18n import _
 from agent.base.io.worker import Worker
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.base.reading import AGENT, CommittedRange, Reading, Row, Stamp, event, packed
 from agent.store.boot_times import BootTimes
 from agent.store.commit import Commit
@@ -54,8 +55,8 @@ class Store:
         self._ep = backend.active.property("ep")
         self._known = dict(backend.active.properties)
         self._upkeep = Upkeep(backend, self._call, folder, settings.limits)
-        self.mh = ""
-        self.times = BootTimes(settings.bid)
+        self.meta_hash = ""
+        self.times = BootTimes(settings.boot_id)
         """Which times rows are sent with that were measured while the clock was unset."""
         self.left = 0
         """After :meth:`close`: rows that the broker does not have, and the disk did not take."""
@@ -73,7 +74,7 @@ class Store:
         path: Path,
         max_bytes: int,
         commit_s: float,
-        bid: str,
+        boot_id: str,
         board: str,
         now: Callable[[], Stamp],
         prepare: "Callable[[Store], Awaitable[None]] | None" = None,
@@ -85,8 +86,8 @@ class Store:
         Raises :class:`~agent.store.io.errors.StoreNewer`.
         """
         worker = Worker("store")
-        settings = DatabaseSettings(max_bytes, bid, now, limits or StoreLimits())
-        backend = Backend(StoreFiles(path, max_bytes, bid), settings)
+        settings = DatabaseSettings(max_bytes, boot_id, now, limits or StoreLimits())
+        backend = Backend(StoreFiles(path, max_bytes, boot_id), settings)
         try:
             await worker.call(partial(backend.open, board))
         except BaseException:
@@ -103,7 +104,7 @@ class Store:
         return store
 
     @property
-    def ep(self) -> str:
+    def epoch(self) -> str:
         """The epoch in which numbers are given now."""
         return self._ep
 
@@ -121,15 +122,15 @@ class Store:
         """The newest trusted time of any row; 0 where there is none."""
         return await self._call(self._backend.newest_ms)
 
-    async def describe(self, mh: str, sensors: bytes) -> None:
+    async def describe(self, meta_hash: str, sensors: bytes) -> None:
         """Append under this description from now on; keep it for as long as rows need it."""
-        self._group.describe(mh, sensors)
-        self.mh = mh
+        self._group.describe(meta_hash, sensors)
+        self.meta_hash = meta_hash
 
-    async def description(self, mh: str) -> bytes:
+    async def description(self, meta_hash: str) -> bytes:
         """The bytes of a description; empty where it is not known."""
-        kept = self._group.queue.description(mh)
-        return kept if kept is not None else await self._call(partial(self._backend.description, mh))
+        kept = self._group.queue.description(meta_hash)
+        return kept if kept is not None else await self._call(partial(self._backend.description, meta_hash))
 
     async def begin_epoch(self, why: str) -> None:
         """Count all that was given since the store was opened, and all further numbers, to a new epoch; say so in
@@ -156,7 +157,7 @@ class Store:
 
     def announce(self, row: Mapping[str, object]) -> None:
         """Append an event of the agent's own."""
-        self.append(Reading(event(AGENT), self._now(), self.mh, packed(row), urgent=True))
+        self.append(Reading(event(AGENT), self._now(), self.meta_hash, packed(row), urgent=True))
 
     def settle(self, stream: str, start: int, stop: int) -> None:
         """The numbers ``[start, stop)`` need not be sent any more. Durable with the next commit."""
@@ -227,7 +228,7 @@ class Store:
 
     async def _commit(self) -> float:
         """Commit what is waiting; say how long to wait before the next commit, seconds."""
-        commit = self._group.begin(self._backend.max_rows, self._now(), self.mh)
+        commit = self._group.begin(self._backend.max_rows, self._now(), self.meta_hash)
         if commit is None:
             return 0.0
         try:
@@ -247,24 +248,24 @@ class Store:
         if not self._group.failing:
             self._group.failing = True
             line = _("cannot write to the store ({error}); holding readings in memory").format(error=error)
-            _log.error(line, extra=tagged("store_write_failed"))
+            _log.error(line, extra=log_extra(LogCode.STORE_WRITE_FAILED))
 
     def _back(self) -> None:
         if self._group.failing and self._backend.durable:
             self._group.failing = False
-            _log.warning(_("the store can be written again"), extra=tagged("store_back"))
+            _log.warning(_("the store can be written again"), extra=log_extra(LogCode.STORE_BACK))
 
     def _tell_dropped(self) -> None:
         # Taken first: what tells of it may push something out itself.
         for name, n in self._group.queue.dropped().items():
-            self.announce(rows_lost_unnumbered(name, self.ep, n, "memory"))
+            self.announce(rows_lost_unnumbered(name, self.epoch, n, "memory"))
 
     def _take_over(self, commit: Commit) -> None:
         """Bring the accounts to where the store is now, and tell the uplink."""
-        commit.apply_to(self.accounts, self.ep)
+        commit.apply_to(self.accounts, self.epoch)
         for name, start, stop in commit.shed:
             line = _("the store is full: dropped {n} undelivered rows of {stream}").format(n=stop - start, stream=name)
-            _log.warning(line, extra=tagged("store_full"))
+            _log.warning(line, extra=log_extra(LogCode.STORE_FULL))
         self._tell_dropped()
         self._group.go_on()
         if commit.given:
@@ -274,7 +275,7 @@ class Store:
         """Take over what happened in the thread."""
         while self._backend.news:
             news = self._backend.news.popleft()
-            self._ep = news.ep
+            self._ep = news.epoch
             self.accounts.update(news.accounts)
             for name, start, stop in self._group.queue.settled():
                 if name in self.accounts:
@@ -290,7 +291,7 @@ class Store:
             return
         if news.why != "not_durable" or not self._group.failing:
             line, code = line_and_code(news, self._folder)
-            _log.error(line, extra=tagged(code))
+            _log.error(line, extra=log_extra(code))
         self._group.failing = self._group.failing or news.why == "not_durable"
         # Whatever the thread has from a file that was damaged at the start.
         self._known = {**self._backend.active.properties, **self._known}

@@ -38,36 +38,36 @@ class StreamAccount:
         self.held = Ranges(held)
 
     @classmethod
-    def beginning_at(cls, number: int, ep: str) -> "StreamAccount":
+    def beginning_at(cls, number: int, epoch: str) -> "StreamAccount":
         """A stream whose first number is this one: all before it were never given."""
         if number <= FIRST_NUMBER:
-            return cls([(FIRST_NUMBER, ep)])
+            return cls([(FIRST_NUMBER, epoch)])
         skipped = [(FIRST_NUMBER, number)]
-        return cls([(FIRST_NUMBER, _VOID), (number, ep)], number, skipped, skipped)
+        return cls([(FIRST_NUMBER, _VOID), (number, epoch)], number, skipped, skipped)
 
     def copy(self) -> "StreamAccount":
         """An account of its own with the same numbers."""
         return StreamAccount(self.epochs, self.next, self.settled, self.gone, self.held)
 
     @property
-    def ep(self) -> str:
+    def epoch(self) -> str:
         """The epoch of the numbers that are given now."""
         return self.epochs[-1][1]
 
-    def begin_epoch(self, ep: str, since: int) -> None:
+    def begin_epoch(self, epoch: str, since: int) -> None:
         """Count the numbers from ``since`` on to another epoch."""
         self.epochs = [(start, name) for start, name in self.epochs if start < since]
-        self.epochs.append((since, ep))
+        self.epochs.append((since, epoch))
         while len(self.epochs) > _MAX_EPOCHS and self.settled.first_gap(FIRST_NUMBER, self.epochs[1][0]) is None:
             del self.epochs[0]  # nobody asks for it any more
 
-    def span(self, ep: str) -> tuple[int, int]:
+    def span(self, epoch: str) -> tuple[int, int]:
         """The numbers given in an epoch: first, and the one after the last. Raises :class:`KeyError`."""
         for index, (start, name) in enumerate(self.epochs):
-            if name == ep:
+            if name == epoch:
                 following = self.epochs[index + 1][0] if index + 1 < len(self.epochs) else self.next
                 return start, following
-        raise KeyError(ep)
+        raise KeyError(epoch)
 
     def epoch_of(self, number: int) -> str:
         """The epoch in which a number was given."""
@@ -77,26 +77,26 @@ class StreamAccount:
         """The number after the last of the epoch that a number was given in."""
         return min((start for start, _ in self.epochs if start > number), default=self.next)
 
-    def lo(self, ep: str) -> int:
+    def low_water(self, epoch: str) -> int:
         """The lowest number of an epoch that is not settled (the one after its last, if all are; that of the stream,
         if the epoch is not known any more)."""
         try:
-            start, stop = self.span(ep)
+            start, stop = self.span(epoch)
         except KeyError:
             return self.next
         gap = self.settled.first_gap(start, stop)
         return gap[0] if gap else stop
 
-    def first(self, ep: str) -> int:
+    def first(self, epoch: str) -> int:
         """The oldest number of an epoch that can still be sent again."""
-        start, stop = self.span(ep)
+        start, stop = self.span(epoch)
         gap = self.gone.first_gap(start, stop)
         return gap[0] if gap else stop
 
     def before(self) -> list[tuple[str, int]]:
         """The newest ended epochs in which a number is owed, oldest first: ``(ep, the number after its last)``."""
         ended = list(zip(self.epochs, self.epochs[1:], strict=False))
-        owing = [(ep, stop) for (start, ep), (stop, _) in ended if ep and self.settled.first_gap(start, stop)]
+        owing = [(epoch, stop) for (start, epoch), (stop, _) in ended if epoch and self.settled.first_gap(start, stop)]
         return owing[-MAX_BEFORE:]
 
     def unsettled(self) -> int:
@@ -121,23 +121,23 @@ class StreamAccount:
         for pair in list(self.settled.gaps(FIRST_NUMBER, stop)):
             self.held.add(*pair)
 
-    def recovered(self, start: int, stop: int, ep: str) -> None:
+    def recovered(self, start: int, stop: int, epoch: str) -> None:
         """Rows of an ended epoch were found again whose numbers were not known to have been given."""
         self.settled.remove(start, stop)
         self.gone.remove(start, stop)
-        if not any(name == ep for _, name in self.epochs):
+        if not any(name == epoch for _, name in self.epochs):
             follows = self.epoch_of(stop)
-            self.epochs = sorted({*self.epochs, (start, ep)} | ({(stop, _VOID)} if follows == _VOID else set()))
+            self.epochs = sorted({*self.epochs, (start, epoch)} | ({(stop, _VOID)} if follows == _VOID else set()))
             return
-        self._stretch(start, stop, ep)
+        self._stretch(start, stop, epoch)
 
-    def _stretch(self, start: int, stop: int, ep: str) -> None:
+    def _stretch(self, start: int, stop: int, epoch: str) -> None:
         """Let an epoch that is followed or preceded by skipped numbers reach over ``[start, stop)``."""
         for index, (begin, name) in enumerate(self.epochs):
-            if name != ep:
+            if name != epoch:
                 continue
             if start < begin:
-                self.epochs[index] = (start, ep)
+                self.epochs[index] = (start, epoch)
             after = index + 1
             if after < len(self.epochs) and self.epochs[after][1] == _VOID and self.epochs[after][0] < stop:
                 self.epochs[after] = (stop, _VOID)

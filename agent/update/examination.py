@@ -45,7 +45,7 @@ class Examiner:
 
         now = self._clock.now()
         bound_ms = max(clock.BUILD_MS, self._clock.proven_ms, self._store.state.mark.issued_ms)
-        return TrustedTime(now.t, now.cq > 0, bound_ms)
+        return TrustedTime(now.t, now.clock_quality > 0, bound_ms)
 
     def _context(self, running: ResolvedConfig) -> "GatewayContext":
         from agent.update.signed.acceptance import GatewayContext

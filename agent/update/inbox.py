@@ -85,5 +85,5 @@ class UpdateInbox:
         if since is None:
             return False
         step_ms = (now.t - now.mono_ms) - (since.t - since.mono_ms)
-        better = now.cq > 0 and since.cq == 0
+        better = now.clock_quality > 0 and since.clock_quality == 0
         return better or abs(step_ms) > _STEP_MS or now.mono_ms - since.mono_ms > _LATER_MS

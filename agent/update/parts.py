@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.update.examination import Examiner
 from agent.update.guard import Guard
 from agent.update.inbox import UpdateInbox
@@ -67,4 +67,4 @@ class UpdateParts:
                 await self.trust.install(raw)
         except RejectedError as error:
             line = _("cannot use {file}: {error}").format(file="trust.json", error=error)
-            _log.error(line, extra=tagged(error.code))
+            _log.error(line, extra=log_extra(error.code))

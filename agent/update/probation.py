@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
+from agent.base.codes import Rejection
 from agent.base.i18n import _
 from agent.config.generation import Cause
 
@@ -77,9 +78,11 @@ class Probation:
             return "wait"
         if failing:
             names = ", ".join(failing)
-            return Cause("sensor", _("no good reading from {names}").format(names=names), f"sensor.{failing[0]}")
+            return Cause(
+                Rejection.SENSOR, _("no good reading from {names}").format(names=names), f"sensor.{failing[0]}"
+            )
         if self.broker_changed:
-            return Cause("broker", _("no broker of the new settings acknowledged a reading"), "broker")
+            return Cause(Rejection.BROKER, _("no broker of the new settings acknowledged a reading"), "broker")
         if contact.sessions >= _MAX_SESSIONS or contact.connected_s >= min(self.confirm_s / 2, _CONTACT_S):
-            return Cause("broker", _("the broker accepts the connection but acknowledges no reading"), "broker")
+            return Cause(Rejection.BROKER, _("the broker accepts the connection but acknowledges no reading"), "broker")
         return "wait"

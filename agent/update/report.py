@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from agent.base import events
+from agent.base.codes import LogCode
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.io.log_rate_limit import LogBudget
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig
 from agent.update.io.update_store import UpdateStore
@@ -42,7 +43,7 @@ class UpdateReport:
         """Note why what runs is not all that was accepted, or that it is."""
         if cause is not None and cause != self.degraded:
             line = _("running without everything that was accepted: {why}").format(why=cause.message)
-            _log.warning(line, extra=tagged("degraded"))
+            _log.warning(line, extra=log_extra(LogCode.DEGRADED))
         self.degraded = cause
 
     def refuse(self, error: RejectedError, journal: Journal | None = None, *, local: bool = False) -> None:
@@ -55,7 +56,7 @@ class UpdateReport:
             line = _("a configuration was rejected: {why}").format(why=why)
             if kept_back:
                 line += " " + _("({count} more refusals were not logged)").format(count=kept_back)
-            _log.error(line, extra=tagged(error.code))
+            _log.error(line, extra=log_extra(error.code))
         if journal is not None:
             again = before is not None and _cause(before) == _cause(error)
             self._announce(error, journal, again=again, limited=not local)

@@ -5,9 +5,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from agent.base import events
+from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig, resolve
 from agent.update.guard import BrokenState
@@ -67,7 +68,7 @@ class UpdateRunning:
             await self._run(resolved)
         except Exception as error:  # noqa: BLE001 - the configuration brought it, whatever it is
             _log.debug("the change failed", exc_info=error)
-            await self.roll_back(Cause("apply", _("it cannot be applied: {why}").format(why=repr(error))))
+            await self.roll_back(Cause(Rejection.APPLY, _("it cannot be applied: {why}").format(why=repr(error))))
             return
         await self.begun()
 
@@ -96,7 +97,7 @@ class UpdateRunning:
     async def _take_back(self, cause: Cause, step: Coroutine[Any, Any, None]) -> None:
         """Go back to the good configuration; ``step`` says so to the disk. Raises :class:`BrokenState`."""
         self.trial = None
-        _log.error(_("rolled back the new configuration: {why}").format(why=cause.message), extra=tagged(cause.code))
+        _log.error(_("rolled back the new configuration: {why}").format(why=cause.message), extra=log_extra(cause.code))
         await step
         good = self._start.last_good()
         if good is None:
@@ -104,7 +105,7 @@ class UpdateRunning:
                 good = await self._start.stand_in()
             except RejectedError as error:
                 line = _("continuing with it, as there is no other configuration ({why})").format(why=error)
-                _log.error(line, extra=tagged(error.code))
+                _log.error(line, extra=log_extra(error.code))
         if good is not None:
             await self._restore(good)
             self._report.degrade(self._start.shortfall(good))

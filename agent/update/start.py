@@ -3,9 +3,10 @@
 import logging
 from dataclasses import dataclass
 
+from agent.base.codes import LogCode, Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig, resolve
 from agent.update.io.update_store import UpdateStore
@@ -79,14 +80,14 @@ class UpdateStart:
         generation = self._store.candidate()
         try:
             if generation is None:
-                raise RejectedError("torn", _("its file is damaged"))
+                raise RejectedError(Rejection.TORN, _("its file is damaged"))
             if self._store.state.worn_out:
-                raise RejectedError("attempts", _("the gateway has started three times with it"))
+                raise RejectedError(Rejection.ATTEMPTS, _("the gateway has started three times with it"))
             return resolve(generation, self._catalog, remaining=True)
         except RejectedError as error:
             cause = Cause(error.code, error.message, error.path)
             _log.error(
-                _("rolled back the new configuration: {why}").format(why=cause.message), extra=tagged(cause.code)
+                _("rolled back the new configuration: {why}").format(why=cause.message), extra=log_extra(cause.code)
             )
             await self._store.roll_back(cause)
             return None
@@ -112,8 +113,8 @@ class UpdateStart:
                 resolved = resolve(generation, self._catalog, remaining=True)
             except RejectedError as error:  # a newer release may want it otherwise
                 line = _("cannot use the last good configuration: {why}").format(why=error)
-                _log.error(line, extra=tagged(error.code))
-                self._unusable = self._unusable or Cause("degraded", str(error)[:500], error.path)
+                _log.error(line, extra=log_extra(error.code))
+                self._unusable = self._unusable or Cause(Rejection.DEGRADED, str(error)[:500], error.path)
                 continue
             # One whose payload was withdrawn, with an edit of the technician's on top, is not good.
             if resolved.document is None or resolved.document.hash not in state.bad:
@@ -127,7 +128,8 @@ class UpdateStart:
         return resolved.degraded
 
     async def stand_in(self) -> ResolvedConfig | None:
-        """The gateway's own files, where there is no good configuration to go back to. Raises :class:`RejectedError`."""
+        """The gateway's own files, where there is no good configuration to go back to. Raises
+        :class:`RejectedError`."""
         resolved = resolve(self._files.generation(None), self._catalog, remaining=True)
         if self._unusable is None:
             await self._store.stand_in(resolved.generation)
@@ -140,7 +142,9 @@ class UpdateStart:
             if self._unusable is not None:
                 return good
             self._report.refuse(
-                RejectedError("torn", _("the file of the last good configuration is damaged; running the one before it"))
+                RejectedError(
+                    Rejection.TORN, _("the file of the last good configuration is damaged; running the one before it")
+                )
             )
         try:
             current = self._files.generation(good.generation.payload)
@@ -148,7 +152,7 @@ class UpdateStart:
                 return good
             if current.name in state.bad:
                 line = _("{file} was rolled back; edit it, or reload to retry").format(file=self._files.name)
-                _log.error(line, extra=tagged("known_bad"))
+                _log.error(line, extra=log_extra(LogCode.KNOWN_BAD))
                 return good
             resolved = resolve(current, self._catalog, remaining=bool(good.missing))
         except RejectedError as error:

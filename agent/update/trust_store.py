@@ -3,10 +3,11 @@
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
+from agent.base.codes import LogCode, Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.io.log_rate_limit import LogBudget
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.update.io.update_store import UpdateStore
 from agent.update.ports import Clock, seconds
 
@@ -42,7 +43,7 @@ class TrustStore:
         from agent.update.signed.dsse import COMMAND_TYPE, authenticated, parse
 
         if self._store.trust is None:
-            raise RejectedError("no_trust", _("this gateway trusts no key yet: install trust.json"))
+            raise RejectedError(Rejection.NO_TRUST, _("this gateway trusts no key yet: install trust.json"))
         return await self.answered(authenticated(parse(raw), self._store.trust.roles["command"], COMMAND_TYPE))
 
     async def install(self, raw: bytes) -> None:
@@ -55,7 +56,7 @@ class TrustStore:
             return
         if self._store.trust_lost:
             line = _("no copy of the trust root can be read; using {file} again").format(file="trust.json")
-            _log.error(line, extra=tagged("trust_lost"))
+            _log.error(line, extra=log_extra(LogCode.TRUST_LOST))
         elif self._store.lost and self._store.trust is not None and leads_to(chain, self._store.trust):
             # Which file was installed was forgotten; the root that was reached was not.
             await self._store.keep_origin(origin)
@@ -65,8 +66,8 @@ class TrustStore:
         await self._store.keep_trust(followed, origin)
 
     async def follow(self, raw: bytes) -> bool:
-        """Follow ``config/trust`` as far as it is good; whether that led on. Raises :class:`RejectedError` where this gateway
-        failed, and not the message: look at it again."""
+        """Follow ``config/trust`` as far as it is good; whether that led on. Raises :class:`RejectedError` where this
+        gateway failed, and not the message: look at it again."""
         if self._store.trust is None:
             return False
         from agent.update.signed.trust import follow
@@ -84,7 +85,7 @@ class TrustStore:
                 line = _("cannot use {file}: {error}").format(file="config/trust", error=error)
                 if kept_back:
                     line += " " + _("({count} more refusals were not logged)").format(count=kept_back)
-                _log.warning(line, extra=tagged(error.code))
+                _log.warning(line, extra=log_extra(error.code))
             if error.passing:
                 raise
         return self._store.trust.version != reached

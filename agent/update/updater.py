@@ -5,9 +5,10 @@ import contextlib
 import logging
 
 from agent.base import events
+from agent.base.codes import LogCode
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig, resolve
 from agent.update.guard import Guard
@@ -103,7 +104,7 @@ class Updater:
             line = _(
                 "the record of accepted configurations was lost; none older than version {version} is accepted"
             ).format(version=version)
-            _log.error(line, extra=tagged("update_state_lost"))
+            _log.error(line, extra=log_extra(LogCode.UPDATE_STATE_LOST))
             self._journal.announce(events.update_state_lost(version))
             await self._store.settle()
         self._drivers = self._catalog.stamp()
@@ -160,7 +161,7 @@ class Updater:
             await self._read_files()
         except RejectedError as error:
             line = _("{file} is invalid; continuing with the running configuration").format(file=self._files.name)
-            _log.error(line, extra=tagged(error.code))
+            _log.error(line, extra=log_extra(error.code))
             self._report.refuse(error, self._journal, local=True)
             self._running.report()
         else:
@@ -212,7 +213,7 @@ class Updater:
     async def _prove(self) -> None:
         """Once the clock is set: look whether what was accepted before had expired."""
         document, unproven = self.running.document, self._store.state.unproven
-        if not unproven or self._clock.now().cq == 0:
+        if not unproven or self._clock.now().clock_quality == 0:
             return
         from agent.base.trusted_time import check_expiry
 

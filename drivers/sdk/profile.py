@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from drivers.sdk.contract import Driver, LineSettings
 from drivers.sdk.profile_fields import Made
 from drivers.sdk.profile_page import Example, Sim, read_examples, read_page, read_sim
-from drivers.sdk.profile_table import ProfileProblem, ProfileError, Table
+from drivers.sdk.profile_table import ProfileError, ProfileProblem, Table
 
 KINDS = ("serial_frame", "serial_line", "modbus", "modbus_tcp", "i2c")
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgpack
 
-from agent.base.reading import Context, CommittedRange, Reading, Row, Stamp
+from agent.base.reading import CommittedRange, Context, Reading, Row, Stamp
 from agent.delivery import wire
 from agent.delivery.clocks import Clocks
-from agent.delivery.connection import Limits, ConnectionLost, Message
+from agent.delivery.connection import ConnectionLost, Limits, Message
 from agent.delivery.identity import Description, GatewayIdentity
 from agent.store.boot_times import BootTimes
 from agent.store.stream_account import StreamAccount
@@ -39,7 +39,7 @@ class FakeClock:
 
 
 PRESENCE = GatewayIdentity(TOPICS, Description({"a": {}}, {}, {}), "0.1.0", "b0070000", FakeClock().stamp)
-MH = PRESENCE.description.mh
+MH = PRESENCE.description.meta_hash
 
 
 class FakeStore:
@@ -47,8 +47,8 @@ class FakeStore:
 
     def __init__(self, clock: FakeClock) -> None:
         self.accounts: dict[str, StreamAccount] = {}
-        self.mh = MH
-        self.ep = EP
+        self.meta_hash = MH
+        self.epoch = EP
         self.appended: list[Reading] = []
         self.announced: list[Mapping[str, Any]] = []
         self.remembered: dict[str, str] = {}
@@ -63,10 +63,10 @@ class FakeStore:
         stream: str,
         count: int = 1,
         age_s: float = 0.0,
-        mh: str = MH,
+        meta_hash: str = MH,
         size: int = 0,
-        cq: int = 1,
-        bid: str = "b0070000",
+        clock_quality: int = 1,
+        boot_id: str = "b0070000",
     ) -> range:
         """Add rows that were measured ``age_s`` ago; give their numbers."""
         account = self.accounts.setdefault(stream, StreamAccount([(1, EP)]))
@@ -74,8 +74,8 @@ class FakeStore:
         for seq in range(start, start + count):
             mono_ms = self._clock.mono_ms() - int(age_s * 1000)
             body = msgpack.packb({"n": seq, "x": "y" * size})
-            t = 1_795_000_000_000 + seq if cq else mono_ms
-            row = Row(seq, t, mono_ms, Context(EP, bid, cq, mh), body)
+            t = 1_795_000_000_000 + seq if clock_quality else mono_ms
+            row = Row(seq, t, mono_ms, Context(EP, boot_id, clock_quality, meta_hash), body)
             self._rows.setdefault(stream, []).append(row)
         account.next += count
         return range(start, start + count)
@@ -90,8 +90,8 @@ class FakeStore:
             for stream, start, stop, limit in wanted
         ]
 
-    async def description(self, mh: str) -> bytes:
-        return self.descriptions.get(mh, b"")
+    async def description(self, meta_hash: str) -> bytes:
+        return self.descriptions.get(meta_hash, b"")
 
     def settle(self, stream: str, start: int, stop: int) -> None:
         self.accounts[stream].settled.add(start, stop)
@@ -112,9 +112,9 @@ class FakeStore:
         return self.remembered.get(name, "")
 
     async def begin_epoch(self, why: str) -> None:
-        self.ep = "bbbbbbbb"
+        self.epoch = "bbbbbbbb"
         for account in self.accounts.values():
-            account.begin_epoch(self.ep, 1)
+            account.begin_epoch(self.epoch, 1)
         self.announced.append({"ev": "store_reset", "why": why})
 
     def bodies(self, stream: str) -> list[dict[str, Any]]:

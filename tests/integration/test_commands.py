@@ -102,19 +102,19 @@ async def test_resend_heals_a_hole_at_a_subscriber(tmp_path: Path, holes: list[t
             await until(lambda: len(recorder.rows("telemetry/air-1")) >= 12)
             batches = [wire.read_batch(wire.decode(one.payload)) for one in recorder.messages
                        if one.topic.endswith("telemetry/air-1")]  # fmt: skip
-            ep, ledger = batches[0].ep, Ledger()
-            of = StreamId(GATEWAY, "telemetry/air-1", ep)
+            epoch, ledger = batches[0].epoch, Ledger()
+            of = StreamId(GATEWAY, "telemetry/air-1", epoch)
             for batch in batches:
                 numbers = [n for n in range(batch.seq, batch.seq + len(batch.rows))
                            if not any(start <= n < stop for start, stop in holes)]  # fmt: skip
                 for number in numbers:
-                    ledger.take(of, batch.lo, number, number + 1, 0.0)
+                    ledger.take(of, batch.low_water, number, number + 1, 0.0)
             ledger.closed(of, 12, 0.0)
             assert ledger.tally()[of].missing == sum(stop - start for start, stop in holes)
             before = len(recorder.messages)
             for start, stop in holes:
                 status, out, _ = await gardu(
-                    "command", GATEWAY, "resend", "stream=telemetry/air-1", f'ep="{ep}"', f"from={start}",
+                    "command", GATEWAY, "resend", "stream=telemetry/air-1", f'ep="{epoch}"', f"from={start}",
                     f"to={stop - 1}", "--broker", mosquitto.url,
                 )  # fmt: skip
                 assert (status, json.loads(out)["result"]) == (0, {"sent": stop - start, "gone": 0})

@@ -27,9 +27,15 @@ META = {
 }  # fmt: skip
 
 
-def batch(seq: int, *rows: dict[str, Any], lo: int | None = None, late: bool = False) -> bytes:
+def batch(seq: int, *rows: dict[str, Any], low_water: int | None = None, late: bool = False) -> bytes:
     """A JSON batch of the wire contract, written by hand. Row *i* is measured at second ``seq + i``."""
-    head: dict[str, Any] = {"v": 1, "ep": EP, "bid": "b41d0c7e", "seq": seq, "lo": seq if lo is None else lo}
+    head: dict[str, Any] = {
+        "v": 1,
+        "ep": EP,
+        "bid": "b41d0c7e",
+        "seq": seq,
+        "lo": seq if low_water is None else low_water,
+    }
     head |= {"cq": 2, "mh": "5e2190ab"} | ({"h": True} if late else {})
     return json.dumps(head | {"r": [{"t": 1000 * (seq + at), **row} for at, row in enumerate(rows)]}).encode()
 
@@ -143,8 +149,8 @@ async def test_a_hole_is_printed_as_a_gap_and_proven_by_the_exit_status(
     log: Path, broker: Mosquitto, publisher: Publisher
 ) -> None:
     async with Listening(log, broker.url, "--format", "jsonl", "--verify") as listening:
-        publisher.say("telemetry/dust-1", batch(1, {"n": 1}, {"n": 2}, {"n": 3}, lo=1))
-        publisher.say("telemetry/dust-1", batch(6, {"n": 6}, lo=6))
+        publisher.say("telemetry/dust-1", batch(1, {"n": 1}, {"n": 2}, {"n": 3}, low_water=1))
+        publisher.say("telemetry/dust-1", batch(6, {"n": 6}, low_water=6))
         await listening.printed(4)
         status = await listening.stop()
     assert status == 1
@@ -155,8 +161,8 @@ async def test_a_hole_is_printed_as_a_gap_and_proven_by_the_exit_status(
 
 async def test_without_prove_a_hole_is_no_failure(log: Path, broker: Mosquitto, publisher: Publisher) -> None:
     async with Listening(log, broker.url, "--format", "jsonl") as listening:
-        publisher.say("telemetry/dust-1", batch(1, {"n": 1}, lo=1))
-        publisher.say("telemetry/dust-1", batch(3, {"n": 3}, lo=3))
+        publisher.say("telemetry/dust-1", batch(1, {"n": 1}, low_water=1))
+        publisher.say("telemetry/dust-1", batch(3, {"n": 3}, low_water=3))
         await listening.printed(2)
         assert await listening.stop() == 0
 
@@ -165,8 +171,8 @@ async def test_a_hole_that_the_broker_may_still_fill_is_no_failure(
     log: Path, broker: Mosquitto, publisher: Publisher
 ) -> None:
     async with Listening(log, broker.url, "--format", "jsonl", "--verify") as listening:
-        publisher.say("telemetry/dust-1", batch(1, {"n": 1}, lo=1))
-        publisher.say("telemetry/dust-1", batch(3, {"n": 3}, lo=2))
+        publisher.say("telemetry/dust-1", batch(1, {"n": 1}, low_water=1))
+        publisher.say("telemetry/dust-1", batch(3, {"n": 3}, low_water=2))
         await listening.printed(2)
         assert await listening.stop() == 0
 
@@ -176,7 +182,7 @@ async def test_a_hole_at_the_end_of_a_quiet_stream_is_found_by_streams(
 ) -> None:
     streams = {"v": 1, "ep": EP, "t": 0, "streams": {"telemetry/dust-1": {"first": 1, "lo": 4, "next": 4}}}
     async with Listening(log, broker.url, "--format", "jsonl", "--verify") as listening:
-        publisher.say("telemetry/dust-1", batch(1, {"n": 1}, lo=1))
+        publisher.say("telemetry/dust-1", batch(1, {"n": 1}, low_water=1))
         publisher.say("streams", json.dumps(streams).encode())
         publisher.say("telemetry/dust-2", batch(1, {"n": 1}))
         await listening.printed(2)
@@ -190,9 +196,9 @@ async def test_a_hole_that_is_explained_as_lost_is_a_gap_and_no_failure(
     lost = {"ev": "rows_lost", "sev": "warn", "stream": "telemetry/dust-1", "ep": EP, "from": 2, "to": 4, "n": 3}
     lost["why"] = "overflow"
     async with Listening(log, broker.url, "--format", "jsonl", "--verify") as listening:
-        publisher.say("telemetry/dust-1", batch(1, {"n": 1}, lo=1))
+        publisher.say("telemetry/dust-1", batch(1, {"n": 1}, low_water=1))
         publisher.say("event/_agent", batch(1, lost))
-        publisher.say("telemetry/dust-1", batch(5, {"n": 5}, lo=5))
+        publisher.say("telemetry/dust-1", batch(5, {"n": 5}, low_water=5))
         await listening.printed(4)
         status = await listening.stop()
     gaps = [json.loads(line)["gap"] for line in listening.out if "gap" in json.loads(line)]

@@ -18,17 +18,19 @@ ROWS: dict[int, Mapping[str, Any]] = {number: {"t": 1000 + number, "n0_3": numbe
 SENT = {STREAM: [{"n0_3": number} for number in range(9)]}
 
 
-def message(*numbers: int, lo: int = 7, late: bool = False, rows: Mapping[int, Mapping[str, Any]] = ROWS) -> Received:
-    context = Context(OF.ep, "b41d0c7e", 1, "5e2190ab")
+def message(
+    *numbers: int, low_water: int = 7, late: bool = False, rows: Mapping[int, Mapping[str, Any]] = ROWS
+) -> Received:
+    context = Context(OF.epoch, "b41d0c7e", 1, "5e2190ab")
     found = [Row(number, rows[number]["t"], 0, context, packed({"n0_3": rows[number]["n0_3"]})) for number in numbers]
-    return Received(f"{BASE}/{STREAM}", wire.encode_batch(found, lo, late, "msgpack"))
+    return Received(f"{BASE}/{STREAM}", wire.encode_batch(found, low_water, late, "msgpack"))
 
 
 def accepted(rows: Mapping[int, Mapping[str, Any]] = ROWS) -> Accepted:
     return {(OF, number): row for number, row in rows.items()}
 
 
-GOOD = [message(1, 2, lo=1), message(3, 4, lo=1), message(5, 6, lo=5)]
+GOOD = [message(1, 2, low_water=1), message(3, 4, low_water=1), message(5, 6, low_water=5)]
 
 
 def test_a_good_run_has_no_fault() -> None:
@@ -36,22 +38,22 @@ def test_a_good_run_has_no_fault() -> None:
 
 
 def test_what_is_sent_again_as_not_live_is_no_fault() -> None:
-    assert judge([*GOOD, message(3, 4, lo=3, late=True)], accepted(), SENT) == []
+    assert judge([*GOOD, message(3, 4, low_water=3, late=True)], accepted(), SENT) == []
 
 
 def test_a_lost_reading_is_found() -> None:
-    faults = judge([GOOD[0], message(3, lo=1), message(5, 6, lo=5)], accepted(), SENT)
+    faults = judge([GOOD[0], message(3, low_water=1), message(5, 6, low_water=5)], accepted(), SENT)
     assert f"lost: {STREAM} 4" in faults
     assert any(fault.startswith("missing: 1") for fault in faults)
 
 
 def test_a_lost_last_reading_is_found() -> None:
-    assert judge([*GOOD[:2], message(5, lo=5)], accepted(), SENT) == [f"lost: {STREAM} 6"]
+    assert judge([*GOOD[:2], message(5, low_water=5)], accepted(), SENT) == [f"lost: {STREAM} 6"]
 
 
 def test_a_reading_that_was_stored_twice_is_found() -> None:
     rows = {**ROWS, 6: ROWS[5]}
-    faults = judge([*GOOD[:2], message(5, 6, lo=5, rows=rows)], accepted(rows), SENT)
+    faults = judge([*GOOD[:2], message(5, 6, low_water=5, rows=rows)], accepted(rows), SENT)
     assert [fault for fault in faults if fault.startswith("twice by content")]
 
 

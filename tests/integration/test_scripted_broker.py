@@ -256,20 +256,20 @@ async def test_numbers_that_the_broker_knows_already_are_never_given_again(tmp_p
         async with gateway(tmp_path, broker.url) as running:
             running.measure("count-1", 1, 2, 3)
             await running.settled()
-            old = running.store.ep
+            old = running.store.epoch
         ahead = json.loads(broker.retained[TOPICS.streams])
         ahead["streams"][COUNT]["next"] = 100
         broker.retained[TOPICS.streams] = json.dumps(ahead).encode()
         async with gateway(tmp_path, broker.url) as running:
             running.measure("count-1", 4, 5)
             await running.settled()
-            new = running.store.ep
+            new = running.store.epoch
             await until(lambda: bool(broker.events("store_reset")))
     assert new != old
     assert broker.events("store_reset")[0]["why"] == "behind_broker"
     by_epoch: dict[str, list[object]] = {}
-    for (ep, _), row in sorted(broker.rows(COUNT).items()):
-        by_epoch.setdefault(ep, []).append(row["n"])
+    for (epoch, _), row in sorted(broker.rows(COUNT).items()):
+        by_epoch.setdefault(epoch, []).append(row["n"])
     assert by_epoch == {old: [1, 2, 3], new: [4, 5]}
     leaves = broker.sessions[1].leaves()
     assert leaves.index(COUNT) > leaves.index("streams")
@@ -283,13 +283,13 @@ async def test_a_retained_streams_that_is_behind_or_nonsense_changes_nothing(tmp
         async with gateway(tmp_path, broker.url) as running:
             running.measure("count-1", 1, 2, 3)
             await running.settled()
-            ep = running.store.ep
-        behind = b'{"v":1,"ep":"%s","streams":{"%s":{"next":2}}}' % (ep.encode(), COUNT.encode())
+            epoch = running.store.epoch
+        behind = b'{"v":1,"ep":"%s","streams":{"%s":{"next":2}}}' % (epoch.encode(), COUNT.encode())
         for sessions, kept in enumerate((b"{", b'{"v":1,"ep":1,"streams":[]}', behind), 2):
             broker.retained[TOPICS.streams] = kept
             async with gateway(tmp_path, broker.url) as running:
                 await introduced(broker, sessions)
-                assert running.store.ep == ep
+                assert running.store.epoch == epoch
     assert broker.events("store_reset") == []
 
 
@@ -297,7 +297,7 @@ async def test_an_older_description_goes_before_the_late_rows_that_need_it(tmp_p
     async with gateway(tmp_path, "mqtt://127.0.0.1:1", described="n") as running:
         running.measure("count-1", 1, 2)
         await running.store.flush()
-        old = running.store.mh
+        old = running.store.meta_hash
     async with ScriptedBroker() as broker, gateway(tmp_path, broker.url, described="m") as running:
         running.measure("count-1", 3)
         await running.settled()

@@ -51,7 +51,7 @@ def check_numbers(arrivals: Iterable[Arrival]) -> None:
         if not arrival.leaf.startswith("telemetry/dust-"):
             continue
         for at, row in enumerate(arrival.batch.rows):
-            key, reading = (arrival.batch.ep, arrival.batch.seq + at), number_of(row)
+            key, reading = (arrival.batch.epoch, arrival.batch.seq + at), number_of(row)
             if owner.setdefault((arrival.leaf, *key), reading) != reading:
                 raise Violation(f"{arrival.leaf} {key} was given to two readings")
             if number_of_reading.setdefault((arrival.leaf, reading), key) != key:
@@ -65,7 +65,7 @@ def rows_lost(arrivals: Iterable[Arrival]) -> list[Mapping[str, object]]:
         if arrival.leaf == "event/_agent":
             for at, row in enumerate(arrival.batch.rows):
                 if row["ev"] == "rows_lost":
-                    found[arrival.batch.ep, arrival.batch.seq + at] = row
+                    found[arrival.batch.epoch, arrival.batch.seq + at] = row
     return list(found.values())
 
 
@@ -101,19 +101,19 @@ def check_accounts(
     known: dict[tuple[str, str], set[int]] = defaultdict(set)
     for one in arrivals:
         if one.taken:
-            known[one.leaf, one.batch.ep].update(range(one.batch.seq, one.batch.seq + len(one.batch.rows)))
+            known[one.leaf, one.batch.epoch].update(range(one.batch.seq, one.batch.seq + len(one.batch.rows)))
     for row in lost:
         if isinstance(row.get("from"), int):
             known[str(row["stream"]), str(row["ep"])].update(range(int(str(row["from"])), int(str(row["to"])) + 1))
     for name, account in accounts.items():
-        for _, ep in account.epochs:
-            if ep:
-                start, stop = account.span(ep)
+        for _, epoch in account.epochs:
+            if epoch:
+                start, stop = account.span(epoch)
                 owed = {number for gap in account.settled.gaps(start, stop) for number in range(*gap)}
-                gone = set(range(start, stop)) - owed - known[name, ep]
+                gone = set(range(start, stop)) - owed - known[name, epoch]
                 if gone:
                     numbers = sorted(gone)
-                    raise Violation(f"{name} {ep}: {len(gone)} numbers vanished uncounted, from {numbers[0]} on")
+                    raise Violation(f"{name} {epoch}: {len(gone)} numbers vanished uncounted, from {numbers[0]} on")
 
 
 def check_sizes(arrivals: Iterable[Arrival]) -> None:

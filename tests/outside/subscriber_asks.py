@@ -23,7 +23,7 @@ class Asked:
     session: Session
     place: int
     stream: str
-    ep: str
+    epoch: str
     start: int
     stop: int
 
@@ -32,7 +32,9 @@ class Asked:
         if arrival.session is not self.session or arrival.place < self.place or not arrival.late:
             return False
         start, stop = arrival.batch.seq, arrival.batch.seq + len(arrival.batch.rows)
-        return (arrival.leaf, arrival.batch.ep) == (self.stream, self.ep) and start < self.stop and self.start < stop
+        return (
+            (arrival.leaf, arrival.batch.epoch) == (self.stream, self.epoch) and start < self.stop and self.start < stop
+        )
 
 
 class SubscriberAsks:
@@ -65,10 +67,10 @@ class SubscriberAsks:
             return False
         now = _described(session)
         # The newest of them: floods push the others out of the store soon.
-        old = self._dice.choice([one for one in rows if one.mh != now][-5:] or rows[-20:])
+        old = self._dice.choice([one for one in rows if one.meta_hash != now][-5:] or rows[-20:])
         start, stop = old.batch.seq, old.batch.seq + self._dice.randint(1, len(old.batch.rows))
-        asked = Asked(session, len(session.published), old.leaf, old.batch.ep, start, stop)
-        words = {"stream": old.leaf, "ep": old.batch.ep, "from": start, "to": stop - 1}
+        asked = Asked(session, len(session.published), old.leaf, old.batch.epoch, start, stop)
+        words = {"stream": old.leaf, "ep": old.batch.epoch, "from": start, "to": stop - 1}
         reply = await self._reply(session, f"{base}/command/resend", self._next_id(), words)
         if reply is None or reply["status"] != "done" or not reply["result"]["sent"]:
             return False
@@ -81,12 +83,14 @@ class SubscriberAsks:
     def _delivered(self, session: Session) -> list[Arrival]:
         """Rows that the agent knows to be delivered, by what it says in this session: it sends them again only because
         somebody asks."""
-        settled = {(one.leaf, one.batch.ep): one.batch.lo for one in self._broker.arrivals if one.session is session}
+        settled = {
+            (one.leaf, one.batch.epoch): one.batch.low_water for one in self._broker.arrivals if one.session is session
+        }
         return [
             one
             for one in self._broker.arrivals
             if one.leaf.startswith("telemetry/dust-")
-            and one.batch.seq + len(one.batch.rows) <= settled.get((one.leaf, one.batch.ep), 0)
+            and one.batch.seq + len(one.batch.rows) <= settled.get((one.leaf, one.batch.epoch), 0)
         ]
 
     async def _the_same(self, session: Session, base: str) -> None:
@@ -122,11 +126,11 @@ class SubscriberAsks:
                     self._check_described(asked, arrival)
 
     def _check_described(self, asked: Asked, arrival: Arrival) -> None:
-        if arrival.mh in ("", _described(asked.session)) or arrival.at_s < self._forgotten_s:
+        if arrival.meta_hash in ("", _described(asked.session)) or arrival.at_s < self._forgotten_s:
             return
         leaves = asked.session.leaves()
-        if f"meta/{arrival.mh}" not in leaves[asked.place : arrival.place]:
-            raise Violation(f"{asked.stream} from {asked.start} on was sent again without the meta/{arrival.mh}")
+        if f"meta/{arrival.meta_hash}" not in leaves[asked.place : arrival.place]:
+            raise Violation(f"{asked.stream} from {asked.start} on was sent again without the meta/{arrival.meta_hash}")
 
 
 def _described(session: Session) -> str:

@@ -28,8 +28,8 @@ def reading(stream: str, **fields: object) -> Reading:
     return Reading(stream, NOW, "mh000000", msgpack.packb(fields))
 
 
-async def opened(path: Path, bid: str = "b0070000") -> Store:
-    return await Store.open(path, 1 << 24, 0.0, bid, "", lambda: NOW)
+async def opened(path: Path, boot_id: str = "b0070000") -> Store:
+    return await Store.open(path, 1 << 24, 0.0, boot_id, "", lambda: NOW)
 
 
 def filled(path: Path, rows: int = 50) -> None:
@@ -61,7 +61,7 @@ async def drained(store: Store) -> Arrived:
                     busy = True
                     (rows,) = await store.read([(name, start, stop, 500)])
                     for row in rows:
-                        arrived[name, row.context.ep, row.seq] = msgpack.unpackb(row.body)
+                        arrived[name, row.context.epoch, row.seq] = msgpack.unpackb(row.body)
                         store.settle(name, row.seq, row.seq + 1)
                     there = {row.seq for row in rows}
                     for number in range(start, rows[-1].seq if len(rows) == 500 else stop):
@@ -86,7 +86,7 @@ def judged(arrived: Arrived, rows: int = 50) -> tuple[int, int]:
         if one["ev"] == "rows_lost"
         for number in range(one["from"], one["to"] + 1)  # type: ignore[call-overload]
     }
-    counted |= {(name, number) for name, ep, number in arrived if ep == "vanished"}
+    counted |= {(name, number) for name, epoch, number in arrived if epoch == "vanished"}
     missing = 0
     for name in STREAMS:
         for number in range(rows // 5 + 1, rows + 1):
@@ -131,13 +131,13 @@ async def test_16_a_page_that_is_damaged_while_it_runs_is_noticed_and_new_readin
     filled(path)
     store = await opened(path)
     await store.flush()
-    ep = store.ep
+    epoch = store.epoch
     for number in range(8, page_count(path) + 1):
         damage_page(path, number, "noise", number)
     store.append(reading("telemetry/s0", n=-1))
     arrived = await drained(store)
     assert any(row.get("n") == -1 for row in arrived.values())
-    assert store.ep != ep
+    assert store.epoch != epoch
     assert judged(arrived)[0] == 0, "the accounts were known: each row comes or is counted"
     assert aside(tmp_path)
     await store.close(5.0)
@@ -152,7 +152,9 @@ async def test_16_a_zeroed_header_loses_nothing(tmp_path: Path) -> None:
     arrived = await drained(store)
     assert judged(arrived) == (0, 0)
     assert store.recall("counter") == "42", "what was remembered is rescued, too"
-    assert [number for name, ep, number in arrived if name == "telemetry/s3" and ep == "aaaaaaaa"] == [*range(11, 51)]
+    assert [number for name, epoch, number in arrived if name == "telemetry/s3" and epoch == "aaaaaaaa"] == [
+        *range(11, 51)
+    ]
     assert store.accounts["telemetry/s3"].next == 51, "numbers go on"
     await store.close(5.0)
 
@@ -170,7 +172,7 @@ async def test_16_rows_that_are_only_in_the_log_are_rescued(tmp_path: Path) -> N
         stream.write(b"\xff" * 1024)
     store = await opened(cut)
     arrived = await drained(store)
-    assert [number for name, ep, number in arrived if name == "telemetry/s0"] == [*range(1, 41)]
+    assert [number for name, epoch, number in arrived if name == "telemetry/s0"] == [*range(1, 41)]
     await store.close(5.0)
 
 
@@ -228,7 +230,7 @@ async def test_16_an_account_that_makes_no_sense_is_damage(tmp_path: Path) -> No
     )
     store = await opened(path)
     arrived = await drained(store)
-    assert sum(name in STREAMS and ep == "aaaaaaaa" for name, ep, _ in arrived) >= 12 * 40
+    assert sum(name in STREAMS and epoch == "aaaaaaaa" for name, epoch, _ in arrived) >= 12 * 40
     await store.close(5.0)
 
 
@@ -249,4 +251,4 @@ async def test_16_the_running_agent_survives_a_damaged_store_and_its_rows_arrive
 
 def test_16_accounts_of_ended_epochs_stay_usable() -> None:
     account = StreamAccount.beginning_at(100, "bbbbbbbb")
-    assert account.lo("not known") == 100
+    assert account.low_water("not known") == 100

@@ -21,10 +21,10 @@ LOAD = "telemetry/load"
 
 
 async def opened(
-    path: Path, commit_s: float = 0.0, bid: str = "b0070000", board: str = "", limits: StoreLimits | None = None
+    path: Path, commit_s: float = 0.0, boot_id: str = "b0070000", board: str = "", limits: StoreLimits | None = None
 ) -> Store:
     """A store of this computer."""
-    return await Store.open(path, 1 << 24, commit_s, bid, board, lambda: NOW, limits=limits)
+    return await Store.open(path, 1 << 24, commit_s, boot_id, board, lambda: NOW, limits=limits)
 
 
 def reading(stream: str = "telemetry/a", **fields: object) -> Reading:
@@ -132,7 +132,7 @@ async def test_15_delivered_rows_make_room_on_a_full_disk(tmp_path: Path) -> Non
         store.settle("telemetry/a", 1, 4001)
         await store.flush()
         disk.fill()
-        ep = store.ep
+        epoch = store.epoch
         for number in range(4000, 10_000):
             store.append(reading(n=number, text="x" * 100))
             if number % 500 == 0:
@@ -140,7 +140,7 @@ async def test_15_delivered_rows_make_room_on_a_full_disk(tmp_path: Path) -> Non
                 store.settle("telemetry/a", 1, store.accounts["telemetry/a"].next)
         await asyncio.wait_for(store.flush(), 5.0)
         assert store.durable, "what is delivered goes first, so that all that is new is durable"
-        assert store.ep == ep
+        assert store.epoch == epoch
         await store.close(5.0)
 
 
@@ -180,22 +180,22 @@ async def test_18_an_unclean_reboot_begins_a_new_epoch_and_an_unclean_end_within
     store = await opened(path)
     store.append(reading(n=1))
     await store.flush()
-    first = store.ep
+    first = store.epoch
     await killed(store)
     store = await opened(path)
-    assert store.ep == first
+    assert store.epoch == first
     await killed(store)
-    store = await opened(path, bid="b0070001")
-    assert store.ep != first
+    store = await opened(path, boot_id="b0070001")
+    assert store.epoch != first
     store.append(reading(n=2))
     await store.flush()
     (rows,) = await store.read([("telemetry/a", 1, 99, 99)])
-    assert [(row.seq, row.context.ep) for row in rows] == [(1, first), (2, store.ep)]
+    assert [(row.seq, row.context.epoch) for row in rows] == [(1, first), (2, store.epoch)]
     assert store.accounts["telemetry/a"].before() == [(first, 2)]
-    second = store.ep
+    second = store.epoch
     await store.close(5.0)
-    store = await opened(path, bid="b0070002")
-    assert store.ep == second, "it ended well"
+    store = await opened(path, boot_id="b0070002")
+    assert store.epoch == second, "it ended well"
     await store.close(5.0)
 
 
@@ -229,7 +229,7 @@ async def test_20_what_could_not_be_written_at_a_stop_is_counted_at_the_next_sta
         store.append(reading(n=number))
     await store.flush()
     assert not store.durable
-    ep = store.ep
+    epoch = store.epoch
     first = store.accounts["telemetry/a"].next - 7
     store.settle("telemetry/a", first, first + 2)
     await store.flush()
@@ -242,7 +242,7 @@ async def test_20_what_could_not_be_written_at_a_stop_is_counted_at_the_next_sta
     events = [msgpack.unpackb(row.body) for row in rows]
     lost = [one for one in events if one["ev"] == "rows_lost" and one["stream"] == "telemetry/a"]
     assert [(one["ep"], one["from"], one["to"], one["n"], one["why"]) for one in lost] == [
-        (ep, first + 2, first + 6, 5, "memory")
+        (epoch, first + 2, first + 6, 5, "memory")
     ]
     await store.close(5.0)
 

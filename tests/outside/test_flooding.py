@@ -120,7 +120,7 @@ async def test_38_sensors_wait_for_room_and_what_was_taken_in_is_kept(tmp_path: 
             await store.room()
             for number in range(400):
                 body = packed({"n": number})
-                store.append(Reading(telemetry(name), clock.Clock().now(), store.mh, body))
+                store.append(Reading(telemetry(name), clock.Clock().now(), store.meta_hash, body))
 
     try:
         await asyncio.gather(*(feed(f"s-{at}") for at in range(40)))

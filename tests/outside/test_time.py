@@ -45,8 +45,8 @@ class Gateway(AgentProcess):
         else:
             (self._folder / "synchronised").unlink()
 
-    def boot(self, bid: str) -> None:
-        (self._folder / "boot").write_text(f"{bid}-0000\n")
+    def boot(self, boot_id: str) -> None:
+        (self._folder / "boot").write_text(f"{boot_id}-0000\n")
 
 
 class City:
@@ -70,12 +70,12 @@ class City:
     async def quality(self) -> int:
         return int((await self.asked("diagnostics"))["clock"])
 
-    async def becomes(self, cq: int) -> None:
+    async def becomes(self, clock_quality: int) -> None:
         found = [await self.quality()]
-        while found[-1] != cq and len(found) < 40:
+        while found[-1] != clock_quality and len(found) < 40:
             await asyncio.sleep(0.2)  # more commands a second would be refused
             found.append(await self.quality())
-        assert found[-1] == cq
+        assert found[-1] == clock_quality
 
     async def measured(self, rows: int) -> None:
         following = 0
@@ -131,7 +131,7 @@ async def test_35_a_row_that_was_sent_keeps_its_time_over_restarts(tmp_path: Pat
             for batch in (first, corrected):
                 recorder.messages.clear()
                 last = batch["seq"] + len(batch["r"]) - 1
-                await city.asked("resend", stream=STREAM, ep=batch["ep"], **{"from": batch["seq"], "to": last})
+                await city.asked("resend", stream=STREAM, epoch=batch["ep"], **{"from": batch["seq"], "to": last})
                 again = {}
                 while len(again) < len(batch["r"]):
                     await city.asked("ping")

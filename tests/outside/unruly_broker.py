@@ -18,7 +18,7 @@ class Arrival:
     """A batch as it came. ``taken``: the broker acknowledged it; ``place``: among all messages of its session."""
 
     leaf: str
-    mh: str
+    meta_hash: str
     batch: wire.Batch
     taken: bool
     late: bool

@@ -27,7 +27,7 @@ def changing_while_iterating() -> None:
 
     def tell(self: Store) -> None:
         for name, n in self._group.queue._dropped.items():
-            self.announce(rows_lost_unnumbered(name, self.ep, n, "memory"))
+            self.announce(rows_lost_unnumbered(name, self.epoch, n, "memory"))
         self._group.queue._dropped.clear()
 
     Store._tell_dropped = tell  # type: ignore[method-assign]

@@ -150,7 +150,7 @@ class AgentProcess:
         database = Database(self.state / "store.db", 1 << 28, "00000000", "00000000")
         try:
             return {
-                (StreamId(GATEWAY, stream, row.context.ep), row.seq): {"t": row.t, **msgpack.unpackb(row.body)}
+                (StreamId(GATEWAY, stream, row.context.epoch), row.seq): {"t": row.t, **msgpack.unpackb(row.body)}
                 for stream, account in database.accounts.items()
                 for row in database.rows(stream, 1, account.next, account.next)
             }

@@ -39,7 +39,7 @@ class Running:
         """Append readings with these values of ``n``."""
         for value in values:
             body = packed({"n": value, **more})
-            self.store.append(Reading(telemetry(sensor), clock.Clock().now(), self.store.mh, body))
+            self.store.append(Reading(telemetry(sensor), clock.Clock().now(), self.store.meta_hash, body))
 
     async def settled(self, sensor: str = "count-1") -> None:
         """Wait until all readings so far are durable, and those of a sensor acknowledged or given up."""
@@ -68,7 +68,7 @@ async def gateway(
     now = clock.Clock().now
     store = await Store.open(folder / "store.db", 1 << 24, 0.0, BID, "", now)
     described_by = Description({"count-1": {"driver": "x", "fields": {described: {}}}}, {}, {})
-    await store.describe(described_by.mh, described_by.sensors)
+    await store.describe(described_by.meta_hash, described_by.sensors)
     config = Config(Gateway("pos-1", "checkpoint", "security"), Broker(url, keepalive_s=keepalive_s), publish)
     presence = GatewayIdentity(TOPICS, described_by, "0.0.0", BID, now)
 

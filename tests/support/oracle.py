@@ -66,7 +66,7 @@ def _disordered(messages: Iterable[Received]) -> Iterator[str]:
         if address is None or address.leaf.partition("/")[0] not in ("telemetry", "event"):
             continue
         batch = wire.read_batch(wire.decode(message.payload))
-        stream = (message.topic, batch.ep)
+        stream = (message.topic, batch.epoch)
         if not batch.late:
             if batch.seq < next_live.get(stream, 0):
                 yield f"reordered: live {address.leaf} {batch.seq} came behind {next_live[stream] - 1}"

@@ -72,7 +72,7 @@ class Recorder:
         address = wire.parse_topic(received.topic)
         if address is not None and address.leaf.startswith(("telemetry/", "event/")):
             batch = wire.read_batch(wire.decode(received.payload))
-            rows = self._rows.setdefault(address.leaf, {}).setdefault(batch.ep, {})
+            rows = self._rows.setdefault(address.leaf, {}).setdefault(batch.epoch, {})
             rows.update((batch.seq + index, row) for index, row in enumerate(batch.rows))
         self.messages.append(received)
 

@@ -161,7 +161,9 @@ class ScriptedBroker:
     def rows(self, stream: str) -> dict[tuple[str, int], Mapping[str, Any]]:
         """The rows of a stream, by epoch and number."""
         return {
-            (batch.ep, batch.seq + index): row for batch in self.batches(stream) for index, row in enumerate(batch.rows)
+            (batch.epoch, batch.seq + index): row
+            for batch in self.batches(stream)
+            for index, row in enumerate(batch.rows)
         }
 
     def events(self, name: str) -> list[Mapping[str, Any]]:

@@ -8,9 +8,10 @@ import platform
 from pathlib import Path
 from typing import IO
 
+from agent.base.codes import LogCode
 from agent.base.i18n import _
 from agent.base.io import clock
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +114,7 @@ class StateDir:
                 line = _("cannot write to the state directory {place} ({why}); holding its contents in memory").format(
                     place=self.path, why=self.failed
                 )
-                _log.error(line, extra=tagged("state_dir_failed"))
+                _log.error(line, extra=log_extra(LogCode.STATE_DIR_FAILED))
         else:
             self.failed = ""
         return self._generation

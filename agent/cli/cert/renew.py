@@ -68,7 +68,12 @@ async def _renew(args: Namespace, sign: Sequence[str], keys: "list[SigningKey]")
 
 
 async def _done(
-    asking: CommandClient, gateway: str, name: str, arguments: dict[str, Any], keys: "list[SigningKey]", timeout_s: float
+    asking: CommandClient,
+    gateway: str,
+    name: str,
+    arguments: dict[str, Any],
+    keys: "list[SigningKey]",
+    timeout_s: float,
 ) -> dict[str, Any]:
     """What a command gave that was carried out. Raises :class:`CommandFailed`, and as :meth:`Asking.ask`."""
     reply = await asking.ask(gateway, name, arguments, keys, timeout_s)
@@ -79,7 +84,8 @@ async def _done(
 
 
 async def _signed(sign: Sequence[str], gateway: str, request: str) -> str:
-    """The certificate that the command makes. What it says on standard error goes there. Raises :class:`CommandFailed`."""
+    """The certificate that the command makes. What it says on standard error goes there. Raises
+    :class:`CommandFailed`."""
     try:
         process = await asyncio.create_subprocess_exec(
             *sign, gateway, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE

@@ -39,8 +39,8 @@ def from_file(path: Path) -> Running:
 
 
 async def from_broker(options: BrokerOptions, gateways: Sequence[str], recognise: Recognise) -> Mapping[str, Running]:
-    """What was published to each gateway. Raises :class:`~agent.delivery.connection.ConnectionLost`, and :class:`CommandFailed` if a
-    gateway does not exist."""
+    """What was published to each gateway. Raises :class:`~agent.delivery.connection.ConnectionLost`, and
+    :class:`CommandFailed` if a gateway does not exist."""
     fleet = Fleet()
     watch = await FleetWatch.open(options, fleet, *LEAVES)
     try:

@@ -150,7 +150,9 @@ def _entries(raw: bytes, args: Namespace) -> Mapping[str, object]:
     """An envelope that gets one signature more. Raises :class:`CommandFailed`."""
     given = [args.gateway, args.version, args.days, args.confirm_s, args.min_agent]
     if any(given) or args.without_local:
-        raise CommandFailed(_("{file} is an envelope: the configuration in it cannot be changed").format(file=args.file))
+        raise CommandFailed(
+            _("{file} is an envelope: the configuration in it cannot be changed").format(file=args.file)
+        )
     found, _unused = envelope(raw, args.file)
     if found.payload_type != CONFIG_TYPE:
         raise CommandFailed(_("{file} is not a signed configuration").format(file=args.file))

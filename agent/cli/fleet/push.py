@@ -20,10 +20,10 @@ from agent.config.document import CONFIRM_S
 from agent.delivery.connection import ConnectionLost
 from agent.fleet.reports import Fleet, ReportedGateway
 from agent.fleet.rollout import (
-    RolloutMessage,
     Recognise,
-    Sign,
+    RolloutMessage,
     RolloutTarget,
+    Sign,
     judge,
     next_version,
     order,
@@ -105,8 +105,9 @@ class Push:
         self._names = [name for ring in rings for name in ring]
 
     async def run(self, orders: Callable[[Mapping[str, ReportedGateway]], dict[str, RolloutMessage]]) -> None:
-        """Send to ring after ring. Raises :class:`CommandFailed` at the first gateway that fails or falls silent, or at the
-        end for those that failed alone, and :class:`ConnectionLost` where the broker cannot be reached at the beginning."""
+        """Send to ring after ring. Raises :class:`CommandFailed` at the first gateway that fails or falls silent, or at
+        the end for those that failed alone, and :class:`ConnectionLost` where the broker cannot be reached at the
+        beginning."""
         watch = await self._open()
         try:
             self._orders = orders(self._found())

@@ -18,7 +18,8 @@ Rings = Sequence[Sequence[str]]
 
 
 def rendered(args: Namespace) -> tuple[Rings, dict[str, RolloutTarget]]:
-    """The rings, and what each gateway in them shall run. Raises :class:`CommandFailed` after every problem was told."""
+    """The rings, and what each gateway in them shall run. Raises :class:`CommandFailed` after every problem was
+    told."""
     template = _text(args.template)
     try:
         table: Mapping[str, Row] = rendering.read_table(_text(args.table))

@@ -11,7 +11,7 @@ from agent.cli.maintainer_files import CommandFailed, private_keys, read
 from agent.update.io.ed25519_check import answers
 from agent.update.io.signatures import answered
 from agent.update.signed import dsse as dsse
-from agent.update.signed.dsse import TRUST_TYPE, SignatureCheck, Role, checks
+from agent.update.signed.dsse import TRUST_TYPE, Role, SignatureCheck, checks
 from agent.update.signed.trust import Root, first, parse_chain, read_root, written_chain
 from agent.update.signed.trust import payload as root_payload
 
@@ -20,7 +20,8 @@ _LACKING = ("unsigned", "wrong_key", "same_key", "threshold")
 
 
 class TrustFile:
-    """``entries``: the envelopes, oldest first. Raises :class:`CommandFailed` where anything before the last one is wrong."""
+    """``entries``: the envelopes, oldest first. Raises :class:`CommandFailed` where anything before the last one is
+    wrong."""
 
     def __init__(self, path: Path, entries: Sequence[Entry]) -> None:
         self._path = path
@@ -64,7 +65,8 @@ class TrustFile:
         return TrustFile(self._path, (*kept, dsse.table(TRUST_TYPE, root_payload(root), {})))
 
     def signed_by(self, keys: Sequence[Path]) -> "TrustFile":
-        """With the signatures of these keys under the last root. Raises :class:`CommandFailed` for a key that is not asked."""
+        """With the signatures of these keys under the last root. Raises :class:`CommandFailed` for a key that is not
+        asked."""
         if not keys:
             return self
         asked = [key for root in self._demanding() for key in root.roles["root"].keys]
@@ -72,7 +74,9 @@ class TrustFile:
         signatures = {}
         for path, pair in zip(keys, private_keys(keys), strict=True):
             if pair.public not in asked:
-                raise CommandFailed(_("{file} is not a key of the role root, before or after the change").format(file=path))
+                raise CommandFailed(
+                    _("{file} is not a key of the role root, before or after the change").format(file=path)
+                )
             signatures[pair.public] = pair.sign(message)
         return TrustFile(self._path, (*self._entries[:-1], dsse.countersigned(self._entries[-1], signatures)))
 

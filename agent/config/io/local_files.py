@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.config.generation import Generation
@@ -23,7 +24,7 @@ class LocalFiles:
         except FileNotFoundError:
             return b""
         except OSError as error:
-            raise RejectedError("malformed", str(error)) from error
+            raise RejectedError(Rejection.MALFORMED, str(error)) from error
 
     def generation(self, payload: str | None) -> Generation:
         """Both configuration files, with this payload."""
@@ -31,5 +32,7 @@ class LocalFiles:
             base = self._main.read_text("utf-8")
             overlay = self._overlay.read_text("utf-8") if self._overlay.exists() else ""
         except (OSError, UnicodeDecodeError) as error:
-            raise RejectedError("schema", _("cannot read {file}: {why}").format(file=self._main, why=error), "") from error
+            raise RejectedError(
+                Rejection.SCHEMA, _("cannot read {file}: {why}").format(file=self._main, why=error), ""
+            ) from error
         return Generation(base, overlay, payload)

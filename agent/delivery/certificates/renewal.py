@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from agent.base import events
+from agent.base.codes import LogCode, Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
+from agent.base.log_fields import log_extra
 from agent.base.reading import Stamp
 from agent.base.status import CertificateStatus
 from agent.base.trusted_time import TrustedTime
@@ -82,23 +84,23 @@ class Renewal:
         return await self._certificates.request(self._settings, self._gateway)
 
     async def install(self, pem: str) -> int:
-        """Try this certificate; give its end once a broker has taken it. Raises :class:`RejectedError`, also where none took
-        it: then the one before is in use again."""
+        """Try this certificate; give its end once a broker has taken it. Raises :class:`RejectedError`, also where none
+        took it: then the one before is in use again."""
         assert self._settings is not None
         now = self._now()
-        moment = TrustedTime(now.t, now.cq > 0, self._bound_ms)
+        moment = TrustedTime(now.t, now.clock_quality > 0, self._bound_ms)
         ends_ms = await self._certificates.stage(self._settings, self._gateway, pem, moment)
         self._waiting = asyncio.get_running_loop().create_future()
         self._reconnect()
         why = await self._waiting
         if why:
-            raise RejectedError("not_taken", why)
+            raise RejectedError(Rejection.NOT_TAKEN, why)
         return ends_ms
 
     def status(self) -> CertificateStatus:
         """How the certificate in use is."""
         now = self._now()
-        left_s = None if self.ends_ms is None or now.cq == 0 else (self.ends_ms - now.t) // 1000
+        left_s = None if self.ends_ms is None or now.clock_quality == 0 else (self.ends_ms - now.t) // 1000
         return CertificateStatus(self.ends_ms, left_s)
 
     async def watch(self) -> None:
@@ -129,14 +131,17 @@ class Renewal:
                 self._look_from_s = now_s + _AGAIN_S
                 if str(error) != self._told:
                     self._told = str(error)
-                    _log.warning(_("cannot determine when the certificate expires: {why}").format(why=error))
+                    _log.warning(
+                        _("cannot determine when the certificate expires: {why}").format(why=error),
+                        extra=log_extra(LogCode.CERTIFICATE_UNREADABLE),
+                    )
         self._fingerprint = fingerprint if ends_ms is not None else ""
         self.ends_ms = ends_ms
 
     def _warn(self) -> None:
         """Tell each step once for each certificate, over restarts too."""
         now = self._now()
-        if self.ends_ms is None or now.cq == 0:
+        if self.ends_ms is None or now.clock_quality == 0:
             return
         step = validity.step(self.ends_ms, now.t)
         if step is None:
@@ -148,7 +153,8 @@ class Renewal:
         days = validity.days_left(self.ends_ms, now.t)
         self._store.announce(events.certificate_expires(days, step <= validity.ALARM_DAYS))
         _log.warning(
-            _("the certificate of this gateway expires in {days} days: run gardu cert renew").format(days=days)
+            _("the certificate of this gateway expires in {days} days: run gardu cert renew").format(days=days),
+            extra=log_extra(LogCode.CERTIFICATE_EXPIRES),
         )
 
     def _told_before(self) -> tuple[str, int]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.trusted_time import TrustedTime, rfc_3339
@@ -27,17 +28,21 @@ def check(facts: Facts, gateway: str, moment: TrustedTime) -> None:
     """Raise :class:`RejectedError` for a certificate that this gateway cannot use: ``certificate_key``,
     ``certificate_name``, ``certificate_time``."""
     if not facts.matches:
-        raise RejectedError("certificate_key", _("this certificate does not belong to the key that was created here"))
+        raise RejectedError(
+            Rejection.CERTIFICATE_KEY, _("this certificate does not belong to the key that was created here")
+        )
     if facts.names != (gateway,):
         names = ", ".join(facts.names)[:200]
         raise RejectedError(
-            "certificate_name",
+            Rejection.CERTIFICATE_NAME,
             _("this certificate is for {names}, not for {gateway}").format(names=names, gateway=gateway),
         )
     if facts.ends_ms <= moment.earliest_ms:
-        raise RejectedError("certificate_time", _("expired on {date}").format(date=rfc_3339(facts.ends_ms)))
+        raise RejectedError(Rejection.CERTIFICATE_TIME, _("expired on {date}").format(date=rfc_3339(facts.ends_ms)))
     if moment.is_set and facts.begins_ms > moment.clock_ms:
-        raise RejectedError("certificate_time", _("not valid before {date}").format(date=rfc_3339(facts.begins_ms)))
+        raise RejectedError(
+            Rejection.CERTIFICATE_TIME, _("not valid before {date}").format(date=rfc_3339(facts.begins_ms))
+        )
 
 
 def days_left(ends_ms: int, now_ms: int) -> int:

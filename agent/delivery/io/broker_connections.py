@@ -12,7 +12,9 @@ class BrokerConnections:
     def __init__(self, certificate: ClientCertificate) -> None:
         self._certificate = certificate
 
-    async def connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> mqtt.MqttConnection:
+    async def connect(
+        self, config: Config, url: str, will: Will | None, five: bool, guess: bool
+    ) -> mqtt.MqttConnection:
         """Open a connection. Raises :class:`~agent.delivery.connection.ConnectionLost`."""
 
         async def attempt(settings: Broker) -> mqtt.MqttConnection:

@@ -16,7 +16,9 @@ def refusal(code: ReasonCode) -> ConnectionLost:
     if code.value == _UNSUPPORTED_VERSION:
         return WrongVersion(_("the broker does not support this version of MQTT"))
     if code.value in (0x86, 0x87, 0x8C):
-        return ConnectionRefusedByBroker(_("the broker refused the login: check username, password_file and the certificate"))
+        return ConnectionRefusedByBroker(
+            _("the broker refused the login: check username, password_file and the certificate")
+        )
     if code.value in (0x85, 0x8A):
         return ConnectionRefusedByBroker(_("the broker refused this gateway: {reason}").format(reason=code))
     return ConnectionLost(_("the broker is not ready: {reason}").format(reason=code))

@@ -23,11 +23,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from agent.base.codes import LogCode, Rejection
 from agent.base.errors import LIBRARY_MISSING, CallTimeout, RejectedError
 from agent.base.i18n import _
 from agent.base.io import helper_process
 from agent.base.io.atomic_files import AtomicDirectory
 from agent.base.io.worker import Worker
+from agent.base.log_fields import log_extra
 from agent.base.trusted_time import TrustedTime
 from agent.config.io.credentials import local_file
 from agent.config.settings import Broker
@@ -117,7 +119,7 @@ class ClientCertificate:
         """Make a key, keep it, and give the request for a certificate: ``csr``, and ``signed``, the same signed by the
         certificate in use. Raises :class:`RejectedError`."""
         if not _is_shown(settings):
-            raise RejectedError("no_certificate", _("this gateway logs in without a certificate"))
+            raise RejectedError(Rejection.NO_CERTIFICATE, _("this gateway logs in without a certificate"))
         own = self._in_use(settings)
         answer = await _ask({"do": "request", "name": gateway, "own": [str(own.certificate), str(own.key)]})
         await self._write(_KEY, answer["key"])
@@ -128,7 +130,7 @@ class ClientCertificate:
         milliseconds. Raises :class:`RejectedError`."""
         key = self._read(_KEY)
         if not key or not _is_shown(settings):
-            raise RejectedError("no_request", _("no certificate was requested here: start with renew"))
+            raise RejectedError(Rejection.NO_REQUEST, _("no certificate was requested here: start with renew"))
         answer = await _ask({"do": "look", "certificate": pem, "key": key})
         facts = Facts(tuple(answer["names"]), answer["matches"], answer["begins_ms"], answer["ends_ms"])
         check(facts, gateway, moment)
@@ -186,7 +188,10 @@ class ClientCertificate:
             self._used = pair
             if trial is not None:
                 self._remove(_TRIAL)
-                _log.warning(_("dropped the new certificate: {why}").format(why=failed[trial]))
+                _log.warning(
+                    _("dropped the new certificate: {why}").format(why=failed[trial]),
+                    extra=log_extra(LogCode.CERTIFICATE_DROPPED),
+                )
                 self.on_outcome(str(failed[trial]))
         self.on_used()
 
@@ -194,7 +199,7 @@ class ClientCertificate:
         try:
             await self._write(_RENEWED, self._read(_TRIAL))
         except RejectedError as error:  # then it is on trial once more with the next connection
-            _log.warning("%s", error)
+            _log.warning("%s", error, extra=log_extra(LogCode.CERTIFICATE_DROPPED))
             return trial
         self._remove(_TRIAL)
         return Pair(self._folder / _RENEWED, self._folder / _RENEWED, _RENEWED)
@@ -209,7 +214,7 @@ class ClientCertificate:
             await worker.call(lambda: AtomicDirectory(self._folder).write(name, text.encode()), _WRITE_S)
         except (OSError, CallTimeout) as error:
             why = getattr(error, "strerror", None) or _("no answer within {n:.0f} s").format(n=_WRITE_S)
-            raise RejectedError("not_kept", _("cannot save the certificate: {why}").format(why=why)) from error
+            raise RejectedError(Rejection.NOT_KEPT, _("cannot save the certificate: {why}").format(why=why)) from error
         finally:
             worker.close()
 
@@ -263,6 +268,6 @@ async def _ask(question: Mapping[str, Any]) -> dict[str, Any]:
             text = _("certificates need the extra updates: pip install 'gardu[updates]'")
             raise RejectedError(LIBRARY_MISSING, text) from error
         if error.status == x509_helper.UNREADABLE:
-            raise RejectedError("malformed", _("cannot read the certificate or its key")) from error
-        raise RejectedError("failed", str(error)) from error
+            raise RejectedError(Rejection.MALFORMED, _("cannot read the certificate or its key")) from error
+        raise RejectedError(Rejection.FAILED, str(error)) from error
     return answer

@@ -15,11 +15,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from agent.base.codes import LogCode
 from agent.base.display import one_line
 from agent.base.guard import guarded, unexpected
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
-from agent.delivery.connection import Limits, ConnectionLost, Message, TakenOver, Unanswered
+from agent.base.log_fields import log_extra
+from agent.delivery.connection import ConnectionLost, Limits, Message, TakenOver, Unanswered
 from agent.delivery.io.broker_errors import refusal
 from agent.delivery.io.mqtt_socket import BoundedSocket
 from agent.delivery.policies.mqtt_packets import OVERSIZED_TOPIC, PacketFilter
@@ -102,7 +103,9 @@ class MqttConnection:
             # paho sends the ping when the line was quiet for one keepalive; half of one more is the answer's time.
             overdue_s = self._heard + 1.5 * self.keepalive_s - self._loop.time()
             if overdue_s <= 0:
-                self._break(ConnectionLost(_("the broker has been silent for {n:.0f} s").format(n=1.5 * self.keepalive_s)))
+                self._break(
+                    ConnectionLost(_("the broker has been silent for {n:.0f} s").format(n=1.5 * self.keepalive_s))
+                )
                 break
             self._client.loop_misc()
             await asyncio.wait((self._lost,), timeout=min(overdue_s, self.keepalive_s / 4))
@@ -192,7 +195,7 @@ class MqttConnection:
             line = _("rejected a message of {count} bytes on {topic}: the limit is {most}").format(
                 count=size_bytes, topic=one_line(topic), most=MAX_INCOMING_BYTES
             )
-            _log.warning(line, extra=tagged("message_too_large"))
+            _log.warning(line, extra=log_extra(LogCode.MESSAGE_TOO_LARGE))
 
     def _start_writing(self) -> None:
         if self._socket is not None and not self._writing:
@@ -239,7 +242,7 @@ class MqttConnection:
             topic = message.topic
         except UnicodeDecodeError:
             line = _("rejected a message whose topic is not UTF-8")
-            _log.warning(line, extra=tagged("invalid_topic"))
+            _log.warning(line, extra=log_extra(LogCode.INVALID_TOPIC))
             return
         if topic != OVERSIZED_TOPIC:
             with guarded(one_line(topic)):

@@ -40,9 +40,9 @@ def is_sequence_number(value: object) -> TypeGuard[int]:
 
 def check_batch(batch: Batch) -> None:
     """Raise :class:`~agent.delivery.wire.WireError` for an epoch, a number, a time or a field that no gateway sends."""
-    if not is_epoch(batch.ep):
+    if not is_epoch(batch.epoch):
         raise WireError("ep")
-    if not is_sequence_number(batch.lo) or not 0 <= batch.seq <= _MAX_NUMBER - len(batch.rows):
+    if not is_sequence_number(batch.low_water) or not 0 <= batch.seq <= _MAX_NUMBER - len(batch.rows):
         raise WireError("seq or lo")
     for row in batch.rows:
         if not 0 <= row["t"] <= _LAST_MS:

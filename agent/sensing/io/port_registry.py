@@ -106,8 +106,8 @@ class PortRegistry:
 
     def open_lines(self, chip: str, lines: "Mapping[str, LineRequest]", output: int | None) -> "GpioLink":
         """GPIO lines for one sensor. Raises :class:`~agent.sensing.sensor_errors.PortLost`."""
-        from agent.sensing.io.gpio_lines import GpioLink
         from agent.sensing.io.gpio_lines import GpioLineSettings as GpioLineSettings
+        from agent.sensing.io.gpio_lines import GpioLink
 
         return GpioLink.open(chip, {role: GpioLineSettings(*one) for role, one in lines.items()}, output)
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from agent.base.reading import Stamp
 from agent.config.settings import Sensor
 from agent.sensing.sensor_errors import PortLost, SensorFailure
-from agent.sensing.sources.edge_session import EdgeSession, LineEdge, EdgeProgress, levels_before
+from agent.sensing.sources.edge_session import EdgeProgress, EdgeSession, LineEdge, levels_before
 from agent.sensing.sources.source import Feed
 from drivers.sdk.gpio import GpioDriver
 
@@ -156,4 +156,4 @@ def _stamp(at_s: float, lines: Lines, feed: Feed) -> Stamp:
     """The stamp of a moment of the lines' clock."""
     now = feed.stamp()
     ago_ms = round(1000 * max(0.0, lines.now_s() - at_s))
-    return Stamp(now.t - ago_ms, now.mono_ms - ago_ms, now.cq)
+    return Stamp(now.t - ago_ms, now.mono_ms - ago_ms, now.clock_quality)

@@ -18,13 +18,13 @@ def parse_ranges(text: str) -> list[tuple[int, int]]:
 
 def account_columns(account: StreamAccount) -> tuple[int, str, str, str]:
     """The next number; epochs, settled and gone as text."""
-    epochs = " ".join(f"{start}:{ep}" for start, ep in account.epochs)
+    epochs = " ".join(f"{start}:{epoch}" for start, epoch in account.epochs)
     return account.next, epochs, ranges_text(account.settled), ranges_text(account.gone)
 
 
 def parse_account(following: int, epochs: str, settled: str, gone: str) -> StreamAccount:
     """An account from its columns. Raises :class:`ValueError` where it makes no sense."""
-    starts = [(int(start), ep) for start, _, ep in (part.partition(":") for part in epochs.split())]
+    starts = [(int(start), epoch) for start, _, epoch in (part.partition(":") for part in epochs.split())]
     account = StreamAccount(starts, following, parse_ranges(settled), parse_ranges(gone))
     numbers = [start for start, _ in starts]
     ranges = [number for members in (account.settled, account.gone) for pair in members for number in pair]

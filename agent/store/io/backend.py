@@ -120,9 +120,9 @@ class Backend:
         be read is held from now on."""
         return [self._rows(*span) for span in wanted]
 
-    def description(self, mh: str) -> bytes:
+    def description(self, meta_hash: str) -> bytes:
         """The bytes of a description; empty where it cannot be had."""
-        return self._databases.description(mh)
+        return self._databases.description(meta_hash)
 
     def newest_ms(self) -> int:
         """The newest trusted time of any row; 0 where there is none."""
@@ -134,10 +134,10 @@ class Backend:
             pass
         return 0
 
-    def begin_epoch(self, ep: str, since: Mapping[str, int]) -> None:
+    def begin_epoch(self, epoch: str, since: Mapping[str, int]) -> None:
         """Count numbers to another epoch. Where the disk does not take that, it begins in memory."""
         try:
-            self.active.begin_epoch(ep, since)
+            self.active.begin_epoch(epoch, since)
         except StoreBroken as error:
             self._damage.set_aside(error)
         except StoreError as error:
@@ -185,11 +185,11 @@ class Backend:
     def _begin_run(self, board: str) -> None:
         """Note that this run has the file, in a new epoch where it must be."""
         disk = self.active
-        why = new_epoch_reason(disk.properties, board, self._settings.bid)
+        why = new_epoch_reason(disk.properties, board, self._settings.boot_id)
         try:
             if why:
                 disk.begin_epoch(token_hex(4), {})
-            own = {"boot": self._settings.bid, "clean": "0"} | ({"board": board} if board else {})
+            own = {"boot": self._settings.boot_id, "clean": "0"} | ({"board": board} if board else {})
             changed = {name: value for name, value in own.items() if disk.property(name) != value}
             if changed:
                 commit = self._databases.empty_commit()
@@ -209,13 +209,13 @@ class Backend:
         are not owed. (Its accounts may have been written, and its rows not.)"""
         lost: Owed = []
         gone: list[Range] = []
-        for name, ep, start, stop in self.left:
+        for name, epoch, start, stop in self.left:
             account = disk.accounts.get(name)
-            if account is None or start >= account.next or account.epoch_of(start) != ep:
-                lost.append((name, ep, start, stop))  # the file has never heard of them
+            if account is None or start >= account.next or account.epoch_of(start) != epoch:
+                lost.append((name, epoch, start, stop))  # the file has never heard of them
                 continue
             for first, after in missing(disk.rows(name, start, stop, stop - start), start, stop):
-                lost.append((name, ep, first, after))
+                lost.append((name, epoch, first, after))
                 gone += [(name, *owing) for owing in account.deliverable(first, min(after, account.next))]
         if gone:
             disk.give_up(self._databases.empty_commit(), gone)

@@ -68,12 +68,12 @@ class Damage:
         if databases.memory is not None or disk is None:
             raise StoreError("not durable")
         ended, remaining = databases.rescues[:1], databases.rescues[1:]
-        lost = lost_after_rescue(disk.accounts, ended[0].ep if ended else "")
+        lost = lost_after_rescue(disk.accounts, ended[0].epoch if ended else "")
         commit = databases.empty_commit()
         commit.properties = {RESCUE: rescues_text(remaining)} | ({} if remaining else {FIRST: ""})
         commit.readings = [
-            Reading(event(AGENT), commit.now, "", packed(rows_lost(name, ep, start, end, "corrupt")), urgent=True)
-            for name, ep, start, end in lost
+            Reading(event(AGENT), commit.now, "", packed(rows_lost(name, epoch, start, end, "corrupt")), urgent=True)
+            for name, epoch, start, end in lost
         ]
         disk.give_up(commit, [(name, start, end) for name, _, start, end in lost])
         databases.files.prune({aside.file for aside in databases.rescues})
@@ -82,10 +82,10 @@ class Damage:
 
     def _begin(self, known: Known, aside: Path | None, names: Mapping[str, str], detail: str) -> None:
         databases = self._databases
-        ep = token_hex(4) if databases.memory is None else databases.memory.property("ep")
+        epoch = token_hex(4) if databases.memory is None else databases.memory.property("ep")
         rescues = parse_rescues(known.properties.get(RESCUE, ""))
         if aside is not None:
-            rescues = [*rescues, AsideFile(aside.name, ep, names)]
+            rescues = [*rescues, AsideFile(aside.name, epoch, names)]
         text = rescues_text(rescues)
         if databases.memory is not None:
             # The damage was found while numbers are given in memory: they go on there.
@@ -94,7 +94,7 @@ class Damage:
             databases.tell("reset", "damaged", detail)
             return
         try:
-            self._begin_file(known, ep, text)
+            self._begin_file(known, epoch, text)
         except StoreError as error:
             databases.close_disk()
             properties = {**known.properties, RESCUE: text}
@@ -103,14 +103,14 @@ class Damage:
             databases.disk_unreadable()
             return
         databases.hold_for_rescue()
-        databases.files.leave_note(ep)
+        databases.files.leave_note(epoch)
         databases.tell("reset", "damaged", detail)
 
-    def _begin_file(self, known: Known, ep: str, rescues: str) -> None:
+    def _begin_file(self, known: Known, epoch: str, rescues: str) -> None:
         databases = self._databases
         properties = {name: value for name, value in known.properties.items() if name not in _OWN}
-        properties |= {"ep": ep, "boot": databases.settings.bid, "clean": "0", RESCUE: rescues}
+        properties |= {"ep": epoch, "boot": databases.settings.boot_id, "clean": "0", RESCUE: rescues}
         properties |= databases.first_number(known)
-        accounts = continued(known.accounts, ep)
+        accounts = continued(known.accounts, epoch)
         disk = databases.open_disk()
         disk.absorb(accounts, [], properties, known.descriptions, databases.empty_commit())

@@ -35,8 +35,8 @@ class Database:
     ``tables``: what it is made of. ``new_ep``: the epoch of a new file.
     """
 
-    def __init__(self, path: Path, max_bytes: int, bid: str, new_ep: str, *, read_only: bool = False) -> None:
-        self._bid = bid
+    def __init__(self, path: Path, max_bytes: int, boot_id: str, new_ep: str, *, read_only: bool = False) -> None:
+        self._bid = boot_id
         self.read_only = read_only
         self._size = FileSize.within(max_bytes, path)
         self._cap_pages = 0
@@ -84,13 +84,13 @@ class Database:
         """Set a property, durably."""
         self.tables.set_property(name, value)
 
-    def describe(self, mh: str, sensors: bytes) -> None:
+    def describe(self, meta_hash: str, sensors: bytes) -> None:
         """Keep a description for as long as rows need it."""
-        self.tables.describe(mh, sensors)
+        self.tables.describe(meta_hash, sensors)
 
-    def description(self, mh: str) -> bytes:
+    def description(self, meta_hash: str) -> bytes:
         """The bytes of a description; empty where it is not known."""
-        return self.tables.description(mh)
+        return self.tables.description(meta_hash)
 
     def descriptions(self) -> dict[str, bytes]:
         """All descriptions."""
@@ -104,14 +104,14 @@ class Database:
         """The rows of ``[start, stop)`` that are there, rising, at most ``limit``."""
         return self.tables.rows(stream, start, stop, limit)
 
-    def begin_epoch(self, ep: str, since: Mapping[str, int]) -> None:
+    def begin_epoch(self, epoch: str, since: Mapping[str, int]) -> None:
         """Count the numbers from ``since`` (stream -> number; else the next one) on to a new epoch, durably."""
         with self.tables.transaction():
-            self.set_property("ep", ep)
+            self.set_property("ep", epoch)
             for name in self.accounts:
                 account = self.tables.touch(name)
-                account.begin_epoch(ep, since.get(name, account.next))
-                self.tables.move_to_epoch(name, account.epochs[-1][0], account.next, ep)
+                account.begin_epoch(epoch, since.get(name, account.next))
+                self.tables.move_to_epoch(name, account.epochs[-1][0], account.next, epoch)
             self.tables.write_accounts(self.accounts)
 
     def commit(self, commit: Commit) -> Commit:
@@ -238,21 +238,21 @@ class Database:
     def _remember(self, properties: Mapping[str, str], descriptions: Mapping[str, bytes]) -> None:
         for name, value in properties.items():
             self.set_property(name, value)
-        for mh, sensors in descriptions.items():
-            self.describe(mh, sensors)
+        for meta_hash, sensors in descriptions.items():
+            self.describe(meta_hash, sensors)
 
     def _insert(self, commit: Commit, readings: Iterable[Reading]) -> None:
         records: list[Record] = []
         following: dict[str, int] = {}
         contexts: dict[tuple[int, str], int] = {}
         for reading in readings:
-            name, (t, mono_ms, cq) = reading.stream, reading.stamp
+            name, (t, mono_ms, clock_quality) = reading.stream, reading.stamp
             key = following.get(name) or self._first_key(commit, name)
             following[name] = key + 1
-            context = contexts.get((cq, reading.mh))
+            context = contexts.get((clock_quality, reading.meta_hash))
             if context is None:
-                current = Context(self.property("ep"), self._bid, cq, reading.mh)
-                context = contexts[cq, reading.mh] = self.tables.context(current)
+                current = Context(self.property("ep"), self._bid, clock_quality, reading.meta_hash)
+                context = contexts[clock_quality, reading.meta_hash] = self.tables.context(current)
             records.append((key, context, t, mono_ms, reading.body, row_check(key, t, mono_ms, context, reading.body)))
         self.tables.insert(records)
         for name, key in following.items():

@@ -37,4 +37,4 @@ class Room:
 
     def _lost(self, commit: Commit, name: str, start: int, stop: int) -> Reading:
         body = rows_lost(name, self._tables.accounts[name].epoch_of(start), start, stop, self._why)
-        return Reading(event(AGENT), commit.now, commit.mh, packed(body))
+        return Reading(event(AGENT), commit.now, commit.meta_hash, packed(body))

@@ -97,20 +97,20 @@ class Tables:
             self.connection.execute("INSERT OR REPLACE INTO property VALUES (?, ?)", (name, value))
         self._properties[name] = value
 
-    def describe(self, mh: str, sensors: bytes) -> None:
+    def describe(self, meta_hash: str, sensors: bytes) -> None:
         """Keep a description."""
         with self.translating():
-            self.connection.execute("INSERT OR IGNORE INTO description VALUES (?, ?)", (mh, sensors))
+            self.connection.execute("INSERT OR IGNORE INTO description VALUES (?, ?)", (meta_hash, sensors))
 
     def descriptions(self) -> dict[str, bytes]:
         """All descriptions, by ``mh``."""
         with self.translating():
             return dict(self.connection.execute("SELECT mh, sensors FROM description"))
 
-    def description(self, mh: str) -> bytes:
+    def description(self, meta_hash: str) -> bytes:
         """The bytes of a description; empty where it is not known."""
         with self.translating():
-            found = self.connection.execute("SELECT sensors FROM description WHERE mh = ?", (mh,)).fetchone()
+            found = self.connection.execute("SELECT sensors FROM description WHERE mh = ?", (meta_hash,)).fetchone()
         return bytes(found[0]) if found else b""
 
     # Accounts.
@@ -181,14 +181,14 @@ class Tables:
         found = self.connection.execute(query, (self.key(name, number),)).fetchone()
         return int(found[0]) if found else 0
 
-    def move_to_epoch(self, name: str, start: int, stop: int, ep: str) -> None:
+    def move_to_epoch(self, name: str, start: int, stop: int, epoch: str) -> None:
         """Let the rows of ``[start, stop)`` be of another epoch."""
         moved: list[tuple[int, int, int]] = []
         for key, t, mono_ms, old, body in self.connection.execute(
             "SELECT key, t, mono_ms, context, body FROM reading WHERE key >= ? AND key < ?",
             (self.key(name, start), self.key(name, stop)),
         ):
-            new = self.context(self._contexts_by_id[old]._replace(ep=ep))
+            new = self.context(self._contexts_by_id[old]._replace(epoch=epoch))
             moved.append((new, row_check(key, t, mono_ms, new, body), key))
         self.connection.executemany("UPDATE reading SET context = ?, crc = ? WHERE key = ?", moved)
 

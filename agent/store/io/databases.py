@@ -31,7 +31,7 @@ class DatabaseSettings:
     """What a store's databases are opened with. ``bid``: the boot id; ``now``: the time of rows."""
 
     max_bytes: int
-    bid: str
+    boot_id: str
     now: Callable[[], Stamp]
     limits: StoreLimits = field(default_factory=StoreLimits)
     mono_ms: Callable[[], int] = clock.mono_ms
@@ -68,7 +68,7 @@ class Databases:
     def open_disk(self) -> Database:
         """Open the file, which may be another than before, or a new one. Raises :class:`StoreError`."""
         self.close_disk()
-        disk = Database(self.files.path, self.settings.max_bytes, self.settings.bid, token_hex(4))
+        disk = Database(self.files.path, self.settings.max_bytes, self.settings.boot_id, token_hex(4))
         self.files.opened(disk.wal_bytes)
         self.disk = disk
         return disk
@@ -76,7 +76,7 @@ class Databases:
     def open_disk_for_reading(self) -> Database:
         """Open the file as it is. Raises :class:`StoreError`."""
         self.close_disk()
-        self.disk = Database(self.files.path, self.settings.max_bytes, self.settings.bid, "", read_only=True)
+        self.disk = Database(self.files.path, self.settings.max_bytes, self.settings.boot_id, "", read_only=True)
         return self.disk
 
     def close_disk(self) -> None:
@@ -85,9 +85,9 @@ class Databases:
             self.disk.close()
             self.disk = None
 
-    def open_memory(self, ep: str) -> Database:
+    def open_memory(self, epoch: str) -> Database:
         """A new database in memory, which is not active yet."""
-        return Database(MEMORY, self.settings.limits.memory_bytes, self.settings.bid, ep)
+        return Database(MEMORY, self.settings.limits.memory_bytes, self.settings.boot_id, epoch)
 
     def close(self) -> None:
         """Let go of both."""
@@ -111,12 +111,12 @@ class Databases:
             found += self.memory.rows(stream, max(start, floor), stop, limit - len(found))
         return found
 
-    def description(self, mh: str) -> bytes:
+    def description(self, meta_hash: str) -> bytes:
         """The bytes of a description; empty where it cannot be had."""
         for database in (self.memory, self.disk):
             if database is not None:
                 with suppress(StoreError):
-                    if found := database.description(mh):
+                    if found := database.description(meta_hash):
                         return found
         return b""
 
@@ -124,7 +124,7 @@ class Databases:
         """What is owed from before a rescue that has not ended is held, but for rows that are back already."""
         assert self.disk is not None
         for aside in self.rescues:
-            hold_before(self.disk.accounts, aside.ep)
+            hold_before(self.disk.accounts, aside.epoch)
 
     def disk_unreadable(self) -> None:
         """The file cannot even be read: what it has is held until it can."""

@@ -18,13 +18,13 @@ _NOTED_RANGES = 500
 class StoreFiles:
     """``path``: the store's file. ``max_bytes``: the bound of the store, which also bounds what is set aside."""
 
-    def __init__(self, path: Path, max_bytes: int, bid: str) -> None:
+    def __init__(self, path: Path, max_bytes: int, boot_id: str) -> None:
         self.path = path
         self.wal = path.with_name(path.name + "-wal")
         self._reserve = path.with_name(path.name + ".reserve")
         self._note = path.with_name(path.name + ".note")
         self._max_bytes = max_bytes
-        self._bid = bid
+        self._bid = boot_id
         self._seen: dict[Path, tuple[int, int]] = {}
 
     def there(self) -> bool:
@@ -108,10 +108,10 @@ class StoreFiles:
             return {}
         return found if isinstance(found, dict) else {}
 
-    def leave_note(self, ep: str, owed: Owed | None = None, left: Owed | None = None) -> bool:
+    def leave_note(self, epoch: str, owed: Owed | None = None, left: Owed | None = None) -> bool:
         """Leave word for the next start: that there is a store, its epoch, what it still owes (known at a good end
         alone), and rows that could not be written. Whether the disk took it."""
-        content = {"ep": ep, "owed": (owed or [])[:_NOTED_RANGES], "left": (left or [])[:_NOTED_RANGES]}
+        content = {"ep": epoch, "owed": (owed or [])[:_NOTED_RANGES], "left": (left or [])[:_NOTED_RANGES]}
         temporary = self._note.with_name(self._note.name + ".new")
         try:
             with temporary.open("w") as stream:

@@ -43,10 +43,10 @@ class Overflow:
 
     def enter(self, known: Known, why: str, detail: str) -> None:
         """Give numbers in memory, behind what is known of the file."""
-        databases, ep = self._databases, token_hex(4)
-        memory = databases.open_memory(ep)
-        accounts = continued(known.accounts, ep)
-        properties = {**known.properties, "ep": ep, **databases.first_number(known)}
+        databases, epoch = self._databases, token_hex(4)
+        memory = databases.open_memory(epoch)
+        accounts = continued(known.accounts, epoch)
+        properties = {**known.properties, "ep": epoch, **databases.first_number(known)}
         memory.absorb(accounts, [], properties, known.descriptions, databases.empty_commit())
         databases.memory, databases.blind = memory, not known.whole
         databases.floor = {name: account.next for name, account in accounts.items()}
@@ -111,7 +111,7 @@ class Overflow:
     def _write_back(self, disk: Database, memory: Database) -> None:
         floor = self._databases.floor
         own = {name: value for name, value in disk.properties.items() if name == "board"}
-        properties = {**memory.properties, **own, "boot": self._databases.settings.bid, "clean": "0"}
+        properties = {**memory.properties, **own, "boot": self._databases.settings.boot_id, "clean": "0"}
         accounts = {name: released(account, floor.get(name, 1)) for name, account in memory.accounts.items()}
         rows = self._unsettled_rows(memory)
         disk.absorb(accounts, rows, properties, memory.descriptions(), self._databases.empty_commit())

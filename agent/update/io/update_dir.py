@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from agent.base.errors import RejectedError
-from agent.base.io.atomic_files import Files, AtomicDirectory, MirroredFile, sealed, unsealed
+from agent.base.io.atomic_files import AtomicDirectory, Files, MirroredFile, sealed, unsealed
 from agent.config.generation import Cause, Generation
 from agent.update.signed.version_mark import Mark
 from agent.update.state import UpdateState, decoded, encoded

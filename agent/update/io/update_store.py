@@ -9,7 +9,7 @@ from agent.base.errors import NOT_KEPT, RejectedError
 from agent.base.i18n import _
 from agent.base.io.atomic_files import Files
 from agent.base.io.worker import Worker
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.config.generation import Cause, Generation
 from agent.update.io.update_dir import UpdateDir
 from agent.update.signed.version_mark import Mark
@@ -26,8 +26,8 @@ class UpdateStore:
     """The durable steps of :class:`~agent.update.io.update_dir.UpdateDir`, one after the other.
 
     :meth:`stage`, :meth:`keep_trust` and :meth:`keep_origin` must be on the disk before they have any effect: they
-    raise :class:`RejectedError` where they are not. The others have their effect whatever the disk says, which is asked again
-    later. ``now_s``: monotonic seconds; ``settle_s``: after which a disk that refused is asked again.
+    raise :class:`RejectedError` where they are not. The others have their effect whatever the disk says, which is asked
+    again later. ``now_s``: monotonic seconds; ``settle_s``: after which a disk that refused is asked again.
     """
 
     def __init__(self, files: Files, now_s: Callable[[], float], settle_s: float) -> None:
@@ -166,7 +166,7 @@ class UpdateStore:
         except OSError as error:
             if self.due_s == _NEVER:
                 line = _("could not write to disk: {why}").format(why=error)
-                _log.error(line, extra=tagged(NOT_KEPT))
+                _log.error(line, extra=log_extra(NOT_KEPT))
         self.due_s = self._now_s() + self._settle_s if self.unwritten else _NEVER
 
     async def _in_thread(self, step: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ were signed.
 
 from dataclasses import dataclass
 
+from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.trusted_time import TrustedTime, check_dates, check_expiry
@@ -63,7 +64,8 @@ class Accepted:
 def examine(
     raw: bytes, context: GatewayContext, local: Generation, catalog: DriverLookup
 ) -> VerificationSteps[Accepted | NoChange]:
-    """Decide about a message of ``config/desired``; ``local``: with the gateway's own files. Raises :class:`RejectedError`.
+    """Decide about a message of ``config/desired``; ``local``: with the gateway's own files. Raises
+    :class:`RejectedError`.
 
     The order: the message as before (nothing to do, nothing verified), size, envelope, threshold, payload type, strict
     parse, target, version, time, agent, local keys, schema, drivers. What is refused changes nothing; once the
@@ -74,7 +76,7 @@ def examine(
         return NoChange()
     envelope = parse(raw)
     if context.trust is None:
-        raise RejectedError("no_trust", _("this gateway trusts no key yet: install trust.json"))
+        raise RejectedError(Rejection.NO_TRUST, _("this gateway trusts no key yet: install trust.json"))
     payload = yield from authenticated(envelope, context.trust.roles["config"], CONFIG_TYPE)
     document = read_document(payload)
     try:
@@ -97,19 +99,19 @@ def _is_new(document: Document, context: GatewayContext) -> bool:
     mark = context.mark
     if document.version < mark.version:
         message = _("version {version} is older than {mark}").format(version=document.version, mark=mark.version)
-        raise RejectedError("rollback", message, "version")
+        raise RejectedError(Rejection.ROLLBACK, message, "version")
     if document.version > min(mark.version + LARGEST_JUMP, MAX_VERSION):
         message = _("version {version} is too far above {mark}").format(version=document.version, mark=mark.version)
-        raise RejectedError("jump", message, "version")
+        raise RejectedError(Rejection.JUMP, message, "version")
     if document.version > mark.version:
         return True
     if document.hash != mark.hash:
         message = _("version {version} was already used with different content").format(version=document.version)
         # Of a version that a root's floor has set nothing is known: it is only too low.
-        raise RejectedError("equivocation" if mark.hash else "rollback", message, "version")
+        raise RejectedError(Rejection.EQUIVOCATION if mark.hash else "rollback", message, "version")
     if document.hash in context.bad:
         message = _("version {version} was tried and rolled back").format(version=document.version)
-        raise RejectedError("known_bad", message, "version")
+        raise RejectedError(Rejection.KNOWN_BAD, message, "version")
     # Not running: the power was cut after the mark was raised, and before the rest.
     return document.hash != context.running
 
@@ -117,4 +119,4 @@ def _is_new(document: Document, context: GatewayContext) -> bool:
 def _check_agent(least: str, agent: str) -> None:
     if release(agent) < release(least):
         message = _("needs agent {least} or newer; this is {agent}").format(least=least, agent=agent)
-        raise RejectedError("min_agent", message, "min_agent")
+        raise RejectedError(Rejection.MIN_AGENT, message, "min_agent")

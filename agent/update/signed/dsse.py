@@ -3,8 +3,8 @@
 Source: Dead Simple Signing Envelope 1.0.2 (secure-systems-lab/dsse, ``protocol.md`` and ``envelope.md``). Nothing is
 canonicalised: what was signed is the payload's bytes, and these bytes are what is read.
 
-Functions that need signatures verified are generators: they yield :class:`SignatureCheck` s, are sent one answer for each, and
-return their result (``agent.update.io.signatures.answered`` runs them).
+Functions that need signatures verified are generators: they yield :class:`SignatureCheck` s, are sent one answer for
+each, and return their result (``agent.update.io.signatures.answered`` runs them).
 """
 
 import base64
@@ -14,6 +14,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeVar, cast
 
+from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import MAX_BYTES, loads
@@ -142,9 +143,9 @@ def demand(asked: Sequence[SignatureCheck], answers: Sequence[bool], role: Role,
     if len(signers) >= role.threshold:
         return
     if not asked:
-        raise RejectedError("unsigned", _("not signed"), path)
+        raise RejectedError(Rejection.UNSIGNED, _("not signed"), path)
     if not signers:
-        raise RejectedError("wrong_key", _("not signed by any trusted key"), path)
+        raise RejectedError(Rejection.WRONG_KEY, _("not signed by any trusted key"), path)
     code = "same_key" if len(good) >= role.threshold else "threshold"
     message = _("signed by {count} of the {needed} keys that are needed").format(
         count=len(signers), needed=role.threshold
@@ -162,7 +163,7 @@ def authenticated(envelope: Envelope, role: Role, payload_type: str) -> Verifica
         message = _("signed as {found}, expected {wanted}").format(
             found=envelope.payload_type[:64], wanted=payload_type
         )
-        raise RejectedError("type", message, "payloadType")
+        raise RejectedError(Rejection.TYPE, message, "payloadType")
     return envelope.payload
 
 
@@ -180,4 +181,4 @@ _URL_SAFE = str.maketrans("-_", "+/")
 
 
 def _malformed(path: str) -> RejectedError:
-    return RejectedError("malformed", _("not a valid envelope"), path)
+    return RejectedError(Rejection.MALFORMED, _("not a valid envelope"), path)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import loads
@@ -17,10 +18,10 @@ from agent.base.trusted_time import rfc_3339, unix_ms
 from agent.update.signed.dsse import (
     KEY_BYTES,
     TRUST_TYPE,
-    SignatureCheck,
-    VerificationSteps,
     Envelope,
     Role,
+    SignatureCheck,
+    VerificationSteps,
     checks,
     demand,
     read,
@@ -145,7 +146,8 @@ def follow(raw: bytes, trusted: Root) -> VerificationSteps[Followed]:
     """Go from ``trusted`` along a chain as far as it is good: one version at a time, each root signed by enough keys
     of the one before it and of itself. An expired root still leads to the next.
 
-    What stands in the list up to the trusted version is skipped. Raises :class:`RejectedError` where it is no chain at all.
+    What stands in the list up to the trusted version is skipped. Raises :class:`RejectedError` where it is no chain at
+    all.
     """
     reached = Followed(trusted)
     coming, refused = _coming(parse_chain(raw), trusted)
@@ -193,12 +195,12 @@ def _coming(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], Reje
             return steps, error
         if root.version == trusted.version and root.fingerprint != trusted.fingerprint:
             message = _("another root already has version {version}").format(version=root.version)
-            return steps, RejectedError("equivocation", message, path)
+            return steps, RejectedError(Rejection.EQUIVOCATION, message, path)
         if root.version <= trusted.version:
             continue
         if root.version != version + 1:
             message = _("root {found} does not follow root {last}").format(found=root.version, last=version)
-            return steps, RejectedError("root_jump", message, path)
+            return steps, RejectedError(Rejection.ROOT_JUMP, message, path)
         version = root.version
         steps.append(_Step(root, envelope, path))
     return steps, None
@@ -207,7 +209,7 @@ def _coming(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], Reje
 def _root(envelope: Envelope, path: str) -> Root:
     if envelope.payload_type != TRUST_TYPE:
         message = _("signed as {found}, expected {wanted}").format(found=envelope.payload_type[:64], wanted=TRUST_TYPE)
-        raise RejectedError("type", message, path)
+        raise RejectedError(Rejection.TYPE, message, path)
     return read_root(envelope.payload, path)
 
 
@@ -260,4 +262,4 @@ def _is_version(value: object, least: int) -> bool:
 
 
 def _malformed(path: str) -> RejectedError:
-    return RejectedError("malformed", _("not a valid trust document"), path)
+    return RejectedError(Rejection.MALFORMED, _("not a valid trust document"), path)

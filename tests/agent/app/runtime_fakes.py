@@ -16,11 +16,11 @@ class GatewayStore(FakeStore):
     durable = True
     fails = False
 
-    async def describe(self, mh: str, sensors: bytes) -> None:
+    async def describe(self, meta_hash: str, sensors: bytes) -> None:
         if self.fails:
             self.fails = False
             raise OSError("no room")
-        self.mh, self.descriptions[mh] = mh, sensors
+        self.meta_hash, self.descriptions[meta_hash] = meta_hash, sensors
 
     async def flush(self) -> None:
         """Everything is durable at once."""

@@ -14,17 +14,17 @@ class Wall:
     """A clock whose trust the test decides."""
 
     def __init__(self) -> None:
-        self.floor_ms, self.proven_ms, self.offset_ms, self.mono_ms, self.cq = 1, 0, 0, 5000, 0
+        self.floor_ms, self.proven_ms, self.offset_ms, self.mono_ms, self.clock_quality = 1, 0, 0, 5000, 0
         self.given: tuple[int, int] | None = None
 
     def now(self) -> Stamp:
-        return Stamp(self.offset_ms + self.mono_ms, self.mono_ms, self.cq)
+        return Stamp(self.offset_ms + self.mono_ms, self.mono_ms, self.clock_quality)
 
     def restore(self, floor_ms: int, proven_ms: int = 0) -> None:
         self.given = (floor_ms, proven_ms)
 
-    def set(self, cq: int = 1) -> None:
-        self.offset_ms, self.cq = TRUE_MS, cq
+    def set(self, clock_quality: int = 1) -> None:
+        self.offset_ms, self.clock_quality = TRUE_MS, clock_quality
         self.floor_ms = TRUE_MS + self.mono_ms
 
 

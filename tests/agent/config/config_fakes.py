@@ -7,7 +7,7 @@ from agent.config.parse import Parsed, parse
 from drivers.sdk.bus import I2cDevice, I2cDriver, I2cPort, ModbusDecoder, ModbusDriver, ModbusRead, W1Driver
 from drivers.sdk.contract import Decoder, Driver, Field, Option, Options, PollDriver, Reader, SerialDriver
 from drivers.sdk.gpio import EdgeDecoder, GpioDriver
-from drivers.sdk.profile_table import ProfileProblem, ProfileError
+from drivers.sdk.profile_table import ProfileError, ProfileProblem
 
 
 def _no_decoder(options: Options) -> Decoder:

@@ -61,7 +61,7 @@ async def test_the_window_is_kept_and_live_rows_find_room_beside_a_backlog(bench
 
 
 async def test_a_broker_that_takes_one_message_at_a_time_gets_everything(bench: Bench) -> None:
-    bench.store.put(AIR, 700, mh="01d00000")
+    bench.store.put(AIR, 700, meta_hash="01d00000")
     bench.lane = LiveLane(bench.store.accounts, bench.timings)
     bench.connect(Limits(receive_maximum=1))
     bench.measure(DOOR, 3)
@@ -89,8 +89,8 @@ async def test_rows_that_vanished_from_the_file_are_told_as_lost(bench: Bench) -
 
 async def test_readings_wait_for_an_unset_clock_and_events_do_not(bench: Bench) -> None:
     bench.store.times.unset(0)
-    bench.measure(AIR, 3, cq=0)
-    bench.measure(DOOR, cq=0)
+    bench.measure(AIR, 3, clock_quality=0)
+    bench.measure(DOOR, clock_quality=0)
     assert [(sent.stream, sent.late) for sent in await bench.send()] == [(DOOR, False)]
     due_s = await bench.delivery.send()
     assert due_s == bench.clock.now_s + 600 + bench.settings.max_delay_s
@@ -101,7 +101,7 @@ async def test_readings_wait_for_an_unset_clock_and_events_do_not(bench: Bench) 
 
 async def test_readings_leave_with_their_true_time_once_the_clock_is_set(bench: Bench) -> None:
     bench.store.times.unset(0)
-    bench.measure(AIR, 2, cq=0)
+    bench.measure(AIR, 2, clock_quality=0)
     assert await bench.send() == []
     measured_ms = bench.clock.mono_ms()
     bench.clock.now_s += 5
@@ -114,20 +114,20 @@ async def test_readings_leave_with_their_true_time_once_the_clock_is_set(bench: 
 
 
 async def test_readings_of_other_boots_do_not_wait_and_what_follows_does(bench: Bench) -> None:
-    bench.measure(AIR, 2, cq=0, bid="b1")
-    bench.measure(AIR, 2, cq=0, bid="b2")
+    bench.measure(AIR, 2, clock_quality=0, boot_id="b1")
+    bench.measure(AIR, 2, clock_quality=0, boot_id="b2")
     bench.store.times.unset(0)
-    bench.measure(AIR, 2, cq=0)
+    bench.measure(AIR, 2, clock_quality=0)
     bench.restart()
     assert [(sent.numbers, sent.message["bid"]) for sent in await bench.send()] == [([1, 2], "b1"), ([3, 4], "b2")]
 
 
 async def test_what_was_sent_can_be_asked_for_while_others_wait(bench: Bench) -> None:
-    bench.measure(AIR, 2, cq=0, bid="b1")
+    bench.measure(AIR, 2, clock_quality=0, boot_id="b1")
     bench.restart()
     bench.acknowledge(*await bench.send())
     bench.store.times.unset(0)
-    bench.measure(AIR, 2, cq=0)
+    bench.measure(AIR, 2, clock_quality=0)
     assert await bench.send() == []
     bench.lane.again[AIR].add(1, 5)
     assert [sent.numbers for sent in await bench.send()] == [[1, 2]], "the others come in their time"

@@ -86,7 +86,7 @@ async def test_each_session_has_a_higher_generation_and_a_broker_out_of_reach_co
 
 async def test_a_new_connection_on_purpose_is_made_to_the_first_broker(make: Callable[..., Bench]) -> None:
     bench = make(url=("mqtt://a", "mqtt://b"))
-    bench.store.put("telemetry/a", 1, mh=bench.mh)
+    bench.store.put("telemetry/a", 1, meta_hash=bench.meta_hash)
     bench.start(NotReached("no"), Dropping(), Dropping())
     await until(lambda: not bench.store.accounts["telemetry/a"].unsettled())
     bench.uplink.reconnect()

@@ -42,11 +42,11 @@ async def test_a_row_that_no_message_can_carry_is_given_up_and_the_next_one_pass
     assert [one.numbers for one in sent] == [[2]]
     (event,) = bench.store.announced
     assert (event["ev"], event["why"], event["from"], event["to"]) == ("rows_lost", "rejected", 1, 1)
-    assert bench.store.accounts[AIR].lo("aaaaaaaa") == 2
+    assert bench.store.accounts[AIR].low_water("aaaaaaaa") == 2
 
 
 async def test_a_message_has_one_context(bench: Bench) -> None:
-    bench.measure(AIR, 2, mh="01d00000")
+    bench.measure(AIR, 2, meta_hash="01d00000")
     bench.measure(AIR, 2)
     sent = await bench.send()
     assert [one.stream for one in sent] == ["meta/01d00000", AIR, AIR]
@@ -57,12 +57,12 @@ async def test_a_message_has_one_context(bench: Bench) -> None:
 
 async def test_a_description_is_sent_once_a_connection(bench: Bench) -> None:
     for _ in range(2):
-        bench.store.put(AIR, 2, mh="01d00000")
+        bench.store.put(AIR, 2, meta_hash="01d00000")
         bench.restart()
         sent = await bench.send()
         assert sent[0].stream == "meta/01d00000"
         bench.acknowledge(*sent)
-        bench.measure(AIR, 1, mh="01d00000")
+        bench.measure(AIR, 1, meta_hash="01d00000")
         assert [one.stream for one in await bench.send()] == [AIR]
 
 
@@ -91,5 +91,5 @@ def test_a_message_fits_below_the_broker_s_packet_size(bench: Bench) -> None:
 
 
 async def test_rows_whose_description_is_not_known_are_sent_all_the_same(bench: Bench) -> None:
-    bench.measure(AIR, 1, mh="ffffffff")
+    bench.measure(AIR, 1, meta_hash="ffffffff")
     assert [sent.stream for sent in await bench.send()] == [AIR]

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from agent.delivery.connection import Limits, ConnectionLost, Message
+from agent.delivery.connection import ConnectionLost, Limits, Message
 from agent.delivery.session import Unacknowledged
 from tests.agent.delivery.session_bench import AIR, Bench, Link
 from tests.agent.fakes import TOPICS

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agent.delivery import wire
-from agent.delivery.connection import Limits, ConnectionLost, Message
+from agent.delivery.connection import ConnectionLost, Limits, Message
 from agent.delivery.session import Unacknowledged
 from agent.delivery.timings import DeliveryTimings
 from tests.agent.delivery.session_bench import AIR, Bench, Link

@@ -8,7 +8,7 @@ import pytest
 
 from agent.base.reading import CommittedRange
 from agent.delivery import wire
-from agent.delivery.connection import Limits, ConnectionLost, Message, NotReached, TakenOver
+from agent.delivery.connection import ConnectionLost, Limits, Message, NotReached, TakenOver
 from agent.delivery.timings import DeliveryTimings
 from tests.agent.delivery.uplink_bench import TOPICS, Acknowledging, Bench, Dropping
 from tests.agent.fakes import FakeLink
@@ -31,10 +31,10 @@ async def make() -> AsyncIterator[Callable[..., Bench]]:
 async def test_a_session_begins_with_state_meta_and_streams_and_then_delivers(make: Callable[..., Bench]) -> None:
     bench = make()
     link = Acknowledging()
-    bench.store.put("telemetry/a", 2, mh=bench.mh)
+    bench.store.put("telemetry/a", 2, meta_hash=bench.meta_hash)
     bench.start(link)
     await until(lambda: bool(bench.store.on_commit) and len(link.sent) >= 3)
-    numbers = bench.store.put("telemetry/b", 1, mh=bench.mh)
+    numbers = bench.store.put("telemetry/b", 1, meta_hash=bench.meta_hash)
     bench.store.on_commit({"telemetry/b": CommittedRange(numbers.start, numbers.stop, bench.clock.mono_ms(), True)})
     await until(lambda: len(link.sent) >= 5)
     assert link.subscribed == [TOPICS.state, TOPICS.streams]
@@ -144,7 +144,7 @@ async def test_after_a_broker_that_did_not_acknowledge_the_next_session_begins_w
     make: Callable[..., Bench],
 ) -> None:
     bench = make(timings=DeliveryTimings(ack_s=0.1))
-    bench.store.put("telemetry/a", 2000, mh=bench.mh, size=300)
+    bench.store.put("telemetry/a", 2000, meta_hash=bench.meta_hash, size=300)
     bench.start(FakeLink(), Acknowledging(), Acknowledging())
     silent, patient = bench.answers[0], bench.answers[1]
     patient.limits = Limits()

@@ -133,7 +133,9 @@ def test_topics_are_read_back_whatever_the_root() -> None:
 
 def test_streams_says_where_every_stream_stands() -> None:
     account = StreamAccount([(1, "aaaaaaaa")], 11, settled=[(1, 4)], gone=[(1, 3)])
-    numbers = {"event/door-1": {"first": account.first("aaaaaaaa"), "lo": account.lo("aaaaaaaa"), "next": account.next}}
+    numbers = {
+        "event/door-1": {"first": account.first("aaaaaaaa"), "lo": account.low_water("aaaaaaaa"), "next": account.next}
+    }
     assert json.loads(wire.streams("aaaaaaaa", 5, numbers)) == {
         "v": 1,
         "ep": "aaaaaaaa",

@@ -61,7 +61,7 @@ class Bench:
         self.waits: list[float] = []
         config = Config(Gateway("batua-01", "batua", "health"), Broker(url, protocol=protocol))  # type: ignore[arg-type]
         presence = GatewayIdentity(TOPICS, Description({"a": {}}, {}, {}), "0.1.0", "b0070000", self.clock.stamp)
-        self.mh = presence.description.mh
+        self.meta_hash = presence.description.meta_hash
         self.uplink = uplink.Uplink(
             config,
             self.store,

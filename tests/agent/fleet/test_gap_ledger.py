@@ -14,7 +14,7 @@ OF = StreamId("batua-01", "telemetry/air-1", "aaaaaaaa")
 def taken(*messages: tuple[int, int, int]) -> tuple[Ledger, list[list[int]]]:
     """A ledger after messages (lo, first number, one after the last), and what was new in each."""
     ledger = Ledger()
-    return ledger, [ledger.take(OF, lo, start, stop, 0.0) for lo, start, stop in messages]
+    return ledger, [ledger.take(OF, low_water, start, stop, 0.0) for low_water, start, stop in messages]
 
 
 def test_all_numbers_arrived() -> None:
@@ -78,7 +78,7 @@ def test_a_streams_message_closes_the_account_of_a_quiet_stream() -> None:
 
 def test_epochs_and_gateways_have_accounts_of_their_own() -> None:
     ledger = Ledger()
-    for of in (OF, OF._replace(ep="bbbbbbbb"), OF._replace(gateway="pos-1"), OF._replace(stream="event/air-1")):
+    for of in (OF, OF._replace(epoch="bbbbbbbb"), OF._replace(gateway="pos-1"), OF._replace(stream="event/air-1")):
         assert ledger.take(of, 1, 1, 2, 0.0) == [1]
     assert len(ledger.tally()) == 4
 
@@ -93,7 +93,7 @@ def test_the_oracle_notices_one_loss_in_ten_thousand(planted: str, found: int) -
     assert ledger.tally()[OF].missing == found
 
 
-@pytest.mark.parametrize("of", [[OF], [OF._replace(ep=f"{n:08x}") for n in range(50)]])
+@pytest.mark.parametrize("of", [[OF], [OF._replace(epoch=f"{n:08x}") for n in range(50)]])
 def test_every_second_number_costs_bounded_memory_and_what_is_no_longer_tracked_is_reported(of: list[StreamId]) -> None:
     ledger = Ledger(max_ranges=100)
     reported: list[Gap] = []

@@ -12,9 +12,9 @@ TOPICS = wire.Topics.of("makassar", "health", "puskesmas-batua", "batua-01")
 CONTEXT = Context("aaaaaaaa", "b41d0c7e", 1, "5e2190ab")
 
 
-def batch(*rows: tuple[int, dict[str, object]], lo: int = 1, late: bool = False) -> bytes:
+def batch(*rows: tuple[int, dict[str, object]], low_water: int = 1, late: bool = False) -> bytes:
     return wire.encode_batch(
-        [Row(seq, 1000 + seq, 0, CONTEXT, packed(fields)) for seq, fields in rows], lo, late, "msgpack"
+        [Row(seq, 1000 + seq, 0, CONTEXT, packed(fields)) for seq, fields in rows], low_water, late, "msgpack"
     )
 
 
@@ -44,7 +44,7 @@ def test_a_lost_event_gives_a_gap_and_explains_the_hole() -> None:
     event = rows_lost("telemetry/air-1", "aaaaaaaa", 2, 5, "overflow")
     items = subscriber.take(TOPICS.stream("event/_agent"), batch((1, event)), 0.0)
     assert items[1] == Gap(StreamId("batua-01", "telemetry/air-1", "aaaaaaaa"), 2, 5, "overflow")
-    subscriber.take(topic, batch((5, {"pm10": 1.0}), lo=5), 0.0)
+    subscriber.take(topic, batch((5, {"pm10": 1.0}), low_water=5), 0.0)
     assert subscriber.gaps(100.0) == []
 
 
@@ -81,9 +81,9 @@ def test_the_account_of_an_ended_epoch_is_closed_when_streams_names_it_no_more()
     row = packed({"v": 1, "ep": "aaaaaaaa", "seq": 1, "lo": 1, "r": [{"t": 1}, {"t": 2}]})
     subscriber.take(TOPICS.stream("telemetry/a"), row, 0.0)
     gaps = []
-    for at, (ep, entry) in enumerate(told):
-        subscriber.take(TOPICS.streams, wire.streams(ep, 0, {"telemetry/a": entry}), 100.0 * at)
-        gaps.append([(gap.of.ep, gap.start, gap.stop) for gap in subscriber.gaps(100.0 * at + 50)])
+    for at, (epoch, entry) in enumerate(told):
+        subscriber.take(TOPICS.streams, wire.streams(epoch, 0, {"telemetry/a": entry}), 100.0 * at)
+        gaps.append([(gap.of.epoch, gap.start, gap.stop) for gap in subscriber.gaps(100.0 * at + 50)])
     assert gaps == [[], [], [("aaaaaaaa", 3, 6)]]
 
 

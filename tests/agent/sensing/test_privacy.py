@@ -38,12 +38,17 @@ def test_a_bad_identifier_stays_bad() -> None:
 
 def test_none_drops_identifiers_and_plain_lets_them_through() -> None:
     assert PrivacyFilter(FIELDS, "none", KEY, False).on(seen(tag=CARD, targets=1)).values == {"targets": 1}
-    assert PrivacyFilter(FIELDS, "plain", KEY, False).on(seen(tag=CARD, targets=1)).values == {"tag": CARD, "targets": 1}
+    assert PrivacyFilter(FIELDS, "plain", KEY, False).on(seen(tag=CARD, targets=1)).values == {
+        "tag": CARD,
+        "targets": 1,
+    }
 
 
 @pytest.mark.parametrize(("personal", "kept"), [(False, {"targets": 2}), (True, {"targets": 2, "x1": -782})])
 def test_tracks_leave_only_where_the_sensor_may_tell_them(personal: bool, kept: dict[str, int]) -> None:
-    one = PrivacyFilter(FIELDS, "hmac", KEY, personal).on(Measurement({"targets": 2, "x1": -782}, {"x1": "uncertain:motion"}))
+    one = PrivacyFilter(FIELDS, "hmac", KEY, personal).on(
+        Measurement({"targets": 2, "x1": -782}, {"x1": "uncertain:motion"})
+    )
     assert dict(one.values) == kept
     assert ("x1" in one.q) == personal
 

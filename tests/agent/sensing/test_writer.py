@@ -87,4 +87,4 @@ async def test_lost_edges_are_reported_for_the_stream_they_are_missing_in(
     fakes = FakeContext()
     ReadingWriter(Sensor(id="a", driver="words"), fakes.context).report_lost_edges(7, sampled=sampled)
     (event,) = fakes.store.announced
-    assert (event["stream"], event["n"], event["why"], event["ep"]) == (stream, 7, "edges", fakes.store.ep)
+    assert (event["stream"], event["n"], event["why"], event["ep"]) == (stream, 7, "edges", fakes.store.epoch)

@@ -10,5 +10,5 @@ def reading(stream: str = A, mono_ms: int = 5_000, *, urgent: bool = False) -> R
     return Reading(stream, Stamp(NOW.t, mono_ms, 1), "mh000000", b"\x80", urgent)
 
 
-def row(seq: int, ep: str = "aaaaaaaa") -> Row:
-    return Row(seq, NOW.t, 0, Context(ep, "b0070000", 1, "mh000000"), b"\x80")
+def row(seq: int, epoch: str = "aaaaaaaa") -> Row:
+    return Row(seq, NOW.t, 0, Context(epoch, "b0070000", 1, "mh000000"), b"\x80")

@@ -14,8 +14,8 @@ TRUE_MS = 1_795_000_000_000
 """When the boot really began."""
 
 
-def row(number: int, mono_ms: int = 1000, bid: str = "b1", cq: int = 0) -> Row:
-    return Row(number, mono_ms, mono_ms, Context("e", bid, cq, "mh"), b"\x80")
+def row(number: int, mono_ms: int = 1000, boot_id: str = "b1", clock_quality: int = 0) -> Row:
+    return Row(number, mono_ms, mono_ms, Context("e", boot_id, clock_quality, "mh"), b"\x80")
 
 
 def accounts(settled: int = 0, following: int = 100) -> dict[str, StreamAccount]:
@@ -23,7 +23,7 @@ def accounts(settled: int = 0, following: int = 100) -> dict[str, StreamAccount]
 
 
 def shown(times: BootTimes, *rows: Row, stream: str = AIR) -> list[tuple[int, int]]:
-    return [(one.t, one.context.cq) for one in times.corrected(stream, list(rows))]
+    return [(one.t, one.context.clock_quality) for one in times.corrected(stream, list(rows))]
 
 
 def unset() -> BootTimes:
@@ -36,19 +36,26 @@ def test_what_was_measured_before_the_clock_was_set_is_corrected() -> None:
     times = unset()
     assert shown(times, row(1)) == [(1000, 0)]
     assert times.set(5000, TRUE_MS, 2, accounts())
-    assert shown(times, row(1), row(2, 2000), row(3, 6000, cq=1)) == [
+    assert shown(times, row(1), row(2, 2000), row(3, 6000, clock_quality=1)) == [
         (TRUE_MS + 1000, 2),
         (TRUE_MS + 2000, 2),
         (6000, 1),
     ]
-    assert shown(times, row(1, bid="b0")) == [(1000, 0)], "another boot, which nothing is known of"
+    assert shown(times, row(1, boot_id="b0")) == [(1000, 0)], "another boot, which nothing is known of"
 
 
 def test_what_was_sent_keeps_the_time_that_it_was_sent_with() -> None:
     times = unset()
     times.sent(AIR, 3, 5)  # and not acknowledged
     times.set(5000, TRUE_MS, 1, accounts(settled=2))
-    assert [cq for _, cq in shown(times, *(row(number) for number in range(1, 7)))] == [0, 0, 0, 0, 1, 1]
+    assert [clock_quality for _, clock_quality in shown(times, *(row(number) for number in range(1, 7)))] == [
+        0,
+        0,
+        0,
+        0,
+        1,
+        1,
+    ]
     times.sent(AIR, 5, 6)
     assert times.set(6000, TRUE_MS + 90_000, 2, accounts(settled=5))
     assert shown(times, row(5), row(6)) == [(TRUE_MS + 1000, 1), (TRUE_MS + 91_000, 2)]
@@ -58,8 +65,8 @@ def test_it_is_the_same_after_a_restart() -> None:
     times = unset()
     times.set(5000, TRUE_MS, 1, accounts(settled=2))
     times.set(6000, TRUE_MS, 2, accounts(settled=3))
-    for bid in ("b1", "b2"):
-        after = BootTimes(bid)
+    for boot_id in ("b1", "b2"):
+        after = BootTimes(boot_id)
         after.restore(times.saved())
         assert shown(after, row(2), row(3), row(4)) == [(1000, 0), (TRUE_MS + 1000, 1), (TRUE_MS + 1000, 2)]
 
@@ -109,8 +116,8 @@ def test_a_clock_that_is_set_again_and_again_is_told_of_once_a_minute() -> None:
         (AIR, row(1, 1000), 58_000),
         (DOOR, row(1, 1000), 0),
         ("telemetry/_agent", row(1, 1000), 0),
-        (AIR, row(1, 1000, bid="b0"), 0),
-        (AIR, row(1, 1000, cq=1), 0),
+        (AIR, row(1, 1000, boot_id="b0"), 0),
+        (AIR, row(1, 1000, clock_quality=1), 0),
         (AIR, row(1, -70_000), 0),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_rescued_row_that_is_held_is_put_back_and_no_longer_held() -> None:
     assert recovered_row(account, row(2)) == row(2)
     assert list(account.held) == [(1, 2), (3, 5)]
     assert recovered_row(account, row(2)) is None, "it is there already"
-    assert recovered_row(account, row(3, ep="")) == row(3, ep="aaaaaaaa"), "the account knows the epoch"
+    assert recovered_row(account, row(3, epoch="")) == row(3, epoch="aaaaaaaa"), "the account knows the epoch"
 
 
 def test_a_rescued_row_of_numbers_that_were_skipped_is_put_back() -> None:
@@ -112,7 +112,7 @@ def test_a_rescued_row_of_numbers_that_were_skipped_is_put_back() -> None:
     assert recovered_row(account, row(7)) == row(7)
     assert account.epoch_of(7) == "aaaaaaaa"
     assert account.unsettled() == 1
-    assert recovered_row(account, row(8, ep="")) is None, "nobody knows its epoch"
+    assert recovered_row(account, row(8, epoch="")) is None, "nobody knows its epoch"
 
 
 def test_a_rescued_row_that_was_settled_is_not_put_back() -> None:

@@ -61,7 +61,9 @@ async def test_the_uplink_is_told_what_a_commit_brought(store: Store) -> None:
     store.append(reading("event/a", urgent=True))
     store.append(reading())
     await store.flush()
-    assert told == [{"telemetry/a": CommittedRange(1, 3, NOW.mono_ms, False), "event/a": CommittedRange(1, 2, NOW.mono_ms, True)}]
+    assert told == [
+        {"telemetry/a": CommittedRange(1, 3, NOW.mono_ms, False), "event/a": CommittedRange(1, 2, NOW.mono_ms, True)}
+    ]
 
 
 async def test_readings_wait_for_a_group_but_urgent_ones_do_not(tmp_path: Path) -> None:
@@ -141,4 +143,4 @@ async def test_what_waits_counts_as_unsettled(store: Store) -> None:
     assert store.unsettled() == 2
     store.settle("telemetry/a", 1, 2)
     assert store.unsettled() == 1
-    assert store.accounts["telemetry/a"].lo(store.ep) == 2
+    assert store.accounts["telemetry/a"].low_water(store.epoch) == 2

@@ -35,13 +35,13 @@ async def test_a_damaged_file_is_set_aside_and_a_new_store_begins(tmp_path: Path
 async def test_a_card_moved_to_another_computer_begins_a_new_epoch(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     store = await opened(path, board="1000")
-    ep = store.ep
+    epoch = store.epoch
     await store.close(5.0)
     store = await opened(path, board="1000")
-    assert store.ep == ep
+    assert store.epoch == epoch
     await store.close(5.0)
     store = await opened(path, board="2000")
-    assert store.ep != ep
+    assert store.epoch != epoch
     await store.flush()
     (events,) = await store.read([("event/_agent", 1, 9, 9)])
     assert [msgpack.unpackb(row.body)["why"] for row in events] == ["other_board"]
@@ -54,16 +54,16 @@ async def test_a_new_epoch_counts_what_was_given_since_the_store_was_opened(tmp_
     store.append(reading())
     await store.close(5.0)
     store = await opened(path)
-    before = store.ep
+    before = store.epoch
     store.append(reading())
     store.append(reading("telemetry/new"))
     await store.flush()
     await store.begin_epoch("behind_broker")
     await store.flush()
     (rows, new) = await store.read([("telemetry/a", 1, 9, 9), ("telemetry/new", 1, 9, 9)])
-    assert [row.context.ep for row in rows] == [before, store.ep]
-    assert [row.context.ep for row in new] == [store.ep]
-    assert store.accounts["telemetry/a"].span(store.ep) == (2, 3)
+    assert [row.context.epoch for row in rows] == [before, store.epoch]
+    assert [row.context.epoch for row in new] == [store.epoch]
+    assert store.accounts["telemetry/a"].span(store.epoch) == (2, 3)
     await store.close(5.0)
 
 
@@ -73,7 +73,7 @@ async def test_while_the_disk_takes_nothing_numbers_are_given_in_memory_and_kept
     store = await opened(tmp_path / "store.db")
     store.append(reading(n=-1))
     await store.flush()
-    before = store.ep
+    before = store.epoch
     await fill_up(store)
     for number in range(500):
         store.append(reading(n=number, text="x" * 100))
@@ -81,21 +81,21 @@ async def test_while_the_disk_takes_nothing_numbers_are_given_in_memory_and_kept
     store.hurry()
     await store.flush()
     assert not store.durable
-    assert store.ep != before
+    assert store.epoch != before
     (rows,) = await store.read([("telemetry/a", 1, 9999, 9999)])
     assert [(row.seq, msgpack.unpackb(row.body)["n"]) for row in rows] == [(n + 2, n) for n in range(-1, 500)]
     assert store.accounts["telemetry/a"].before() == [(before, 2)]
-    ep = store.ep
+    epoch = store.epoch
     store.settle("telemetry/a", 1, 100)
     await fill_up(store, pages=1_000_000)
     await until(lambda: store.durable)
-    assert store.ep == ep
+    assert store.epoch == epoch
     await until(lambda: "can be written again" in caplog.text)
     assert caplog.text.count("holding readings in memory") == 1
     assert await store.close(5.0)
     store = await opened(tmp_path / "store.db")
     (rows,) = await store.read([("telemetry/a", 100, 9999, 9999)])
-    assert [(row.seq, row.context.ep) for row in rows] == [(number, ep) for number in range(100, 502)]
+    assert [(row.seq, row.context.epoch) for row in rows] == [(number, epoch) for number in range(100, 502)]
     assert list(store.accounts["telemetry/a"].settled) == [(1, 100)]
     await store.close(5.0)
 
@@ -128,7 +128,7 @@ async def test_a_store_of_an_unknown_board_keeps_its_epoch(tmp_path: Path) -> No
     eps = set()
     for board in ("", "1000", "", "1000"):
         store = await opened(path, board=board)
-        eps.add(store.ep)
+        eps.add(store.epoch)
         assert store.accounts == {}, "nothing is told"
         await store.close(5.0)
     assert len(eps) == 1
@@ -171,7 +171,7 @@ async def test_rows_that_were_only_in_memory_at_the_end_are_told_at_the_next_sta
 async def test_a_description_is_known_at_once_and_after_a_restart(tmp_path: Path) -> None:
     store = await opened(tmp_path / "store.db", commit_s=3600.0)
     await store.describe("5e2190ab", b"{}")
-    assert store.mh == "5e2190ab"
+    assert store.meta_hash == "5e2190ab"
     assert await store.description("5e2190ab") == b"{}"
     await store.close(5.0)
     store = await opened(tmp_path / "store.db")

@@ -7,11 +7,11 @@ from agent.store.stream_account import StreamAccount
 
 def test_lo_is_the_lowest_number_that_is_not_settled() -> None:
     account = StreamAccount([(1, "aaaaaaaa")], next_number=11, settled=[(1, 4), (6, 9)])
-    assert account.lo("aaaaaaaa") == 4
+    assert account.low_water("aaaaaaaa") == 4
     account.settled.add(4, 6)
-    assert account.lo("aaaaaaaa") == 9
+    assert account.low_water("aaaaaaaa") == 9
     account.settled.add(9, 11)
-    assert account.lo("aaaaaaaa") == 11
+    assert account.low_water("aaaaaaaa") == 11
 
 
 def test_what_is_owed_and_what_is_spent() -> None:
@@ -28,8 +28,8 @@ def test_each_epoch_has_its_own_account() -> None:
     account = StreamAccount([(1, "aaaaaaaa")], 5, settled=[(1, 3)])
     account.begin_epoch("bbbbbbbb", 5)
     account.next = 8
-    assert account.ep == "bbbbbbbb"
-    assert (account.lo("aaaaaaaa"), account.lo("bbbbbbbb")) == (3, 5)
+    assert account.epoch == "bbbbbbbb"
+    assert (account.low_water("aaaaaaaa"), account.low_water("bbbbbbbb")) == (3, 5)
     assert account.span("aaaaaaaa") == (1, 5)
     assert account.span("bbbbbbbb") == (5, 8)
     assert (account.epoch_of(4), account.epoch_of(5)) == ("aaaaaaaa", "bbbbbbbb")
@@ -59,12 +59,12 @@ def test_what_is_held_is_owed_but_not_asked_for() -> None:
     account.hold(9)
     account.held.remove(5, 7)
     assert list(account.deliverable()) == [(5, 7), (9, 11)]
-    assert (account.lo("aaaaaaaa"), account.unsettled()) == (4, 7)
+    assert (account.low_water("aaaaaaaa"), account.unsettled()) == (4, 7)
 
 
 def test_a_stream_can_begin_at_any_number_and_take_in_older_rows_that_are_found() -> None:
     account = StreamAccount.beginning_at(1000, "bbbbbbbb")
-    assert (account.unsettled(), account.lo("bbbbbbbb"), account.before()) == (0, 1000, [])
+    assert (account.unsettled(), account.low_water("bbbbbbbb"), account.before()) == (0, 1000, [])
     account.recovered(20, 25, "aaaaaaaa")
     account.recovered(30, 32, "aaaaaaaa")
     account.recovered(7, 9, "00000000")
@@ -87,4 +87,4 @@ def test_a_long_list_of_epochs_forgets_those_that_are_settled() -> None:
         account.settled.add(number - 1, number)
         account.begin_epoch(f"{number:08x}", number)
     assert len(account.epochs) <= 40
-    assert account.lo("00000000") == account.next, "all of a forgotten epoch is settled"
+    assert account.low_water("00000000") == account.next, "all of a forgotten epoch is settled"

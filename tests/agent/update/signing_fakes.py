@@ -15,7 +15,14 @@ from agent.base.errors import RejectedError
 from agent.base.trusted_time import TrustedTime, rfc_3339
 from agent.config.generation import Generation
 from agent.update.signed.acceptance import Accepted, GatewayContext, NoChange, examine
-from agent.update.signed.dsse import CONFIG_TYPE, TRUST_TYPE, SignatureCheck, VerificationSteps, Role, pre_authentication
+from agent.update.signed.dsse import (
+    CONFIG_TYPE,
+    TRUST_TYPE,
+    Role,
+    SignatureCheck,
+    VerificationSteps,
+    pre_authentication,
+)
 from agent.update.signed.trust import Root, payload
 from agent.update.signed.version_mark import Mark
 from tests.agent.config.config_fakes import FakeCatalog

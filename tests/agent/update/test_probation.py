@@ -25,7 +25,12 @@ def test_it_is_kept_once_everything_works_and_not_before(probation: Probation) -
 
 @pytest.mark.parametrize(
     ("contact", "code"),
-    [(BrokerContact(), "wait"), (BrokerContact(2, 29), "wait"), (BrokerContact(1, 30), "broker"), (BrokerContact(3, 0), "broker")],
+    [
+        (BrokerContact(), "wait"),
+        (BrokerContact(2, 29), "wait"),
+        (BrokerContact(1, 30), "broker"),
+        (BrokerContact(3, 0), "broker"),
+    ],
 )
 def test_only_a_broker_that_is_away_makes_it_wait(contact: BrokerContact, code: str) -> None:
     for passed_s in (300, 1e9):

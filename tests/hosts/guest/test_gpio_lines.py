@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 
-from agent.sensing.io.gpio_lines import GpioLink, LineEdge, GpioLineSettings
+from agent.sensing.io.gpio_lines import GpioLineSettings, GpioLink, LineEdge
 from agent.sensing.sensor_errors import PortLost
 from tests.support.gpio_chips import ON_A_KERNEL, Chip, Chips, ShimChips, only_a_kernel, only_the_shim
 

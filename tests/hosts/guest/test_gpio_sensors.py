@@ -18,7 +18,7 @@ from agent.config.io.catalog import Catalog
 from agent.config.settings import Sensor
 from agent.sensing.context import LoopTime, SensorContext
 from agent.sensing.factory import sensor_runner
-from agent.sensing.io.gpio_lines import GpioLink, GpioLineSettings
+from agent.sensing.io.gpio_lines import GpioLineSettings, GpioLink
 from agent.sensing.sources.gpio import LineRequest
 from agent.store.store import Store
 from tests.support.gpio_chips import Chip, Chips, only_the_shim

@@ -4,8 +4,9 @@ import logging
 from functools import partial
 from pathlib import Path
 
+from agent.base.codes import LogCode
 from agent.base.i18n import _
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 from agent.store.io.backend import Backend
 from agent.store.io.rescue.remains import RescueFailed, rescued_rows
 from agent.store.io.upkeep import Call
@@ -26,7 +27,8 @@ async def rescue(backend: Backend, call: Call, folder: Path) -> None:
         except RescueFailed as error:
             tries += 1
             _log.warning(
-                _("could not read all of {file}: {why}").format(file=name, why=error), extra=tagged("rescue_failed")
+                _("could not read all of {file}: {why}").format(file=name, why=error),
+                extra=log_extra(LogCode.RESCUE_FAILED),
             )
             if tries < _TRIES:
                 continue
@@ -36,4 +38,4 @@ async def rescue(backend: Backend, call: Call, folder: Path) -> None:
         line = _("rescued {n} rows from the damaged store {file}; {lost} were lost").format(
             n=found, file=name, lost=count
         )
-        _log.warning(line, extra=tagged("store_rescued"))
+        _log.warning(line, extra=log_extra(LogCode.STORE_RESCUED))

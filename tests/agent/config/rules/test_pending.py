@@ -25,9 +25,18 @@ from agent.config.values import keys_of
 from tests.agent.config.config_fakes import MINIMAL, SENSOR, found, warned
 
 TABLES: dict[str, type] = {
-    "gateway": Gateway, "broker": Broker, "publish": Publish, "store": StoreSettings, "clock": ClockSettings, "web": Web,
-    "privacy": PrivacySettings, "commands": Commands, "bus": Bus, "sensor": Sensor, "alarm": Alarm,
-}  # fmt: skip
+    "gateway": Gateway,
+    "broker": Broker,
+    "publish": Publish,
+    "store": StoreSettings,
+    "clock": ClockSettings,
+    "web": Web,
+    "privacy": PrivacySettings,
+    "commands": Commands,
+    "bus": Bus,
+    "sensor": Sensor,
+    "alarm": Alarm,
+}
 AGENT = Path(__file__).parents[4] / "agent"
 CHECKS = {
     "config/missing",

@@ -66,7 +66,7 @@ class Post:
         return self.renewal
 
     def now(self) -> Stamp:
-        return self.clock.stamp()._replace(cq=int(self.is_set))
+        return self.clock.stamp()._replace(clock_quality=int(self.is_set))
 
     async def look(self) -> None:
         """Have it look once more."""

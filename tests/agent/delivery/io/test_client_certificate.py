@@ -10,7 +10,7 @@ import pytest
 from agent.base.errors import ConnectionRefusedByBroker as NotTaken
 from agent.base.trusted_time import TrustedTime
 from agent.config.settings import Broker
-from agent.delivery.connection import ConnectionLost, NotReached, ConnectionRefusedByBroker, Unanswered, WrongVersion
+from agent.delivery.connection import ConnectionLost, ConnectionRefusedByBroker, NotReached, Unanswered, WrongVersion
 from agent.delivery.io.client_certificate import ClientCertificate
 from tests.support.pki import Authority
 
@@ -107,7 +107,9 @@ async def test_a_pair_on_trial_is_shown_first_and_kept_once_it_was_taken(post: P
     assert post.files == {"renewed.pem"}, "it was proven: a broker that does not want it today may want it again"
 
 
-@pytest.mark.parametrize("error", [tls(), ConnectionRefusedByBroker("login"), Unanswered("closed"), ConnectionLost("not ready")])
+@pytest.mark.parametrize(
+    "error", [tls(), ConnectionRefusedByBroker("login"), Unanswered("closed"), ConnectionLost("not ready")]
+)
 async def test_a_pair_on_trial_that_is_not_taken_where_the_one_before_is_is_dropped(
     post: Post, error: ConnectionLost
 ) -> None:

@@ -141,8 +141,12 @@ async def test_a_connection_that_the_broker_closes_is_lost(peer: Peer) -> None:
         await peer.link.subscribe(["a"])
 
 
-@pytest.mark.parametrize(("reason", "kind", "words"), [(0x8E, TakenOver, "same id"), (0x8B, ConnectionLost, "shutting down")])
-async def test_the_reason_of_a_disconnect_is_told(peer: Peer, reason: int, kind: type[ConnectionLost], words: str) -> None:
+@pytest.mark.parametrize(
+    ("reason", "kind", "words"), [(0x8E, TakenOver, "same id"), (0x8B, ConnectionLost, "shutting down")]
+)
+async def test_the_reason_of_a_disconnect_is_told(
+    peer: Peer, reason: int, kind: type[ConnectionLost], words: str
+) -> None:
     peer.session.disconnect(reason)
     lost = await peer.lost()
     assert type(lost) is kind

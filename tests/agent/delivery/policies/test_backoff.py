@@ -10,7 +10,13 @@ def longest(low: float, high: float) -> float:
 
 def test_the_wait_grows_with_the_time_since_a_session_worked() -> None:
     backoff = Backoff(0.0, longest)
-    assert [backoff.wait_s(ConnectionLost("x"), at_s) for at_s in (0.0, 1.0, 10.0, 50.0, 1e6)] == [1.0, 1.0, 5.0, 25.0, 30.0]
+    assert [backoff.wait_s(ConnectionLost("x"), at_s) for at_s in (0.0, 1.0, 10.0, 50.0, 1e6)] == [
+        1.0,
+        1.0,
+        5.0,
+        25.0,
+        30.0,
+    ]
     backoff.worked(1e6)
     assert backoff.wait_s(ConnectionLost("x"), 1e6 + 5) == 2.5
 

@@ -17,7 +17,9 @@ def flight(start: int, stop: int, stream: str = A, size_bytes: int = 0) -> InFli
     return InFlight(stream, start, stop, size_bytes or 40 * (stop - start), 0.0, late=True)
 
 
-def deliver(poison: PoisonFinder, rows: int, kills: Callable[[InFlight], bool], stops_at_pause: bool = False) -> set[int]:
+def deliver(
+    poison: PoisonFinder, rows: int, kills: Callable[[InFlight], bool], stops_at_pause: bool = False
+) -> set[int]:
     """Send ``rows`` rows of one stream as the uplink does, over as many sessions as it needs; give what arrived."""
     arrived: set[int] = set()
     sessions, usual = 0, 250

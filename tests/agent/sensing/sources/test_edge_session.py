@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from agent.sensing.sources.edge_session import EdgeSession, EdgeProgress, levels_before
+from agent.sensing.sources.edge_session import EdgeProgress, EdgeSession, levels_before
 from drivers.sdk.contract import Item, Measurement
 from drivers.sdk.gpio import Edge
 

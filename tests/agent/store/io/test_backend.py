@@ -25,9 +25,9 @@ class Bench:
         self.now_ms = 1_000_000
         self.backend = self.opened()
 
-    def opened(self, bid: str = "b0070000", board: str = "") -> Backend:
-        settings = DatabaseSettings(1 << 24, bid, lambda: NOW, StoreLimits(), lambda: self.now_ms)
-        self.backend = Backend(StoreFiles(self.path, 1 << 24, bid), settings)
+    def opened(self, boot_id: str = "b0070000", board: str = "") -> Backend:
+        settings = DatabaseSettings(1 << 24, boot_id, lambda: NOW, StoreLimits(), lambda: self.now_ms)
+        self.backend = Backend(StoreFiles(self.path, 1 << 24, boot_id), settings)
         self.backend.open(board)
         return self.backend
 
@@ -41,7 +41,7 @@ class Bench:
 
     def epochs(self) -> list[str]:
         (rows,) = self.backend.read([(A, 1, 1 << 43, 9999)])
-        return [row.context.ep for row in rows]
+        return [row.context.epoch for row in rows]
 
     def news(self) -> list[tuple[str, str]]:
         """What was told since the last call."""
@@ -159,11 +159,11 @@ def test_a_folder_that_was_deleted_meanwhile_is_made_again(bench: Bench) -> None
 def test_rows_that_the_disk_does_not_take_at_the_end_are_left_and_noted(bench: Bench) -> None:
     bench.commit()
     bench.into_memory()
-    ep = bench.backend.active.property("ep")
+    epoch = bench.backend.active.property("ep")
     bench.fill_disk()
-    assert bench.backend.close() == [(A, ep, 2, 502)]
+    assert bench.backend.close() == [(A, epoch, 2, 502)]
     bench.opened()
-    assert bench.backend.left == [(A, ep, 2, 502)]
+    assert bench.backend.left == [(A, epoch, 2, 502)]
     assert bench.numbers() == [1], "what is counted as lost is not owed"
     assert bench.backend.active.accounts[A].unsettled() == 1
     assert bench.news() == []
@@ -221,7 +221,7 @@ def test_a_damaged_page_is_met_by_a_new_file_whose_numbers_go_on(bench: Bench) -
     assert bench.news() == [("reset", "damaged")]
     (aside,) = bench.backend.rescues
     assert (aside.file, dict(aside.names)) == ("store.db.broken-b0070000", {"1": A})
-    assert aside.ep == bench.backend.active.property("ep")
+    assert aside.epoch == bench.backend.active.property("ep")
     assert list(bench.backend.active.accounts[A].held) == [(1, 301)]
     assert bench.commit().given == {A: (301, 302)}
     lost = bench.backend.rescue_ended()
@@ -232,12 +232,12 @@ def test_a_damaged_page_is_met_by_a_new_file_whose_numbers_go_on(bench: Bench) -
 
 def test_a_file_that_is_missing_is_told_with_what_it_owed(bench: Bench) -> None:
     bench.commit(3)
-    ep = bench.backend.active.property("ep")
+    epoch = bench.backend.active.property("ep")
     bench.backend.close()
     bench.path.unlink()
     bench.opened()
     assert bench.news() == [("reset", "missing")]
-    assert bench.backend.missing == [(A, ep, 1, 4)]
+    assert bench.backend.missing == [(A, epoch, 1, 4)]
 
 
 def test_a_newer_release_s_store_is_left_alone(bench: Bench) -> None:
@@ -261,22 +261,22 @@ def test_a_newer_release_s_store_is_left_alone(bench: Bench) -> None:
     ],
 )
 def test_an_epoch_begins_where_numbers_could_be_given_twice(
-    tmp_path: Path, bid: str, board: str, clean: bool, told: list[tuple[str, str]]
+    tmp_path: Path, boot_id: str, board: str, clean: bool, told: list[tuple[str, str]]
 ) -> None:
     bench = Bench(tmp_path)
     bench.backend.close()
     bench.opened(board="1000")
-    ep = bench.backend.active.property("ep")
+    epoch = bench.backend.active.property("ep")
     if clean:
         bench.backend.close()
     elif bench.backend.disk is not None:
         bench.backend.disk.close()
     for _ in range(2):
-        bench.opened(bid, board)
+        bench.opened(boot_id, board)
         assert bench.news() == told
-        assert (bench.backend.active.property("ep") != ep) == bool(told)
+        assert (bench.backend.active.property("ep") != epoch) == bool(told)
         bench.backend.close()
-        ep, told = bench.backend.active.properties["ep"], []
+        epoch, told = bench.backend.active.properties["ep"], []
 
 
 def test_a_commit_is_small_where_the_log_must_not_grow(bench: Bench) -> None:

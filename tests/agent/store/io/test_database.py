@@ -49,7 +49,7 @@ def test_what_is_settled_stays_settled(tmp_path: Path) -> None:
     database = opened(tmp_path / "store.db")
     account = database.accounts["telemetry/a"]
     assert list(account.settled) == [(1, 4), (6, 8)]
-    assert (account.lo("aaaaaaaa"), account.next, account.unsettled()) == (4, 10, 4)
+    assert (account.low_water("aaaaaaaa"), account.next, account.unsettled()) == (4, 10, 4)
     database.close()
 
 
@@ -123,10 +123,10 @@ def test_a_new_epoch_takes_the_rows_of_this_run_with_it(tmp_path: Path) -> None:
     database.close()
     database = opened(tmp_path / "store.db")
     assert database.property("ep") == "bbbbbbbb"
-    assert [row.context.ep for row in database.rows("telemetry/a", 1, 9, 9)] == ["aaaaaaaa"] * 3 + ["bbbbbbbb"] * 2
+    assert [row.context.epoch for row in database.rows("telemetry/a", 1, 9, 9)] == ["aaaaaaaa"] * 3 + ["bbbbbbbb"] * 2
     assert database.accounts["event/a"].span("bbbbbbbb") == (3, 3)
     committed(database, *readings("event/a", 1))
-    assert [row.context.ep for row in database.rows("event/a", 1, 9, 9)] == ["aaaaaaaa"] * 2 + ["bbbbbbbb"]
+    assert [row.context.epoch for row in database.rows("event/a", 1, 9, 9)] == ["aaaaaaaa"] * 2 + ["bbbbbbbb"]
     database.close()
 
 
@@ -198,7 +198,7 @@ def test_a_commit_that_fails_takes_back_new_streams_contexts_and_properties(tmp_
     assert database.ids == {"telemetry/b": 1}
     committed(database, *readings("telemetry/a", 1))
     assert database.ids == {"telemetry/b": 1, "telemetry/a": 2}
-    assert [row.context.mh for row in database.rows("telemetry/a", 1, 9, 9)] == ["mh000000"]
+    assert [row.context.meta_hash for row in database.rows("telemetry/a", 1, 9, 9)] == ["mh000000"]
     database.close()
     assert opened(tmp_path / "store.db").ids == {"telemetry/b": 1, "telemetry/a": 2}
 

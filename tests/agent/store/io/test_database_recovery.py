@@ -40,7 +40,7 @@ def test_rescued_rows_are_put_back_as_far_as_they_are_owed(tmp_path: Path) -> No
     assert list(other.accounts["telemetry/a"].held) == [(4, 5)]
     other.give_up(Commit(readings("event/_agent", 1), NOW, ""), [("telemetry/a", 4, 5)])
     account = other.accounts["telemetry/a"]
-    assert (list(account.held), list(account.gone), account.lo("aaaaaaaa")) == ([], [(1, 2), (4, 5)], 2)
+    assert (list(account.held), list(account.gone), account.low_water("aaaaaaaa")) == ([], [(1, 2), (4, 5)], 2)
     assert len(other.rows("event/_agent", 1, 9, 9)) == 1
     other.close()
     other = opened(tmp_path / "other.db")

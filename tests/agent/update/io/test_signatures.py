@@ -14,7 +14,7 @@ from agent.fleet.io.signing_key import KeyRefused, SigningKey, create, load
 from agent.update.io.signatures import Verifier, answered, verified
 from agent.update.signed import dsse as dsse
 from agent.update.signed.acceptance import Accepted, NoChange, examine, fingerprint
-from agent.update.signed.dsse import CONFIG_TYPE, SignatureCheck, Role
+from agent.update.signed.dsse import CONFIG_TYPE, Role, SignatureCheck
 from agent.update.signed.trust import Root
 from tests.agent.config.config_fakes import FakeCatalog
 from tests.agent.update.signing_fakes import document, local_files, root, standing

@@ -11,8 +11,8 @@ from agent.base.errors import RejectedError
 from agent.update.signed import dsse as dsse
 from agent.update.signed.dsse import (
     COMMAND_TYPE,
-    SignatureCheck,
     Role,
+    SignatureCheck,
     authenticated,
     checks,
     demand,
