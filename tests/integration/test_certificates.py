@@ -229,7 +229,7 @@ async def test_killed_between_the_steps_it_is_online_again_and_the_renewal_goes_
         ("key", "does not belong to the key that was created here"),
         ("expired", "expired on"),
         ("early", "not valid before"),
-        ("text", "cannot be read"),
+        ("text", "cannot read the certificate"),
     ],
 )
 async def test_a_certificate_that_is_not_right_is_not_even_tried(post: Post, what: str, words: str) -> None:

@@ -236,7 +236,7 @@ async def test_a_gateway_that_the_broker_does_not_know_is_named_and_nothing_is_s
         desk.rings(NAMES)
         desk.table(rows())
         status, _, err = await desk.push()
-        assert (status, err.strip().endswith("config/reported: pos-3")) == (1, True), err
+        assert (status, err.strip().endswith("config/reported): pos-3")) == (1, True), err
         assert fleet.received == []
         assert (await desk.status("pos-1", "pos-3"))[0] == 1
 

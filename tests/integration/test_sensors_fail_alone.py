@@ -122,7 +122,7 @@ def test_the_healthy_one_loses_nothing_and_is_never_called_lost(story: Story) ->
 def test_an_absent_one_is_told_once(story: Story) -> None:
     assert [row["why"] for row in story.events("sensor_lost", "absent")] == ["port"]
     (line,) = story.lines_of("absent")
-    assert "tty-absent is not there" in line
+    assert "tty-absent does not exist" in line
 
 
 def test_an_unplugged_one_is_lost_once_and_back_once_within_5_s(story: Story) -> None:

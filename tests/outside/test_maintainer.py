@@ -230,7 +230,7 @@ async def test_29_arguments_are_typed_by_the_command(
     ("words", "line"),
     [
         (("resend", "epoch=1"), "gardu command: resend has no argument epoch; choose one of: stream, ep, from, to"),
-        (("resend", "from=x"), "gardu command: from must be a whole number, not x"),
+        (("resend", "from=x"), "gardu command: from must be an integer, not x"),
         (("ping", "a=1"), "gardu command: ping takes no arguments, but a was given"),
         (("output", "value=on"), "gardu command: value must be a number, true or false, not on"),
     ],

@@ -79,7 +79,7 @@ async def test_28_envelopes_signed_at_two_desks_are_published_and_followed(
     words = ("--gateway", GATEWAY, "--version", "2", "--out", half, "--yes", *signers(tmp_path, "ayu"))
     assert (await gardu("config", "sign", str(tmp_path / "new.toml"), *words))[0] == 0
     status, told, _ = await gardu("config", "publish", half, *at)
-    assert (status, told) == (1, "pos-1: rejected: threshold: signed by 1 keys, 2 are needed\n")
+    assert (status, told) == (1, "pos-1: rejected: threshold: signed by 1 of the 2 keys that are needed\n")
     assert await gardu("config", "publish", out, "--no-wait", *at) == (0, "pos-1: published version 1\n", "")
 
 

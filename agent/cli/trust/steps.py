@@ -76,7 +76,7 @@ def _argument_help(word: str) -> str:
     return {
         "role": _("one of: {names}").format(names=", ".join(ROLES)),
         "public": _("public key, or the file that contains it"),
-        "number": _("a whole number"),
+        "number": _("an integer"),
         "old": _("public key that is replaced"),
         "new": _("public key that takes its place"),
     }[word]
