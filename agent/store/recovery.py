@@ -13,7 +13,7 @@ _MAX_NUMBERS_PER_S = 100
 
 
 class AsideFile(NamedTuple):
-    """A file that was set aside and not read yet. ``ep``: the epoch that began then; ``names``: of its streams, by
+    """A file that was set aside and not read yet. ``epoch``: the one that began then; ``names``: of its streams, by
     their number inside the file."""
 
     file: str
@@ -30,7 +30,7 @@ def parse_rescues(text: str) -> list[AsideFile]:
     files = []
     for entry in found if isinstance(found, list) else []:
         match entry:
-            case {"file": str(file), "ep": str(epoch), "names": dict(names)}:
+            case {"file": str(file), "epoch": str(epoch), "names": dict(names)}:
                 files.append(AsideFile(file, epoch, names))
     return files
 

@@ -139,7 +139,12 @@ class UpdateRunning:
         await self._runtime.change(resolved)
 
     async def _restore(self, resolved: ResolvedConfig) -> None:
+        """Go back to what ran before. Raises :class:`BrokenState` if that fails twice: then a restart must do it."""
         try:
             await self._run(resolved)
-        except Exception as error:
-            raise BrokenState(repr(error)) from error
+        except Exception as error:  # noqa: BLE001 - what the failed change left behind may be gone now
+            _log.debug("going back failed once", exc_info=error)
+            try:
+                await self._run(resolved)
+            except Exception as second:
+                raise BrokenState(repr(second)) from second

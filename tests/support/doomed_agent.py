@@ -12,17 +12,17 @@ import sys
 from pathlib import Path
 
 import agent.app.supervisor
+from agent.base.io.atomic_files import AtomicDirectory
 from agent.cli import main
-from agent.update.io.update_dir import Folder
 from agent.update.timings import UpdateTimings
 
 
 def _doom(at: int, how: str, count: int = 1) -> None:
     armed = Path(sys.argv[sys.argv.index("--config") + 1]).with_name("armed")
-    really = Folder.write
+    really = AtomicDirectory.write
     writes = 0
 
-    def write(folder: Folder, name: str, content: bytes) -> None:
+    def write(folder: AtomicDirectory, name: str, content: bytes) -> None:
         nonlocal writes
         writes += armed.exists()
         if how == "full" and at <= writes < at + count:
@@ -33,7 +33,7 @@ def _doom(at: int, how: str, count: int = 1) -> None:
         if how == "cut after" and writes == at:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Folder.write = write  # type: ignore[method-assign]
+    AtomicDirectory.write = write  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

@@ -32,7 +32,18 @@ def test_another_boot_begins_anew() -> None:
     assert decoded(CrashLoop("b0", 5).encoded(), "b1") == CrashLoop("b1", 0)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"bid": "b0"}', '{"bid": "b0", "failed": "5"}',
-                                  '{"bid": "b0", "failed": -1}', '{"bid": "b0", "failed": 9000000000}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        '{"boot_id": "b0"}',
+        '{"boot_id": "b0", "failed": "5"}',
+        '{"boot_id": "b0", "failed": -1}',
+        '{"boot_id": "b0", "failed": 9000000000}',
+    ],
+)
 def test_a_file_that_is_torn_counts_nothing(text: str) -> None:
     assert decoded(text, "b0") == CrashLoop("b0", 0)

@@ -29,9 +29,9 @@ def _english_again() -> Iterator[None]:
     choose_language({})
 
 
-PLACES = {"_": 0, "wrong": 1, "Problem": 1, "_not": 2}
+PLACES = {"_": 0, "wrong": 1, "ProfileProblem": 1, "_not": 2}
 """Where a call has its message: ``_(message)``, and in the profiles, which are translated where they are shown,
-``table.wrong(key, message)`` and ``Problem(path, message)``."""
+``table.wrong(key, message)`` and ``ProfileProblem(path, message)``."""
 
 
 WORDS = {("Limit", "means"), ("wrong", "wanted")}

@@ -11,7 +11,7 @@ import pytest
 from agent.base.io import journald
 from agent.base.io.journald import JournalHandler, Sparing
 from agent.base.io.log_rate_limit import LogBudget
-from agent.base.log_fields import tagged
+from agent.base.log_fields import log_extra
 
 
 def _logger(handler: logging.Handler) -> logging.Logger:
@@ -42,8 +42,8 @@ def test_each_line_has_its_level_its_sensor_and_its_code(tmp_path: Path) -> None
         journald.bind(str(tmp_path / "socket"))
         journald.settimeout(5)
         logger = _logger(handler)
-        logger.warning("air-1: %s", "no port", extra=tagged("port", "air-1"))
-        logger.error("two\nlines = one message", extra=tagged("store_full"))
+        logger.warning("air-1: %s", "no port", extra=log_extra("port", "air-1"))
+        logger.error("two\nlines = one message", extra=log_extra("store_full"))
         try:
             raise ValueError("why")
         except ValueError:
@@ -79,7 +79,7 @@ def test_a_storm_of_lines_is_ten_and_a_number(caplog: pytest.LogCaptureFixture) 
     def storm(number: int) -> None:
         for _ in range(number):
             for name in ("a", "b"):
-                logger.warning("%s: %s", name, "no port", extra=tagged("port", name))
+                logger.warning("%s: %s", name, "no port", extra=log_extra("port", name))
 
     storm(100)
     assert lines == ["a: no port", "b: no port"] * 10

@@ -252,7 +252,7 @@ def test_a_newer_release_s_store_is_left_alone(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bid", "board", "clean", "told"),
+    ("boot_id", "board", "clean", "told"),
     [
         ("b0070000", "1000", False, []),
         ("b0070001", "1000", True, []),

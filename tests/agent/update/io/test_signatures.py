@@ -117,9 +117,9 @@ async def test_the_library_is_not_in_this_process(tmp_path: Path) -> None:
     program = tmp_path / "verify.py"
     program.write_text(
         "import asyncio, sys\n"
-        "from agent.update.signed.dsse import Check\n"
+        "from agent.update.signed.dsse import SignatureCheck\n"
         "from agent.update.io.signatures import verified\n"
-        "print(asyncio.run(verified([Check(bytes(32), b'', bytes(64))])))\n"
+        "print(asyncio.run(verified([SignatureCheck(bytes(32), b'', bytes(64))])))\n"
         "print('cryptography' in sys.modules)\n"
     )
     process = await asyncio.create_subprocess_exec(

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from agent.base.io.atomic_files import AtomicDirectory
 from agent.config.generation import Cause, Generation
-from agent.update.io.update_dir import Folder, UpdateDir
+from agent.update.io.update_dir import UpdateDir
 from agent.update.signed.trust import Floor, Followed, payload
 from agent.update.signed.version_mark import Mark
 from agent.update.state import UpdateState
@@ -285,10 +286,10 @@ def test_a_floor_is_taken_once_and_anew_from_another_chain() -> None:
 
 def test_a_real_directory_keeps_files_for_this_user_alone(tmp_path: Path) -> None:
     place = tmp_path / "state" / "config"
-    files = UpdateDir(Folder(place))
+    files = UpdateDir(AtomicDirectory(place))
     for _, step in STEPS[:5]:
         step(files)
-    again = UpdateDir(Folder(place))
+    again = UpdateDir(AtomicDirectory(place))
     assert (again.state, again.trust, again.good(), again.candidate()) == (STATES[5], ROOT, ONE, TWO)
     assert stat.S_IMODE(place.stat().st_mode) == 0o700
     assert {stat.S_IMODE(file.stat().st_mode) for file in place.iterdir()} == {0o600}
@@ -296,7 +297,7 @@ def test_a_real_directory_keeps_files_for_this_user_alone(tmp_path: Path) -> Non
 
 def test_what_a_cut_left_behind_is_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / "state.0.new").write_bytes(b"half a st")
-    folder = Folder(tmp_path)
+    folder = AtomicDirectory(tmp_path)
     folder.write("state.0", b"whole")
     assert folder.read("state.0") == b"whole"
     assert folder.names() == ["state.0"]
@@ -320,11 +321,11 @@ def test_what_the_disk_did_not_take_is_written_with_the_next_step_or_when_asked_
 
 
 def test_a_card_that_does_not_give_a_copy_back_leaves_the_other(tmp_path: Path) -> None:
-    files = UpdateDir(Folder(tmp_path))
+    files = UpdateDir(AtomicDirectory(tmp_path))
     files.adopt(ONE)
     (tmp_path / "state.0").unlink()
     (tmp_path / "state.0").mkdir()  # reading it is an error
-    assert UpdateDir(Folder(tmp_path)).state == files.state
+    assert UpdateDir(AtomicDirectory(tmp_path)).state == files.state
 
 
 def _configured(version: int) -> Generation:
@@ -393,14 +394,14 @@ def test_trust_is_lost_where_there_was_one() -> None:
 
 def test_a_directory_that_cannot_be_made_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    files = UpdateDir(Folder(tmp_path / "file" / "config"))
+    files = UpdateDir(AtomicDirectory(tmp_path / "file" / "config"))
     assert (files.state, files.lost) == (UpdateState(), False)
     with pytest.raises(OSError, match="config"):
         files.adopt(ONE)
 
 
 def test_a_directory_that_is_deleted_underneath_is_made_again(tmp_path: Path) -> None:
-    folder = Folder(tmp_path / "config")
+    folder = AtomicDirectory(tmp_path / "config")
     files = UpdateDir(folder)
     (tmp_path / "config").rmdir()
     assert folder.names() == []
