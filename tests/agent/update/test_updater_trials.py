@@ -28,6 +28,15 @@ async def test_a_sensor_that_gives_nothing_in_time_takes_the_configuration_back(
     assert "config_rolled_back" in gateway.journal.names
 
 
+async def test_going_back_is_tried_again_before_the_process_ends(gateway: Gateway) -> None:
+    gateway.runtime.silent = {"air-x"}
+    async with gateway.running():
+        await gateway.send(gateway.payload(1, "air-a", "air-x", confirm_s=60))
+        gateway.runtime.failures = 1
+        assert outcome(await gateway.step(60)) == (1, "rolled_back", "sensor")
+        assert gateway.runtime.intervals == {"air-a": 1}
+
+
 async def test_an_edit_during_a_trial_that_fails_leaves_the_payload_known_as_bad(gateway: Gateway) -> None:
     gateway.runtime.silent = {"air-x"}
     async with gateway.running():

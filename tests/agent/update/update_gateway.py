@@ -35,8 +35,9 @@ TIMINGS = UpdateTimings()
 @dataclass
 class FakeRuntime:
     """Every sensor works unless it is in ``silent``; the broker is as the fields say. A configuration with the sensor
-    ``impossible`` cannot be run."""
+    ``impossible`` cannot be run; the next ``failures`` changes fail, whatever they are."""
 
+    failures: int = 0
     silent: set[str] = field(default_factory=set)
     impossible: str = ""
     acknowledged: bool = True
@@ -45,6 +46,9 @@ class FakeRuntime:
     reports: list[dict[str, Any]] = field(default_factory=list)
 
     async def change(self, resolved: ResolvedConfig) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("not now")
         if self.impossible in [sensor.id for sensor in resolved.settings.sensor]:
             raise RuntimeError("no such thing")
         self.changes.append(resolved)
