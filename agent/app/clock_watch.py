@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from agent.base.clock_trust import STEP_MS, restored, saved
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.events import clock_set
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.base.reading import Stamp
 from agent.base.trusted_time import rfc_3339
 from agent.store.boot_times import BootTimes

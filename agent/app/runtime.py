@@ -230,25 +230,24 @@ class Runtime:
         self._ports.close()
 
     def _start_uplink(self, resolved: ResolvedConfig, described: Description) -> None:
-        config = resolved.settings
-        gateway = config.gateway
+        config, gateway = resolved.settings, resolved.settings.gateway
         topics = wire.Topics.of(gateway.root, gateway.sector, gateway.site, gateway.id)
-        actions = CommandActions(self._store, self.status, self._plan, self._renewal, self, self.sensors)
-        desk = CommandDispatcher(
-            self._store, config.commands, topics, self._clock.now, self._requests.opened, actions, self.wake
-        )
-        presence = GatewayIdentity(topics, described, __version__, self._boot_id, self._clock.now)
-        self._router = MessageRouter(desk, topics, self._requests.configured)
+        now, opened = self._clock.now, self._requests.opened
+        carries_out = CommandActions(self._store, self.status, self._plan, self._renewal, self, self.sensors)
+        commands = CommandDispatcher(self._store, config.commands, topics, now, opened, carries_out, self.wake)
+        identity = GatewayIdentity(topics, described, __version__, self._boot_id, now)
+        self._router = MessageRouter(commands, topics, self._requests.configured)
         connect = partial(self._connections.connect, config)
-        link = Uplink(config, self._store, connect, presence, self._state.next_generation, self._mono_ms, self._router)
-        self.uplink = link
+        self.uplink = uplink = Uplink(
+            config, self._store, connect, identity, self._state.next_generation, self._mono_ms, self._router
+        )
         self._renewal.use(config.broker, gateway.id)
         self._pass_report()
-        self._link = asyncio.create_task(link.run(), name="uplink")
+        self._link = asyncio.create_task(uplink.run(), name="uplink")
         self._lasting = [
             self._link,
             asyncio.create_task(self._health(), name="agent health"),
-            asyncio.create_task(desk.run(), name="commands"),
+            asyncio.create_task(commands.run(), name="commands"),
             asyncio.create_task(self._renewal.watch(), name="certificate"),
         ]
 

@@ -15,12 +15,11 @@ from agent.app.io.sd_notify import Notifier
 from agent.app.runtime import Requests, Runtime
 from agent.app.watchdog import Watchdog
 from agent.base import events
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
 from agent.base.io import clock
 from agent.base.io.atomic_files import AtomicDirectory
 from agent.base.io.state_dir import StateDir, board_serial
-from agent.base.log_fields import log_extra
 from agent.base.status_views import status_line
 from agent.config.io.local_files import LocalFiles
 from agent.delivery.io.broker_connections import BrokerConnections

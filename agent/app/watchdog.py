@@ -11,9 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from agent.app.liveness import Liveness
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 
 _log = logging.getLogger(__name__)
 

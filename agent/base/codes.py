@@ -89,3 +89,8 @@ class LogCode(StrEnum):
     STORE_WRITE_FAILED = auto()
     TRUST_LOST = auto()
     UPDATE_STATE_LOST = auto()
+
+
+def log_extra(code: str, sensor: str = "") -> dict[str, str]:
+    """``code``: a stable word for what happened; ``sensor``: the id of the sensor that it happened to."""
+    return {"code": code, "sensor": sensor} if sensor else {"code": code}

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from agent.base.codes import log_extra
 from agent.base.errors import INTERNAL_ERROR
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 
 _MOST_KINDS = 200
 

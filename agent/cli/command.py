@@ -9,12 +9,12 @@ from typing import Any
 from agent.base.display import json_text
 from agent.base.i18n import _
 from agent.cli import UsageError
-from agent.cli.actions import told_in_one_line
-from agent.cli.asking import CommandClient
-from agent.cli.broker_options import BrokerOptions, add_broker_options
-from agent.cli.command_arguments import WrongArguments, arguments
-from agent.cli.maintainer_files import CommandFailed, private_keys, read, write
-from agent.cli.prepared import Prepared, countersigned, prepared, read_prepared
+from agent.cli.shared.actions import told_in_one_line
+from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
+from agent.cli.shared.command_arguments import WrongArguments, arguments
+from agent.cli.shared.command_client import CommandClient
+from agent.cli.shared.maintainer_files import CommandFailed, private_keys, read, write
+from agent.cli.shared.prepared_command import Prepared, countersigned, prepared, read_prepared
 from agent.commands import command
 from agent.delivery.connection import ConnectionLost
 

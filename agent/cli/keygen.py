@@ -5,8 +5,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from agent.base.i18n import _
-from agent.cli.actions import told_in_one_line
-from agent.cli.maintainer_files import CommandFailed, write
+from agent.cli.shared.actions import told_in_one_line
+from agent.cli.shared.maintainer_files import CommandFailed, write
 from agent.update.signed.dsse import key_id
 
 

@@ -11,8 +11,8 @@ from tenacity import wait_random_exponential
 from agent.base.display import one_line
 from agent.base.i18n import _
 from agent.base.retry import retry_forever
-from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.listen_formats import FORMATS, Format
+from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
 from agent.delivery.connection import ConnectionLost, Message
 from agent.fleet.gap_ledger import GRACE_S
 from agent.fleet.subscriber import Subscriber

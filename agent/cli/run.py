@@ -8,11 +8,10 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from agent.app.supervisor import Fault, Supervisor
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
 from agent.base.io.journald import start_logging
 from agent.base.io.state_dir import PRIVACY_KEY, Held, StateDir
-from agent.base.log_fields import log_extra
 from agent.cli import RUN_SIGNALS
 from agent.config import parse as configuration
 from agent.config.io.catalog import Catalog

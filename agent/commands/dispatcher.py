@@ -7,11 +7,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from agent.base.codes import LogCode, Rejection
+from agent.base.codes import LogCode, Rejection, log_extra
 from agent.base.errors import INTERNAL_ERROR, NOT_KEPT, RejectedError
 from agent.base.guard import unexpected
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.base.reading import Stamp
 from agent.base.token_bucket import TokenBucket
 from agent.commands import command

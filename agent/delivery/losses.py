@@ -2,10 +2,9 @@
 
 import logging
 
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.events import Why, rows_lost
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.delivery.context import Store
 from agent.delivery.live_lane import LiveLane
 

@@ -2,9 +2,8 @@
 
 import logging
 
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.base.reading import missing
 from agent.delivery import wire
 from agent.delivery.backlog import Backlog

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.delivery import context, wire
 from agent.delivery.connection import ConnectionLost, Message
 from agent.delivery.context import DeliveryContext

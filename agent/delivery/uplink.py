@@ -7,10 +7,9 @@ from typing import Protocol
 
 from tenacity import RetryCallState
 
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.events import client_id_conflict
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.base.reading import CommittedRange
 from agent.base.retry import retry_forever
 from agent.config.settings import Config

@@ -9,9 +9,8 @@ from typing import TypeVar
 from tenacity import RetryCallState
 
 from agent.base import events
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.base.reading import Stamp
 from agent.base.retry import retry_forever
 from agent.base.status import SensorStatus

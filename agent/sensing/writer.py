@@ -4,9 +4,8 @@ import logging
 from collections.abc import Mapping
 
 from agent.base import events
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.base.reading import Reading, Stamp, event, packed, telemetry
 from agent.config.settings import Sensor
 from agent.sensing.context import SensorContext

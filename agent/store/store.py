@@ -14,12 +14,11 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TypeVar
 
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.errors import CallTimeout
 from agent.base.events import rows_lost, rows_lost_unnumbered, store_reset
 from agent.base.i18n import _
 from agent.base.io.worker import Worker
-from agent.base.log_fields import log_extra
 from agent.base.reading import AGENT, CommittedRange, Reading, Row, Stamp, event, packed
 from agent.store.boot_times import BootTimes
 from agent.store.commit import Commit

@@ -4,9 +4,9 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from agent.base.codes import log_extra
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.update.examination import Examiner
 from agent.update.guard import Guard
 from agent.update.inbox import UpdateInbox

@@ -5,10 +5,9 @@ from collections.abc import Coroutine
 from typing import Any
 
 from agent.base import events
-from agent.base.codes import Rejection
+from agent.base.codes import Rejection, log_extra
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig, resolve
 from agent.update.guard import BrokenState

@@ -3,10 +3,9 @@
 import logging
 from dataclasses import dataclass
 
-from agent.base.codes import LogCode, Rejection
+from agent.base.codes import LogCode, Rejection, log_extra
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig, resolve
 from agent.update.io.update_store import UpdateStore

@@ -3,11 +3,10 @@
 import logging
 from typing import TYPE_CHECKING, TypeVar
 
-from agent.base.codes import LogCode, Rejection
+from agent.base.codes import LogCode, Rejection, log_extra
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.io.log_rate_limit import LogBudget
-from agent.base.log_fields import log_extra
 from agent.update.io.update_store import UpdateStore
 from agent.update.ports import Clock, seconds
 

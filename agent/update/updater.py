@@ -5,10 +5,9 @@ import contextlib
 import logging
 
 from agent.base import events
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig, resolve
 from agent.update.guard import Guard

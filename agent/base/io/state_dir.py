@@ -8,10 +8,9 @@ import platform
 from pathlib import Path
 from typing import IO
 
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
 from agent.base.io import clock
-from agent.base.log_fields import log_extra
 
 _log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.base.display import json_text, one_line
 from agent.base.i18n import _
 from agent.cli.config.differences import print_differences
-from agent.cli.maintainer_files import CommandFailed, envelope, is_envelope, read, tables, toml
+from agent.cli.shared.maintainer_files import CommandFailed, envelope, is_envelope, read, tables, toml
 from agent.config.diff import Unresolved, diff, differences
 from agent.config.io.catalog import Catalog
 from agent.config.layers import Tables, check_remote, merged, without_local

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
-from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.config.running import LEAVES
-from agent.cli.fleet_watch import FleetWatch
-from agent.cli.maintainer_files import CommandFailed, envelope, read
+from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
+from agent.cli.shared.fleet_watch import FleetWatch
+from agent.cli.shared.maintainer_files import CommandFailed, envelope, read
 from agent.config.document import Document
 from agent.delivery.connection import ConnectionLost
 from agent.fleet.reports import Fleet, ReportedGateway

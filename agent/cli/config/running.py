@@ -6,9 +6,9 @@ from pathlib import Path
 
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.cli.broker_options import BrokerOptions
-from agent.cli.fleet_watch import FleetWatch
-from agent.cli.maintainer_files import CommandFailed, envelope, is_envelope, read, toml
+from agent.cli.shared.broker_options import BrokerOptions
+from agent.cli.shared.fleet_watch import FleetWatch
+from agent.cli.shared.maintainer_files import CommandFailed, envelope, is_envelope, read, toml
 from agent.config.document import read_document
 from agent.config.layers import Tables, without_local
 from agent.fleet.reports import Fleet, ReportedGateway

@@ -12,11 +12,19 @@ from typing import TYPE_CHECKING
 from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
 from agent.cli import UsageError
-from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.config.differences import print_differences
 from agent.cli.config.running import from_broker, from_file, unknown
-from agent.cli.maintainer_files import CommandFailed, envelope, is_envelope, private_keys, read, toml, write
-from agent.cli.recognition import add_trust_option, recogniser
+from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
+from agent.cli.shared.maintainer_files import (
+    CommandFailed,
+    envelope,
+    is_envelope,
+    private_keys,
+    read,
+    toml,
+    write,
+)
+from agent.cli.shared.recognition import add_trust_option, recogniser
 from agent.config.document import CONFIRM_S, Document, read_document, written_document
 from agent.config.io.catalog import Catalog
 from agent.config.layers import Tables, local_keys, without_local

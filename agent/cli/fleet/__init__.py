@@ -3,9 +3,9 @@
 from argparse import ArgumentParser
 
 from agent.base.i18n import _
-from agent.cli.actions import add_actions
-from agent.cli.actions import run_action as run
 from agent.cli.fleet import push, status
+from agent.cli.shared.actions import add_actions
+from agent.cli.shared.actions import run_action as run
 
 __all__ = ["add_arguments", "run"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from agent.base.display import one_line
 from agent.base.i18n import _
-from agent.cli.asking import CommandClient
-from agent.cli.broker_options import BrokerOptions
-from agent.cli.maintainer_files import CommandFailed
+from agent.cli.shared.broker_options import BrokerOptions
+from agent.cli.shared.command_client import CommandClient
+from agent.cli.shared.maintainer_files import CommandFailed
 from agent.delivery.certificates.validity import days_left
 from agent.delivery.policies.batch_rules import is_sequence_number
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet.progress import Progress
 from agent.cli.fleet.rendered import Rings, rendered
-from agent.cli.fleet_watch import FleetWatch
-from agent.cli.maintainer_files import CommandFailed, private_keys
-from agent.cli.recognition import add_trust_option, recogniser
+from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
+from agent.cli.shared.fleet_watch import FleetWatch
+from agent.cli.shared.maintainer_files import CommandFailed, private_keys
+from agent.cli.shared.recognition import add_trust_option, recogniser
 from agent.config.document import CONFIRM_S
 from agent.delivery.connection import ConnectionLost
 from agent.fleet.reports import Fleet, ReportedGateway
@@ -39,7 +39,7 @@ _LEAVES = ("state", "config/reported", "config/desired")
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
-    template = _("the remote part of a configuration (TOML), with ${{column}} where gateways differ")
+    template = _("the remote part of a configuration (TOML), with ${column} where gateways differ")
     parser.add_argument("template", metavar="TEMPLATE", type=Path, help=template)
     table = _("the gateways (CSV); the first line names the columns, starting with gateway")
     parser.add_argument("table", metavar="TABLE", type=Path, help=table)

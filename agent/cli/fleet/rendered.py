@@ -8,7 +8,7 @@ from pathlib import Path
 
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.cli.maintainer_files import CommandFailed, read
+from agent.cli.shared.maintainer_files import CommandFailed, read
 from agent.config.io.catalog import Catalog
 from agent.fleet import template as rendering
 from agent.fleet.rollout import RolloutTarget

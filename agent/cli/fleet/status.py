@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from agent.base.display import json_text
 from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
-from agent.cli.broker_options import BrokerOptions, add_broker_options
 from agent.cli.fleet.certificates import Certificate, ask_certificates
-from agent.cli.fleet_watch import FleetWatch
-from agent.cli.maintainer_files import CommandFailed
+from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
+from agent.cli.shared.fleet_watch import FleetWatch
+from agent.cli.shared.maintainer_files import CommandFailed
 from agent.delivery.connection import ConnectionLost
 from agent.fleet.reports import Fleet, ReportedGateway
 

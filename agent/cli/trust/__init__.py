@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 
 from agent.base.i18n import _
-from agent.cli.actions import run_action as run
+from agent.cli.shared.actions import run_action as run
 from agent.cli.trust import publish
 from agent.cli.trust.steps import add_steps
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.cli.maintainer_files import CommandFailed, private_keys, read
+from agent.cli.shared.maintainer_files import CommandFailed, private_keys, read
 from agent.update.io.ed25519_check import answers
 from agent.update.io.signatures import answered
 from agent.update.signed import dsse as dsse

@@ -5,9 +5,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from agent.base.i18n import _
-from agent.cli.broker_options import BrokerOptions, add_broker_options
-from agent.cli.fleet_watch import FleetWatch
-from agent.cli.maintainer_files import CommandFailed
+from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
+from agent.cli.shared.fleet_watch import FleetWatch
+from agent.cli.shared.maintainer_files import CommandFailed
 from agent.cli.trust.file import TrustFile
 from agent.delivery.connection import ConnectionLost
 from agent.fleet.reports import Fleet

@@ -15,7 +15,7 @@ from typing import TextIO
 
 from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
-from agent.cli.maintainer_files import CommandFailed, public_key_of, public_keys, write
+from agent.cli.shared.maintainer_files import CommandFailed, public_key_of, public_keys, write
 from agent.cli.trust.file import TrustFile
 from agent.update.signed.dsse import Role, key_id
 from agent.update.signed.trust import ROLES, RoleName, Root, grouped, read_root

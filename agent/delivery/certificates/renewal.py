@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from agent.base import events
-from agent.base.codes import LogCode, Rejection
+from agent.base.codes import LogCode, Rejection, log_extra
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.base.reading import Stamp
 from agent.base.status import CertificateStatus
 from agent.base.trusted_time import TrustedTime

@@ -23,13 +23,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from agent.base.codes import LogCode, Rejection
+from agent.base.codes import LogCode, Rejection, log_extra
 from agent.base.errors import LIBRARY_MISSING, CallTimeout, RejectedError
 from agent.base.i18n import _
 from agent.base.io import helper_process
 from agent.base.io.atomic_files import AtomicDirectory
 from agent.base.io.worker import Worker
-from agent.base.log_fields import log_extra
 from agent.base.trusted_time import TrustedTime
 from agent.config.io.credentials import local_file
 from agent.config.settings import Broker

@@ -15,11 +15,10 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.display import one_line
 from agent.base.guard import guarded, unexpected
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.delivery.connection import ConnectionLost, Limits, Message, TakenOver, Unanswered
 from agent.delivery.io.broker_errors import refusal
 from agent.delivery.io.mqtt_socket import BoundedSocket

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from agent.base.codes import log_extra
 from agent.base.errors import NOT_KEPT, RejectedError
 from agent.base.i18n import _
 from agent.base.io.atomic_files import Files
 from agent.base.io.worker import Worker
-from agent.base.log_fields import log_extra
 from agent.config.generation import Cause, Generation
 from agent.update.io.update_dir import UpdateDir
 from agent.update.signed.version_mark import Mark

@@ -4,9 +4,8 @@ import logging
 from functools import partial
 from pathlib import Path
 
-from agent.base.codes import LogCode
+from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
-from agent.base.log_fields import log_extra
 from agent.store.io.backend import Backend
 from agent.store.io.rescue.remains import RescueFailed, rescued_rows
 from agent.store.io.upkeep import Call

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agent.base.codes import log_extra
 from agent.base.io import journald
 from agent.base.io.journald import JournalHandler, Sparing
 from agent.base.io.log_rate_limit import LogBudget
-from agent.base.log_fields import log_extra
 
 
 def _logger(handler: logging.Handler) -> logging.Logger:

@@ -19,7 +19,7 @@ def recogniser(keys: Sequence[bytes], trust: Path | None) -> tuple[Recognise, in
     """Who recognises envelopes, and the version above which configurations are taken (0: any).
 
     Without a trust file one signature by one of ``keys`` is enough; with one, as many as it asks of the role config.
-    Raises :class:`~agent.cli.maintainer_files.CommandFailed` and :class:`OSError`.
+    Raises :class:`~agent.cli.shared.maintainer_files.CommandFailed` and :class:`OSError`.
     """
     role, floor = Role(tuple(keys), 1), 0
     if trust is not None:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import loads
-from agent.cli.broker_options import BrokerOptions
-from agent.cli.maintainer_files import CommandFailed
-from agent.cli.prepared import Prepared, prepared
+from agent.cli.shared.broker_options import BrokerOptions
+from agent.cli.shared.maintainer_files import CommandFailed
+from agent.cli.shared.prepared_command import Prepared, prepared
 from agent.delivery import wire
 from agent.delivery.connection import Message
 from agent.delivery.io.mqtt import MqttConnection

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.cli.maintainer_files import CommandFailed
+from agent.cli.shared.maintainer_files import CommandFailed
 
 
 class Action(Protocol):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from secrets import token_hex
 
 from agent.base.i18n import _
-from agent.cli.broker_options import BrokerOptions
+from agent.cli.shared.broker_options import BrokerOptions
 from agent.delivery.connection import ConnectionLost, Message
 from agent.delivery.io.mqtt import MqttConnection
 from agent.fleet.reports import Fleet, filters

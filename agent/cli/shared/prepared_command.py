@@ -13,7 +13,7 @@ from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import loads
 from agent.base.trusted_time import rfc_3339
-from agent.cli.maintainer_files import CommandFailed
+from agent.cli.shared.maintainer_files import CommandFailed
 from agent.commands import command
 from agent.delivery.policies.batch_rules import is_name, is_sequence_number
 from agent.update.signed import dsse as dsse

@@ -1,0 +1,33 @@
+"""The tree stays readable: small files, small folders, tests beside what they test."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAX_LINES = 300
+MAX_FILES = 15
+"""Modules in a folder, beside its ``__init__``."""
+
+
+def modules(folder: str) -> list[Path]:
+    """The Python files below a folder, relative to the project."""
+    return sorted(file.relative_to(ROOT) for file in (ROOT / folder).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", ["agent", "drivers"])
+def test_no_module_is_too_long(package: str) -> None:
+    lengths = {str(file): len((ROOT / file).read_text("utf-8").splitlines()) for file in modules(package)}
+    assert {name: length for name, length in lengths.items() if length > MAX_LINES} == {}
+
+
+def test_no_folder_of_the_agent_is_too_full() -> None:
+    counts = Counter(str(file.parent) for file in modules("agent") if file.name != "__init__.py")
+    assert {name: count for name, count in counts.items() if count > MAX_FILES} == {}
+
+
+def test_every_unit_test_stands_where_its_module_stands() -> None:
+    """``tests/agent/store/io/test_database.py`` tests ``agent/store/io/database.py``, or one like it in its folder."""
+    strays = [file for file in modules("tests/agent") if not (ROOT / file.parent.relative_to("tests")).is_dir()]
+    assert strays == []
