@@ -10,11 +10,11 @@ class Liveness:
         self._limits_s = limits_s
         self._moved_s = dict.fromkeys(limits_s, now_s)
 
-    def moved(self, part: str, now_s: float) -> None:
+    def progressed(self, part: str, now_s: float) -> None:
         """A part has done a step."""
         self._moved_s[part] = max(self._moved_s[part], now_s)
 
-    def still(self, now_s: float) -> dict[str, float]:
+    def stalled(self, now_s: float) -> dict[str, float]:
         """The parts that have not moved for too long, and for how many seconds."""
         quiet_s = {part: now_s - moved_s for part, moved_s in self._moved_s.items()}
         return {part: seconds for part, seconds in quiet_s.items() if seconds > self._limits_s[part]}

@@ -17,6 +17,7 @@ from agent.base.i18n import _
 _log = logging.getLogger(__name__)
 
 _LONGEST_PERIOD_S = 10.0
+STATUS_S = 1.5
 STORE_S = 60.0
 """A worn card may stall for many seconds in one write."""
 UPLINK_S = 120.0
@@ -49,43 +50,54 @@ class Watchdog:
         self._uplink_moved_s = uplink_moved_s
         self._status = status
         self._now_s = asyncio.get_running_loop().time
-        self._vitals = Liveness(limits_s or {"store": STORE_S, "uplink": UPLINK_S}, self._now_s())
+        self._liveness = Liveness(limits_s or {"store": STORE_S, "uplink": UPLINK_S}, self._now_s())
         self._period_s = min(_LONGEST_PERIOD_S, self._notifier.watchdog_s / 4 or _LONGEST_PERIOD_S)
         self._told: set[str] = set()
 
     async def run(self) -> None:
         """Feed, for ever. That it comes round at all is the sign of the event loop, on which the sensors are read."""
+        showing = asyncio.create_task(self._show_status(), name="status")
         probing: asyncio.Future[None] | None = None
         try:
             while True:
                 if probing is None or probing.done():
                     if probing is not None and not probing.cancelled() and probing.exception() is None:
-                        self._vitals.moved("store", self._now_s())
+                        self._liveness.progressed("store", self._now_s())
                     probing = asyncio.ensure_future(self._probe())
-                self._vitals.moved("uplink", self._uplink_moved_s())
-                still = self._vitals.still(self._now_s())
-                if not still:
+                self._liveness.progressed("uplink", self._uplink_moved_s())
+                stalled = self._liveness.stalled(self._now_s())
+                if not stalled:
                     self._told.clear()
                     self._notifier.feed()
-                self._warn(still)
+                self._warn(stalled)
                 self._watch_the_loop()
-                self._notifier.status(self._status())
                 await asyncio.sleep(self._period_s)
         finally:
+            showing.cancel()
             faulthandler.cancel_dump_traceback_later()
             if probing is not None:
                 probing.cancel()
 
-    def _warn(self, still: Mapping[str, float]) -> None:
-        for part in still.keys() - self._told:
+    async def _show_status(self) -> None:
+        """Keep the line of ``systemctl status`` at most :data:`STATUS_S` old."""
+        shown = ""
+        while True:
+            line = self._status()
+            if line != shown:
+                shown = line
+                self._notifier.status(line)
+            await asyncio.sleep(STATUS_S)
+
+    def _warn(self, stalled: Mapping[str, float]) -> None:
+        for part in stalled.keys() - self._told:
             self._told.add(part)
             line = _("{part} has made no progress for {n:.0f} s; not notifying the systemd watchdog").format(
-                part=part, n=still[part]
+                part=part, n=stalled[part]
             )
             _log.critical(line, extra=log_extra(LogCode.STALLED))
             faulthandler.dump_traceback(sys.stderr)
 
     def _watch_the_loop(self) -> None:
-        """Should the event loop stand still, where it stands is written down before systemd ends it."""
+        """Should the event loop stand stalled, where it stands is written down before systemd ends it."""
         if self._notifier.watchdog_s:
             faulthandler.dump_traceback_later(0.7 * self._notifier.watchdog_s, file=sys.stderr)

@@ -33,6 +33,7 @@ class Agent:
     def __init__(self) -> None:
         self.systemd = Systemd()
         self.still: set[str] = set()
+        self.line = "well"
         self.error: Exception | None = None
         self._moved_s = 0.0
 
@@ -49,13 +50,22 @@ class Agent:
 
     @contextlib.asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        watchdog = Watchdog(self.systemd, self.probe, self.uplink_moved_s, lambda: "well", LIMITS_S)
+        watchdog = Watchdog(self.systemd, self.probe, self.uplink_moved_s, lambda: self.line, LIMITS_S)
         task = asyncio.create_task(watchdog.run())
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_new_status_is_shown_within_two_seconds_and_only_once() -> None:
+    agent = Agent()
+    agent.systemd.watchdog_s = 400.0
+    async with agent.watched():
+        await until(lambda: agent.systemd.lines == ["well"])
+        agent.line = "not connected"
+        await until(lambda: agent.systemd.lines == ["well", "not connected"], 2.0)
 
 
 async def test_it_is_fed_while_everything_moves_and_the_status_is_told() -> None:
