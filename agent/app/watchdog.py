@@ -98,6 +98,6 @@ class Watchdog:
             faulthandler.dump_traceback(sys.stderr)
 
     def _watch_the_loop(self) -> None:
-        """Should the event loop stand stalled, where it stands is written down before systemd ends it."""
+        """If the event loop stalls, the stack of every thread is written down before systemd ends it."""
         if self._notifier.watchdog_s:
             faulthandler.dump_traceback_later(0.7 * self._notifier.watchdog_s, file=sys.stderr)
