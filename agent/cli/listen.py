@@ -93,7 +93,7 @@ class Listener:
             for of, tally in tallies.items():
                 print(
                     _(
-                        "{gateway} {stream} {ep}: {n} numbers, {seen} seen, {lost} lost, {missing} "
+                        "{gateway} {stream} {epoch}: {n} numbers, {seen} seen, {lost} lost, {missing} "
                         "missing, {again} seen again"
                     ).format(
                         gateway=of.gateway,

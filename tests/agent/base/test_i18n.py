@@ -93,6 +93,27 @@ def test_a_translation_has_the_same_placeholders(english: str) -> None:
     assert _placeholders(INDONESIAN[english]) == _placeholders(english)
 
 
+def _fillings() -> Iterator[tuple[str, set[str], set[str]]]:
+    """Where a message is filled in: the place, its placeholders, and what they are given."""
+    for file in (ROOT / "agent").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            match node:
+                case ast.Call(
+                    func=ast.Attribute(
+                        value=ast.Call(func=ast.Name(id="_"), args=[ast.Constant(value=str(message))]), attr="format"
+                    ),
+                    keywords=given,
+                ):
+                    names = {name for _text, name, _form, _turn in Formatter().parse(message) if name}
+                    yield f"{file.name}:{node.lineno}", names, {word.arg or "**" for word in given}
+
+
+def test_every_placeholder_is_filled_in() -> None:
+    places = list(_fillings())
+    assert len(places) > 300
+    assert [place for place, names, given in places if names != given and "**" not in given] == []
+
+
 @pytest.mark.parametrize(
     ("environ", "language"),
     [
