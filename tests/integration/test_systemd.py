@@ -183,7 +183,7 @@ def test_a_store_that_cannot_be_used_is_tried_less_and_less_often(gateway: Boote
         'python3 -c \'import sqlite3; sqlite3.connect("/var/lib/gardu/store.db").execute("PRAGMA user_version=99")\''
     )
     gateway.run("systemctl", "start", "--no-block", "gardu")
-    gateway.until(lambda: "it starts in 15 s" in gateway.says(), 60.0)
+    gateway.until(lambda: "starting in 15 s" in gateway.says(), 60.0)
     assert gateway.show()["NRestarts"] == "4"
     assert gateway.says().count("newer release") == 4
     gateway.ask("systemctl", "restart", "gardu")

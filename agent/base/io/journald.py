@@ -54,6 +54,8 @@ class JournalHandler(logging.Handler):
         self._address = str(address)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
+        # Level and logger are fields; without a formatter, logging.basicConfig would put them before the message.
+        self.setFormatter(logging.Formatter("%(message)s"))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""

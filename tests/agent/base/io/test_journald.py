@@ -96,3 +96,17 @@ def test_the_journal_is_known_by_its_file(monkeypatch: pytest.MonkeyPatch, tmp_p
         assert journald._is_journal(f"{here.st_dev}:{here.st_ino}")
         assert not journald._is_journal(f"{here.st_dev}:{here.st_ino + 1}")
         assert not journald._is_journal("")
+
+
+def test_a_line_in_the_journal_is_the_message_alone(tmp_path: Path) -> None:
+    handler = JournalHandler(tmp_path / "socket")
+    root, before = logging.getLogger("only-here"), logging.root
+    try:
+        logging.root = root  # type: ignore[assignment]
+        logging.basicConfig(handlers=[handler])
+    finally:
+        logging.root = before
+        root.removeHandler(handler)
+    record = logging.makeLogRecord({"msg": "air-1: no port", "levelname": "WARNING", "name": "agent.sensing.runner"})
+    assert handler.format(record) == "air-1: no port"
+    handler.close()
