@@ -15,6 +15,7 @@ import polib
 import pytest
 
 from agent.base.i18n import _, choose_language
+from tests.support.syntax import tree
 
 ROOT = Path(__file__).parents[3]
 CATALOG = ROOT / "agent" / "locale" / "id" / "LC_MESSAGES" / "gardu.po"
@@ -38,9 +39,9 @@ WORDS = {("Limit", "means"), ("wrong", "wanted")}
 """Keyword arguments that are translated by themselves before they stand in a message."""
 
 
-def _messages(tree: ast.AST, package: str) -> Iterator[str]:
+def _messages(parsed: ast.AST, package: str) -> Iterator[str]:
     """The messages of a module, and words that stand in them."""
-    for node in ast.walk(tree):
+    for node in ast.walk(parsed):
         if not isinstance(node, ast.Call):
             continue
         called = node.func
@@ -53,21 +54,12 @@ def _messages(tree: ast.AST, package: str) -> Iterator[str]:
                 yield value.value
 
 
-def _tree(file: Path) -> ast.Module:
-    """The syntax tree of a file. Python 3.11 sometimes fails once after a deep recursion elsewhere in the process
-    (https://github.com/python/cpython/issues/106905)."""
-    try:
-        return ast.parse(file.read_text("utf-8"))
-    except SystemError:
-        return ast.parse(file.read_text("utf-8"))
-
-
 def _written() -> set[str]:
     return {
         message
         for package in ("agent", "drivers")
         for file in (ROOT / package).rglob("*.py")
-        for message in _messages(_tree(file), package)
+        for message in _messages(tree(file), package)
     }
 
 
@@ -105,7 +97,7 @@ def test_a_translation_has_the_same_placeholders(english: str) -> None:
 def _fillings() -> Iterator[tuple[str, set[str], set[str]]]:
     """Where a message is filled in: the place, its placeholders, and what they are given."""
     for file in (ROOT / "agent").rglob("*.py"):
-        for node in ast.walk(_tree(file)):
+        for node in ast.walk(tree(file)):
             match node:
                 case ast.Call(
                     func=ast.Attribute(

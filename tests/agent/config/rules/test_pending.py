@@ -23,6 +23,7 @@ from agent.config.settings import (
 )
 from agent.config.values import keys_of
 from tests.agent.config.config_fakes import MINIMAL, SENSOR, found, warned
+from tests.support.syntax import tree
 
 TABLES: dict[str, type] = {
     "gateway": Gateway,
@@ -95,7 +96,7 @@ def _reads() -> Iterator[tuple[str, str]]:
     for file in AGENT.rglob("*.py"):
         if file.relative_to(AGENT).with_suffix("").as_posix() in CHECKS:
             continue
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(tree(file)):
             if isinstance(node, ast.Attribute):
                 owner = node.value
                 of = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
