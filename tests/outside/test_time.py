@@ -131,15 +131,17 @@ async def test_35_a_row_that_was_sent_keeps_its_time_over_restarts(tmp_path: Pat
             for batch in (first, corrected):
                 recorder.messages.clear()
                 last = batch["seq"] + len(batch["r"]) - 1
-                await city.asked("resend", stream=STREAM, epoch=batch["ep"], **{"from": batch["seq"], "to": last})
-                again = {}
-                while len(again) < len(batch["r"]):
-                    await city.asked("ping")
-                    again = {
-                        one["seq"] + at: (one["cq"], row["t"])
-                        for one in city.messages() for at, row in enumerate(one["r"])
-                        if batch["seq"] <= one["seq"] + at <= last
-                    }  # fmt: skip
+                await city.asked("resend", stream=STREAM, ep=batch["ep"], **{"from": batch["seq"], "to": last})
+                again: dict[int, tuple[int, int]] = {}
+                async with asyncio.timeout(20.0):
+                    while len(again) < len(batch["r"]):
+                        await city.asked("ping")
+                        again = {
+                            one["seq"] + at: (one["cq"], row["t"])
+                            for one in city.messages()
+                            for at, row in enumerate(one["r"])
+                            if batch["seq"] <= one["seq"] + at <= last
+                        }
                 assert [again[number] for number in sorted(again)] == [(batch["cq"], row["t"]) for row in batch["r"]]
             await gateway.stop()
 
