@@ -71,6 +71,8 @@ class Watchdog:
                     self._notifier.feed()
                 self._warn(stalled)
                 self._watch_the_loop()
+                if showing.done():
+                    showing.result()  # only a fault of the agent's own ends it
                 await asyncio.sleep(self._period_s)
         finally:
             showing.cancel()
@@ -80,12 +82,8 @@ class Watchdog:
 
     async def _show_status(self) -> None:
         """Keep the line of ``systemctl status`` at most :data:`STATUS_S` old."""
-        shown = ""
         while True:
-            line = self._status()
-            if line != shown:
-                shown = line
-                self._notifier.status(line)
+            self._notifier.status(self._status())
             await asyncio.sleep(STATUS_S)
 
     def _warn(self, stalled: Mapping[str, float]) -> None:

@@ -44,7 +44,8 @@ async def connect(
     """Open a connection to one broker, with a clean start. ``probe``: whether it speaks MQTT 5 is not known.
     ``password``: instead of the one in ``password_file``.
 
-    Raises :class:`LinkLost`, :class:`Refused` or :class:`WrongVersion`; the text is one clear line.
+    Raises :class:`ConnectionLost`, :class:`ConnectionRefusedByBroker` or :class:`WrongVersion`; the text is one clear
+    line.
     """
     tls, host, port = _address(url)
     client = _client(settings, tls, client_id, will, five, password)

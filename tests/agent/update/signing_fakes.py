@@ -1,7 +1,7 @@
 """Documents and signatures for tests of the pure part: a scheme of its own stands in for Ed25519.
 
 Whoever has the name of a key can sign with it, in a thousandth of the time; real keys are in
-``tests/agent/edges/test_signatures.py``.
+``tests/agent/update/io/test_signatures.py``.
 """
 
 import base64

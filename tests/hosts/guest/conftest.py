@@ -1,7 +1,7 @@
 """Tests for a real kernel, and for the shim below the GPIO library: neither is there in an ordinary run of pytest.
 
-tests/integration/test_real_kernel.py runs all of them in a guest, tests/agent/edges/test_gpio_link.py those of GPIO
-over the shim.
+tests/integration/test_real_kernel.py runs all of them in a guest, tests/agent/sensing/io/test_gpio_lines.py those of
+GPIO over the shim.
 """
 
 from collections.abc import Iterator
