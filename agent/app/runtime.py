@@ -17,8 +17,8 @@ from agent.base.io.worker import Worker
 from agent.base.reading import AGENT, Stamp
 from agent.base.status import Status
 from agent.base.status_views import AGENT_FIELDS
-from agent.commands import actions, dispatcher
-from agent.commands.actions import CommandActions
+from agent.commands import context as command_context
+from agent.commands.context import CommandContext
 from agent.commands.dispatcher import CommandDispatcher
 from agent.config.diff import diff
 from agent.config.io.credentials import local_file
@@ -72,8 +72,7 @@ class RunningSensor:
 class Store(
     sensing_context.SensorStore,
     uplink.Store,
-    dispatcher.Store,
-    actions.Store,
+    command_context.Store,
     agent_metrics.Store,
     renewal.Store,
     Protocol,
@@ -233,8 +232,8 @@ class Runtime:
         config, gateway = resolved.settings, resolved.settings.gateway
         topics = wire.Topics.of(gateway.root, gateway.sector, gateway.site, gateway.id)
         now, opened = self._clock.now, self._requests.opened
-        carries_out = CommandActions(self._store, self.status, self._plan, self._renewal, self, self.sensors)
-        commands = CommandDispatcher(self._store, config.commands, topics, now, opened, carries_out, self.wake)
+        context = CommandContext(self._store, self.status, self._plan, self._renewal, self, self.sensors)
+        commands = CommandDispatcher(context, config.commands, topics, now, opened, self.wake)
         identity = GatewayIdentity(topics, described, __version__, self._boot_id, now)
         self._router = MessageRouter(commands, topics, self._requests.configured)
         connect = partial(self._connections.connect, config)

@@ -15,7 +15,8 @@ from agent.cli.shared.command_arguments import WrongArguments, arguments
 from agent.cli.shared.command_client import CommandClient
 from agent.cli.shared.maintainer_files import CommandFailed, private_keys, read, write
 from agent.cli.shared.prepared_command import Prepared, countersigned, prepared, read_prepared
-from agent.commands import command
+from agent.commands.authorization import LIFETIME_MS
+from agent.commands.registry import COMMANDS
 from agent.delivery.connection import ConnectionLost
 
 _TIMEOUT_S = 20.0
@@ -24,7 +25,7 @@ _TIMEOUT_S = 20.0
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("gateway", metavar="GATEWAY", nargs="?", help=_("id of the gateway"))
-    parser.add_argument("name", metavar="NAME", nargs="?", help=", ".join(sorted(command.COMMANDS)))
+    parser.add_argument("name", metavar="NAME", nargs="?", help=", ".join(sorted(COMMANDS)))
     value = _("argument; KEY=@FILE reads the value from a file")
     parser.add_argument("arguments", metavar="KEY=VALUE", nargs="*", type=_argument, help=value)
     key = _("sign with this key of the role command; may be repeated")
@@ -74,7 +75,7 @@ def _check(args: Namespace) -> None:
         raise WrongArguments(_("--envelope already names the gateway and the command"))
     if args.out is not None and not args.key:
         raise WrongArguments(_("missing argument: {what}").format(what="--key"))
-    if not 0 < args.timeout <= command.LIFETIME_MS / 1000:
+    if not 0 < args.timeout <= LIFETIME_MS / 1000:
         raise WrongArguments(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
 
 
@@ -84,7 +85,7 @@ def _run(args: Namespace, asked: dict[str, Any]) -> int:
         one = countersigned(read_prepared(read(args.envelope), args.envelope), keys, args.envelope)
         print(one, file=sys.stderr)
     else:
-        lifetime_s = args.timeout if args.out is None else command.LIFETIME_MS / 1000
+        lifetime_s = args.timeout if args.out is None else LIFETIME_MS / 1000
         one = prepared(args.gateway, args.name, asked, keys, lifetime_s)
     if args.out is not None:
         write(args.out, one.payload + b"\n")

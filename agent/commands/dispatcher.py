@@ -1,11 +1,9 @@
-"""Commands from the city: each is carried out at most once and answered, whatever else is sent to the gateway."""
+"""Executes each remote command at most once and replies to every one, whatever else is sent to the gateway."""
 
 import asyncio
 import contextlib
 import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 from agent.base.codes import LogCode, Rejection, log_extra
 from agent.base.errors import INTERNAL_ERROR, NOT_KEPT, RejectedError
@@ -13,209 +11,179 @@ from agent.base.guard import unexpected
 from agent.base.i18n import _
 from agent.base.reading import Stamp
 from agent.base.token_bucket import TokenBucket
-from agent.commands import command
-from agent.commands.command import Command
+from agent.commands.arguments import parse_arguments
+from agent.commands.authorization import authorize
+from agent.commands.command import Command, parse_command
+from agent.commands.context import CommandContext
+from agent.commands.lane import MAX_WAITING, Lane
 from agent.commands.record import CommandRecord, Outcome
+from agent.commands.registry import COMMANDS
 from agent.config.settings import Commands
 from agent.delivery import wire
 from agent.delivery.connection import Message
 
 _log = logging.getLogger(__name__)
 
-_MAX_WAITING = 64
-_KEEP_S = 10.0
-"""How long a command waits for its id to be durable."""
+_MAX_NAME_CHARS = 64
+_PERSIST_S = 10.0
+"""How long a command waits for its id to become durable."""
 _BUSY = "too many commands at once"
 
 
-class Store(Protocol):
-    """Where ids are kept."""
-
-    def remember(self, name: str, value: str) -> None: ...
-    def recall(self, name: str) -> str: ...
-    async def flush(self) -> None: ...
-
-    @property
-    def durable(self) -> bool: ...
-
-
-class Actions(Protocol):
-    """What commands do."""
-
-    @property
-    def actions(self) -> Mapping[str, Callable[[Command], Awaitable[object]]]: ...
-    def flushed(self) -> bool: ...
-
-
-class _Lane:
-    """Commands that wait for their turn, and how many may come: ``per_s``, and ``burst`` at once."""
-
-    def __init__(self, per_s: float, burst: float, now_s: float) -> None:
-        self.waiting: asyncio.Queue[Command] = asyncio.Queue(_MAX_WAITING)
-        self.answers: deque[tuple[str, bytes, bool]] = deque(maxlen=_MAX_WAITING)
-        self._bucket = TokenBucket(per_s, burst, now_s)
-
-    def take(self, one: Command, now_s: float) -> bool:
-        """Let a command wait here; ``False`` where it may not."""
-        if self.waiting.full() or not self._bucket.take(now_s):
-            return False
-        self.waiting.put_nowait(one)
-        return True
-
-
 class CommandDispatcher:
-    """An :class:`~agent.delivery.session.Inbox`. ``opened`` gives what a signed envelope holds, once it is verified,
-    and raises :class:`RejectedError`. ``wake``: called when there is an answer.
+    """An :class:`~agent.delivery.session.Inbox`.
 
-    Three lanes, each with its own budget, queue and answers, so that a flood in one holds up no other: commands that
-    only maintainers may publish by the shipped ACL (those with an effect), signed ones among the rest (each costs a
-    verification), and unsigned ones.
+    ``open_envelope`` verifies a signed envelope and raises :class:`~agent.base.errors.RejectedError`. ``wake`` is
+    called when there is a reply to send.
+
+    There are three lanes: commands that only maintainers may publish under the shipped ACL (those with an effect),
+    other signed ones (each costs a verification), and unsigned ones.
     """
 
     def __init__(
         self,
-        store: Store,
+        context: CommandContext,
         settings: Commands,
         topics: wire.Topics,
         now: Callable[[], Stamp],
-        opened: Callable[[bytes], Awaitable[bytes]],
-        does: Actions,
+        open_envelope: Callable[[bytes], Awaitable[bytes]],
         wake: Callable[[], None],
     ) -> None:
-        self._store = store
-        self._opened = opened
+        self._context = context
         self._settings = settings
         self._topics = topics
+        self._gateway = topics.base.rpartition("/")[2]
         self._now = now
-        self._does = does
+        self._open_envelope = open_envelope
         self._wake = wake
-        self._now_s = asyncio.get_running_loop().time
-        now_s = self._now_s()
-        self._guarded = _Lane(10.0, _MAX_WAITING, now_s)
-        self._sealed = _Lane(0.2, 10, now_s)
-        self._open = _Lane(5.0, 30, now_s)
-        self._refusals = TokenBucket(1.0, 5, now_s)
-        self._unsigned_record: CommandRecord | None = None
-        self._signed_record: CommandRecord | None = None
+        self._loop_s = asyncio.get_running_loop().time
+        now_s = self._loop_s()
+        self._effect_lane = Lane(10.0, MAX_WAITING, now_s)
+        self._signed_lane = Lane(0.2, 10, now_s)
+        self._open_lane = Lane(5.0, 30, now_s)
+        self._lanes = (self._effect_lane, self._signed_lane, self._open_lane)
+        self._busy_replies = TokenBucket(1.0, 5, now_s)
+        self._records: dict[bool, CommandRecord] = {}
 
     def topics(self) -> list[str]:
-        """What is to be subscribed to."""
+        """Return the topic filters to subscribe to."""
         return [self._topics.commands]
 
     def take(self, message: Message) -> None:
-        """A message came. A retained one is dropped: it is a command for somebody who was there before."""
+        """Queue the command in a message. A retained one is dropped: it was meant for an earlier moment."""
         if message.retain or not message.payload:
             return
-        name = message.topic.rpartition("/")[2][:64]
-        one = command.read(name, message.payload)
-        if one is None:
+        name = message.topic.rpartition("/")[2][:_MAX_NAME_CHARS]
+        command = parse_command(name, message.payload)
+        if command is None:
             _log.warning(_("dropped a command without a valid id"), extra=log_extra(LogCode.COMMAND_DROPPED))
             return
-        lane = self._lane(one)
-        # Who floods the gateway is not answered each time: that would be a flood as well.
-        if not lane.take(one, self._now_s()) and self._refusals.take(self._now_s()):
+        lane = self._lane(command)
+        # Replying to every message of a flood would be a flood as well.
+        if not lane.offer(command, self._loop_s()) and self._busy_replies.take(self._loop_s()):
             _log.warning(_("too many commands: some were refused"), extra=log_extra(LogCode.COMMAND_FLOOD))
-            self._answer(lane, one, Outcome("rejected", _BUSY))
+            self._reply(lane, command, Outcome("rejected", _BUSY))
 
     def answer(self) -> tuple[str, bytes, bool] | None:
-        """The next answer to be sent: topic, payload, and whether it is retained."""
-        for lane in (self._guarded, self._sealed, self._open):
-            if lane.answers:
-                return lane.answers.popleft()
+        """Return the next reply to send: topic, payload, and whether it is retained."""
+        for lane in self._lanes:
+            if lane.replies:
+                return lane.replies.popleft()
         return None
 
     def flushed(self) -> bool:
-        """Whether everything is to be sent at once; true once after a ``flush``."""
-        return self._does.flushed()
+        """Return whether everything is due at once: true once after a ``flush``."""
+        requested, self._context.flush_requested = self._context.flush_requested, False
+        return requested
 
     async def run(self) -> None:
-        """Carry out commands, for ever: one at a time in each lane."""
+        """Execute commands for ever, one at a time in each lane."""
         async with asyncio.TaskGroup() as group:
-            for lane in (self._guarded, self._sealed, self._open):
+            for lane in self._lanes:
                 group.create_task(self._serve(lane))
 
-    async def _serve(self, lane: _Lane) -> None:
+    async def _serve(self, lane: Lane) -> None:
         while True:
-            one = await lane.waiting.get()
+            command = await lane.next()
             try:
-                outcome = await self._carried_out(one)
+                outcome = await self._process(command)
             except RejectedError as error:
                 outcome = Outcome("rejected", error.message)
             except Exception as error:  # noqa: BLE001 - the guard: no command may end the agent
-                unexpected(f"command/{one.name}", error)
+                unexpected(f"command/{command.name}", error)
                 outcome = Outcome("failed", INTERNAL_ERROR)
-            self._answer(lane, one, outcome)
+            self._reply(lane, command, outcome)
 
-    def _lane(self, one: Command) -> _Lane:
-        if one.name in command.GUARDED or one.name in command.SEALED:
-            return self._guarded
-        return self._sealed if one.sealed else self._open
+    def _lane(self, command: Command) -> Lane:
+        if command.name in COMMANDS and COMMANDS[command.name].has_effect:
+            return self._effect_lane
+        return self._signed_lane if command.envelope else self._open_lane
 
-    async def _carried_out(self, one: Command) -> Outcome:
-        """Carry a command out, unless something is against it or it was before. Raises :class:`RejectedError`."""
+    async def _process(self, command: Command) -> Outcome:
+        """Execute a command that is authorized and new. Raises :class:`RejectedError`."""
         now = self._now()
-        allow, needed, is_set = self._settings.allow, self._settings.signed, now.clock_quality > 0
-        refusal = command.judge(one, now.t, is_set, allow, bool(one.sealed), needed)
-        if refusal is not None:
-            return Outcome(refusal.status, refusal.detail)
-        signed = await self._is_signed(one)
+        denial = authorize(command, self._settings, now.t, clock_is_set=now.clock_quality > 0)
+        if denial is not None:
+            return Outcome(denial.status, denial.detail)
+        signed = await self._is_signed(command)
         record = self._record(signed)
-        known = record.get(one.id)
+        known = record.get(command.id)
         if known is not None:
             return Outcome(known.status, "it was carried out before", known.result)
         if signed and record.full(now.t):
             return Outcome("rejected", _BUSY)
-        # The id is durable before the effect: after a power cut in between it is not done, and not done twice. What has
-        # no lasting effect costs the card no write of its own.
-        durable = one.name in command.GUARDED or one.name in command.SEALED
-        await self._put(record, one, Outcome("accepted", expires_ms=one.expires_ms), durable)
-        outcome = await self._effect(one)
-        with contextlib.suppress(RejectedError):  # it is done, whatever the disk says now
-            await self._put(record, one, outcome, durable)
+        # The id is durable before the effect: after a power cut in between, the command is not executed, and never
+        # twice. A command without a lasting effect costs the card no write of its own.
+        durable = COMMANDS[command.name].has_effect
+        await self._persist(record, command, Outcome("accepted", expires_ms=command.expires_ms), durable)
+        outcome = await self._execute(command)
+        with contextlib.suppress(RejectedError):  # it has been executed, even if the disk fails now
+            await self._persist(record, command, outcome, durable)
         return outcome
 
-    async def _put(self, record: CommandRecord, one: Command, outcome: Outcome, durable: bool) -> None:
-        record.put(one.id, outcome)
+    async def _persist(self, record: CommandRecord, command: Command, outcome: Outcome, durable: bool) -> None:
+        record.put(command.id, outcome)
         if durable:
             try:
-                async with asyncio.timeout(_KEEP_S):
-                    await self._store.flush()
-                if not self._store.durable:
+                async with asyncio.timeout(_PERSIST_S):
+                    await self._context.store.flush()
+                if not self._context.store.durable:
                     raise TimeoutError
             except TimeoutError as error:
                 raise RejectedError(NOT_KEPT, _("could not write its id to disk")) from error
 
-    async def _effect(self, one: Command) -> Outcome:
-        expires_ms = one.expires_ms
+    async def _execute(self, command: Command) -> Outcome:
+        kind, expires_ms = COMMANDS[command.name], command.expires_ms
         try:
-            return Outcome("done", "", await self._does.actions[one.name](one), expires_ms)
+            arguments = parse_arguments(kind.arguments, command.arguments)
+            return Outcome("done", "", await kind.execute(self._context, arguments), expires_ms)
         except RejectedError as error:
             result = {"code": error.code, "message": error.message, "path": error.path}
             return Outcome("failed", f"{error.code}: {error}", result, expires_ms)
         except (ValueError, LookupError, TimeoutError) as error:
             return Outcome("failed", str(error) or type(error).__name__, None, expires_ms)
 
-    async def _is_signed(self, one: Command) -> bool:
-        """Whether it came signed. Raises :class:`RejectedError` where the signature is none that counts here."""
-        if not one.sealed:
+    async def _is_signed(self, command: Command) -> bool:
+        """Return whether it came in an envelope. Raises :class:`RejectedError` where that is not valid here."""
+        if not command.envelope:
             return False
-        await self._opened(one.sealed)
-        if not command.meant(one, self._topics.base.rpartition("/")[2]):
+        await self._open_envelope(command.envelope)
+        if not command.is_addressed_to(self._gateway):
             raise RejectedError(Rejection.TARGET, _("not meant for {gateway}").format(gateway=self._topics.base), "")
         return True
 
     def _record(self, signed: bool) -> CommandRecord:
-        # Read when the first command comes: most gateways get none for months.
-        if self._signed_record is None or self._unsigned_record is None:
-            self._signed_record = CommandRecord("command.signed.", self._store.recall, self._store.remember)
-            self._unsigned_record = CommandRecord("command.", self._store.recall, self._store.remember)
-        return self._signed_record if signed else self._unsigned_record
+        # Read from the store when the first command arrives: most gateways get none for months.
+        if signed not in self._records:
+            prefix = "command.signed." if signed else "command."
+            self._records[signed] = CommandRecord(prefix, self._context.store.recall, self._context.store.remember)
+        return self._records[signed]
 
-    def _answer(self, lane: _Lane, one: Command, outcome: Outcome) -> None:
+    def _reply(self, lane: Lane, command: Command, outcome: Outcome) -> None:
         try:
-            payload = wire.reply(one.id, one.name, outcome.status, outcome.detail, outcome.result)
-        except (ValueError, TypeError) as error:  # a result that cannot be written
-            unexpected(f"command/{one.name}", error)
-            payload = wire.reply(one.id, one.name, outcome.status, INTERNAL_ERROR, None)
-        lane.answers.append((self._topics.reply(one.id), payload, False))
+            payload = wire.reply(command.id, command.name, outcome.status, outcome.detail, outcome.result)
+        except (ValueError, TypeError) as error:  # a result that cannot be encoded
+            unexpected(f"command/{command.name}", error)
+            payload = wire.reply(command.id, command.name, outcome.status, INTERNAL_ERROR, None)
+        lane.replies.append((self._topics.reply(command.id), payload, False))
         self._wake()

@@ -1,7 +1,8 @@
-"""Which commands were carried out, each with its reply: in slots that are kept one by one. Pure.
+"""Remembers which commands were executed, with their outcome, in slots that the store keeps one by one.
 
-Signed and unsigned commands are kept apart, so that nobody without a key can use up, evict or answer the id of a signed
-one. An unsigned id gives way to newer ones; a signed one stays until it could not be carried out any more anyway.
+Signed and unsigned commands have records of their own, so that nobody without a key can use up, evict or answer the id
+of a signed one. An unsigned id is evicted by newer ones; a signed one stays until the command could not be executed any
+more anyway.
 """
 
 import json
@@ -11,13 +12,13 @@ from dataclasses import dataclass
 
 SLOTS = 256
 _MAX_RESULT_CHARS = 2048
-KEPT_AFTER_MS = 600_000
+RETENTION_MS = 600_000
 """How long a signed id stays after its command has expired: a clock may be set back a little."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What was replied. ``expires_ms``: when the command expires."""
+    """The reply to a command. ``expires_ms``: when the command expires."""
 
     status: str
     detail: str = ""
@@ -26,7 +27,7 @@ class Outcome:
 
 
 class CommandRecord:
-    """``recall`` and ``remember``: a small text by its name, over restarts. ``prefix`` begins the names."""
+    """``recall`` and ``remember``: a short text by its name, across restarts. ``prefix``: how the names start."""
 
     def __init__(self, prefix: str, recall: Callable[[str], str], remember: Callable[[str, str], None]) -> None:
         self._prefix = prefix
@@ -35,22 +36,22 @@ class CommandRecord:
         self._free: list[int] = []
         found = []
         for slot in range(SLOTS):
-            entry = _read(recall(f"{prefix}{slot}"))
+            entry = _parse(recall(f"{prefix}{slot}"))
             if entry is None:
                 self._free.append(slot)
             else:
                 found.append((*entry, slot))
         self._order = max((order for order, *_ in found), default=0)
-        for _, identity, outcome, slot in sorted(found, key=lambda one: one[0]):
+        for _, identity, outcome, slot in sorted(found, key=lambda entry: entry[0]):
             self._slots[identity] = slot, outcome
 
     def get(self, identity: str) -> Outcome | None:
-        """What became of a command; ``None`` where it was never begun."""
+        """Return the outcome of a command, or ``None`` if it was never accepted."""
         found = self._slots.get(identity)
         return found[1] if found is not None else None
 
     def put(self, identity: str, outcome: Outcome) -> None:
-        """Note a command, or what became of it; the oldest one gives way."""
+        """Record a command or its new outcome, and evict the oldest one if every slot is used."""
         known = self._slots.pop(identity, None)
         if known is not None:
             slot = known[0]
@@ -66,17 +67,17 @@ class CommandRecord:
         self._remember(f"{self._prefix}{slot}", json.dumps(entry))
 
     def full(self, now_ms: int) -> bool:
-        """Whether every slot holds a command that could still be repeated. What cannot be is let go."""
+        """Return whether every slot holds a command that could still be repeated. Evicts the others if necessary."""
         if self._free:
             return False
         for identity, (slot, outcome) in list(self._slots.items()):
-            if outcome.expires_ms + KEPT_AFTER_MS < now_ms:
+            if outcome.expires_ms + RETENTION_MS < now_ms:
                 del self._slots[identity]
                 self._free.append(slot)
         return not self._free
 
 
-def _read(text: str) -> tuple[int, str, Outcome] | None:
+def _parse(text: str) -> tuple[int, str, Outcome] | None:
     try:
         order, identity, status, detail, result, expires_ms = json.loads(text or "null")
         return int(order), str(identity), Outcome(str(status), str(detail), result, int(expires_ms))

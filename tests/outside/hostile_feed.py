@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.base.trusted_time import rfc_3339
-from agent.commands.command import COMMANDS
+from agent.commands.registry import COMMANDS
 from agent.update.signed.dsse import COMMAND_TYPE, CONFIG_TYPE
 from tests.outside.fed_agent import FedAgent, Unwell, soon_ms
 from tests.outside.mutations import ODD_BYTES, bent_bytes, bent_json

@@ -9,12 +9,14 @@ from typing import Any
 
 from paho.mqtt.client import MQTTMessage
 
+import agent.commands.arguments
 import agent.commands.command
 import agent.config.rules.broker
 import agent.delivery.io.mqtt
 import agent.fleet.reports
 import agent.update.guard
 import drivers.sdk.profile_line
+from agent.commands.arguments import ArgumentType
 from agent.commands.dispatcher import CommandDispatcher
 from agent.delivery import wire
 from agent.delivery.connection import Message
@@ -25,14 +27,15 @@ from agent.delivery.policies.mqtt_packets import PacketFilter
 def no_guard_for_commands() -> None:
     """1: half a character comes through to the reply, whose error ends the agent."""
 
-    def answer(self: CommandDispatcher, lane: Any, one: Any, outcome: Any) -> None:
-        payload = wire.reply(one.id, one.name, outcome.status, outcome.detail, outcome.result)
-        lane.answers.append((self._topics.reply(one.id), payload, False))
+    def reply(self: CommandDispatcher, lane: Any, command: Any, outcome: Any) -> None:
+        payload = wire.reply(command.id, command.name, outcome.status, outcome.detail, outcome.result)
+        lane.replies.append((self._topics.reply(command.id), payload, False))
         self._wake()
 
     agent.commands.command.loads = lambda raw, most: None  # type: ignore[assignment]
-    agent.commands.command.name_of = agent.commands.command.text
-    CommandDispatcher._answer = answer  # type: ignore[method-assign]
+    parsers: Any = agent.commands.arguments._PARSERS
+    parsers[ArgumentType.NAME] = parsers[ArgumentType.TEXT]
+    CommandDispatcher._reply = reply  # type: ignore[method-assign]
 
 
 def no_guard_for_topics() -> None:

@@ -1,27 +1,13 @@
 """The arguments of each command, as they are written on a command line: KEY=VALUE."""
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable
+from typing import Any
 
 from agent.base.display import one_line
 from agent.base.i18n import _
-
-Kind = Literal["text", "number", "value"]
-
-ARGUMENTS: Mapping[str, Mapping[str, Kind]] = {
-    "ping": {},
-    "diagnostics": {},
-    "flush": {},
-    "renew": {},
-    "read": {"sensor": "text"},
-    "restart": {"sensor": "text"},
-    "output": {"sensor": "text", "value": "value"},
-    "resend": {"stream": "text", "ep": "text", "from": "number", "to": "number"},
-    "plan": {"envelope": "text"},
-    "certificate": {"pem": "text"},
-}
-"""By command: each argument and how it is written. A text is one also where it looks like a number, as an epoch may."""
+from agent.commands.arguments import ArgumentType
+from agent.commands.registry import COMMANDS
 
 
 class WrongArguments(ValueError):
@@ -30,12 +16,12 @@ class WrongArguments(ValueError):
 
 def arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """The arguments as the command takes them. Raises :class:`WrongArguments`."""
-    if command not in ARGUMENTS:
-        names = ", ".join(sorted(ARGUMENTS))
+    if command not in COMMANDS:
+        names = ", ".join(sorted(COMMANDS))
         raise WrongArguments(
             _('unknown command "{name}"; choose one of: {names}').format(name=one_line(command), names=names)
         )
-    known = ARGUMENTS[command]
+    known = COMMANDS[command].arguments
     found: dict[str, Any] = {}
     for key, text in words:
         if key not in known:
@@ -49,18 +35,18 @@ def arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
     return found
 
 
-def _value(key: str, kind: Kind, text: str) -> Any:
+def _value(key: str, kind: ArgumentType, text: str) -> Any:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
-    if kind == "text":
-        # In quotes as JSON has it, or as it is.
+    if kind not in (ArgumentType.INTEGER, ArgumentType.SWITCH):
+        # A quoted JSON string, or plain text: also where it looks like a number, as an epoch may.
         return value if isinstance(value, str) else text
-    if isinstance(value, bool) and kind == "value":
+    if isinstance(value, bool) and kind is ArgumentType.SWITCH:
         return value
     if isinstance(value, bool) or not isinstance(value, int):
-        wanted = _("an integer") if kind == "number" else _("a number, true or false")
+        wanted = _("an integer") if kind is ArgumentType.INTEGER else _("a number, true or false")
         raise WrongArguments(
             _("{key} must be {wanted}, not {value}").format(key=key, wanted=wanted, value=one_line(text, 60))
         )

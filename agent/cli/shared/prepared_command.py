@@ -14,7 +14,8 @@ from agent.base.i18n import _
 from agent.base.strict_json import loads
 from agent.base.trusted_time import rfc_3339
 from agent.cli.shared.maintainer_files import CommandFailed
-from agent.commands import command
+from agent.commands.command import is_command_id
+from agent.commands.registry import COMMANDS, max_bytes
 from agent.delivery.policies.batch_rules import is_name, is_sequence_number
 from agent.update.signed import dsse as dsse
 from agent.update.signed.dsse import COMMAND_TYPE
@@ -66,15 +67,15 @@ def read_prepared(raw: bytes, path: Path) -> Prepared:
         found = dsse.parse(raw)
         if found.payload_type != COMMAND_TYPE:
             raise CommandFailed(_("{file} is not a signed command").format(file=path))
-        asked = loads(found.payload, command.PLAN_BYTES)
+        asked = loads(found.payload, max_bytes("plan"))
     except RejectedError as error:
         raise CommandFailed(_("{file}: {why}").format(file=path, why=error)) from error
     if not isinstance(asked, dict):
         raise CommandFailed(_("{file} is not a signed command").format(file=path))
     gateway, name, identity, expires_ms = (asked.pop(key, None) for key in ("gateway", "command", "id", "exp"))
-    if not is_name(gateway) or name not in command.COMMANDS or not is_sequence_number(expires_ms):
+    if not is_name(gateway) or name not in COMMANDS or not is_sequence_number(expires_ms):
         raise CommandFailed(_("{file} is not a signed command").format(file=path))
-    if not isinstance(identity, str) or not command.is_id(identity):
+    if not isinstance(identity, str) or not is_command_id(identity):
         raise CommandFailed(_("{file} is not a signed command").format(file=path))
     if expires_ms <= 1000 * time.time():
         text = _("{file}: expired on {date}; a signed command is valid for at most 10 minutes").format(
@@ -96,6 +97,6 @@ def countersigned(one: Prepared, keys: "Sequence[SigningKey]", path: Path) -> Pr
 
 
 def _check_length(name: str, payload: bytes) -> None:
-    most = command.most_bytes(name)
-    if len(payload) > most:
-        raise CommandFailed(_("too long for a command: at most {count} bytes").format(count=most))
+    limit = max_bytes(name)
+    if len(payload) > limit:
+        raise CommandFailed(_("too long for a command: at most {count} bytes").format(count=limit))

@@ -1,6 +1,6 @@
 """What became of commands is kept, bounded, and signed ones give way to nobody."""
 
-from agent.commands.record import KEPT_AFTER_MS, SLOTS, CommandRecord, Outcome
+from agent.commands.record import RETENTION_MS, SLOTS, CommandRecord, Outcome
 
 
 class Kept(dict[str, str]):
@@ -38,8 +38,8 @@ def test_a_full_record_lets_go_only_of_what_could_not_be_repeated() -> None:
     for number in range(SLOTS):
         assert not record.full(0)
         record.put(str(number), Outcome("done", expires_ms=1000 * number))
-    assert record.full(KEPT_AFTER_MS)
-    assert not record.full(KEPT_AFTER_MS + 1)
+    assert record.full(RETENTION_MS)
+    assert not record.full(RETENTION_MS + 1)
     assert (record.get("0"), record.get("1")) == (None, Outcome("done", expires_ms=1000))
 
 
