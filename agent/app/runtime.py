@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from agent import __version__
 from agent.app import agent_metrics
 from agent.app.routing import MessageRouter
-from agent.app.snapshot import snapshot
+from agent.app.running_sensor import RunningSensor
+from agent.app.snapshot import configuration_status, snapshot
 from agent.base.io.clock import BUILD_MS
 from agent.base.io.state_dir import PRIVACY_KEY, board_model
 from agent.base.io.worker import Worker
@@ -36,37 +37,11 @@ from agent.sensing.context import LoopTime, SensorContext
 from agent.sensing.factory import sensor_runner
 from agent.sensing.io.port_registry import PortRegistry
 from agent.sensing.privacy import KEY_BYTES
-from agent.sensing.runner import SensorRunner
 from agent.store.boot_times import BootTimes
 from agent.update.probation import Observation
 
 _SENSORS_STOP_S = 0.5
 _CHANGE_GOODBYE_S = 1.0
-
-
-class RunningSensor:
-    """A sensor and the task that runs it, which can be started anew."""
-
-    def __init__(self, make: Callable[[], SensorRunner]) -> None:
-        self._make = make
-        self.sensor, self.task = self._started()
-
-    def restart(self) -> None:
-        """Stop it and start it."""
-        self.task.cancel()
-        self.sensor, self.task = self._started()
-
-    def _started(self) -> tuple[SensorRunner, "asyncio.Task[None]"]:
-        sensor = self._make()
-        return sensor, asyncio.create_task(sensor.run(), name=f"sensor {sensor.health.sensor}")
-
-    async def switch(self, on: bool) -> None:
-        """Set an output. Raises :class:`LookupError`."""
-        await self.sensor.switch(on)
-
-    async def measure(self) -> Mapping[str, object]:
-        """The next measurement."""
-        return await self.sensor.measure()
 
 
 class Store(
@@ -147,6 +122,7 @@ class Runtime:
         self.safe_mode = False
         """Whether sensors are left out because the agent crashed again and again."""
         self._report: Mapping[str, object] = {}
+        self._rejected_edit = ""
         self._health_soon = asyncio.Event()
         self._renewal = Renewal(certificates, store, clock.now, BUILD_MS, self._reconnect)
 
@@ -189,16 +165,18 @@ class Runtime:
     def status(self) -> Status:
         """How everything is now."""
         sensors = {name: running.sensor for name, running in self.sensors.items()}
+        configuration = configuration_status(self._report, self._rejected_edit)
         certificate, now, safe = self._renewal.status(), self._clock.now(), self.safe_mode
-        return snapshot(sensors, self.uplink, self._store, self._report, certificate, now, safe_mode=safe)
+        return snapshot(sensors, self.uplink, self._store, configuration, certificate, now, safe_mode=safe)
 
     def report_health(self) -> None:
         """Send a reading of the agent's own at once: there may be no other one for a long time."""
         self._health_soon.set()
 
-    def report(self, message: Mapping[str, object]) -> None:
-        """Publish what came of a configuration, now and in each session."""
-        self._report = message
+    def report(self, message: Mapping[str, object], rejected_edit: str = "") -> None:
+        """Publish what came of a configuration, now and in each session. ``rejected_edit``: why the gateway's own files
+        were rejected, for the status."""
+        self._report, self._rejected_edit = message, rejected_edit
         self._pass_report()
 
     def observe(self) -> Observation:

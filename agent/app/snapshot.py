@@ -47,13 +47,13 @@ def snapshot(
     sensors: Mapping[str, Sensor],
     uplink: Uplink | None,
     store: Store,
-    reported: Mapping[str, object],
+    configuration: ConfigurationStatus,
     certificate: CertificateStatus,
     now: Stamp,
     *,
     safe_mode: bool = False,
 ) -> Status:
-    """How everything is now. ``reported``: the last ``config/reported``; ``safe_mode``: sensors were left out."""
+    """How everything is now. ``safe_mode``: sensors were left out."""
     used = usage()
     streams = {
         name: StreamStatus(account.next, account.low_water(account.epoch)) for name, account in store.accounts.items()
@@ -62,7 +62,7 @@ def snapshot(
         sensors={name: sensor.status() for name, sensor in sensors.items()},
         delivery=DeliveryStatus(uplink is not None and uplink.online, 0 if uplink is None else uplink.sessions),
         store=StoreStatus(store.unsettled(), store.durable, streams),
-        configuration=_configuration(reported),
+        configuration=configuration,
         certificate=certificate,
         clock=ClockStatus(now.t, now.clock_quality),
         process=ProcessStatus(
@@ -74,12 +74,16 @@ def snapshot(
     )
 
 
-def _configuration(reported: Mapping[str, object]) -> ConfigurationStatus:
-    running = reported.get("running")
+def configuration_status(reported: Mapping[str, object], rejected_edit: str) -> ConfigurationStatus:
+    """What the last ``config/reported`` says, and why the gateway's own files were rejected."""
+    running, cause = reported.get("running"), reported.get("cause")
+    rolled_back = reported.get("state") == "rolled_back" and isinstance(cause, Mapping)
     return ConfigurationStatus(
         _whole(reported.get("version")),
         str(reported.get("state", "")),
         _whole(running.get("version")) if isinstance(running, Mapping) else 0,
+        rejected_edit,
+        str(cause["message"]) if rolled_back and isinstance(cause, Mapping) else "",
     )
 
 

@@ -45,12 +45,15 @@ class StoreStatus:
 
 @dataclass(frozen=True, slots=True)
 class ConfigurationStatus:
-    """What came of the newest configuration, as in ``config/reported``. A version is 0 where the gateway's
-    own file alone counts; ``state`` is empty before the first report."""
+    """The outcome of the newest configuration, as in ``config/reported``. A version is 0 where only the gateway's own
+    files count; ``state`` is empty before the first report. ``rejected_edit``: why the gateway's own files were
+    rejected; ``rolled_back``: why the newest configuration was rolled back; otherwise empty."""
 
     version: int = 0
     state: str = ""
     running_version: int = 0
+    rejected_edit: str = ""
+    rolled_back: str = ""
 
 
 @dataclass(frozen=True, slots=True)

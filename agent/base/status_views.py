@@ -4,7 +4,7 @@ Pure."""
 from collections.abc import Mapping
 
 from agent.base.i18n import _
-from agent.base.status import SensorStatus, Status
+from agent.base.status import ConfigurationStatus, SensorStatus, Status
 from drivers.sdk.contract import Field, Value
 
 AGENT_FIELDS: Mapping[str, Field] = {
@@ -20,15 +20,37 @@ AGENT_FIELDS: Mapping[str, Field] = {
 refused since the start. ``cert_left``: until the certificate in use ends; only where that is known."""
 
 
+_MAX_WHY_CHARS = 160
+
+
 def status_line(status: Status) -> str:
     """One line for ``systemctl status``."""
     link = _("connected") if status.delivery.online else _("not connected")
-    if status.process.safe_mode:
-        return _("safe mode: no sensors, {link}").format(link=link)
     count = len(status.sensors)
-    return _("{well} of {count} sensors OK, {link}, {backlog} readings to send").format(
-        well=count - status.sensors_lost, count=count, link=link, backlog=status.store.unsettled
-    )
+    if status.process.safe_mode:
+        line = _("safe mode: no sensors, {link}").format(link=link)
+    else:
+        line = _("{well} of {count} sensors OK, {link}, {backlog} readings to send").format(
+            well=count - status.sensors_lost, count=count, link=link, backlog=status.store.unsettled
+        )
+    return line + _configuration(status.configuration)
+
+
+def _configuration(status: ConfigurationStatus) -> str:
+    """What is wrong with the configuration, and which one is running; empty where nothing is wrong."""
+    if status.rejected_edit:
+        problem = _("edited configuration rejected ({why})").format(why=_short(status.rejected_edit))
+    elif status.rolled_back:
+        problem = _("new configuration rolled back ({why})").format(why=_short(status.rolled_back))
+    else:
+        return ""
+    version = status.running_version
+    running = _("running version {version}").format(version=version) if version else _("running the previous one")
+    return f"; {problem}, {running}"
+
+
+def _short(why: str) -> str:
+    return why if len(why) <= _MAX_WHY_CHARS else why[: _MAX_WHY_CHARS - 3] + "..."
 
 
 def diagnostics(status: Status) -> dict[str, object]:

@@ -49,8 +49,8 @@ class Runtime(Protocol):
     def observe(self) -> Observation:
         """How sensors and broker are now."""
 
-    def report(self, message: Mapping[str, object]) -> None:
-        """Publish what came of a configuration."""
+    def report(self, message: Mapping[str, object], rejected_edit: str) -> None:
+        """Publish what came of a configuration. ``rejected_edit``: why the gateway's own files were rejected."""
 
     def report_health(self) -> None:
         """Send a reading of the agent's own at once."""

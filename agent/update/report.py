@@ -30,6 +30,7 @@ class UpdateReport:
         self._store = store
         self._clock = clock
         self._refused: RejectedError | None = None
+        self._rejected_edit: RejectedError | None = None
         self._budget = LogBudget()
         self._announced: dict[str, tuple[float, int]] = {}
         self.degraded: Cause | None = None
@@ -37,6 +38,18 @@ class UpdateReport:
     def accepted(self) -> None:
         """Something was taken: what was refused before is history."""
         self._refused = None
+
+    @property
+    def rejected_edit(self) -> str:
+        """Why the gateway's own files are not what runs, for people; empty where they are."""
+        return "" if self._rejected_edit is None else _line(self._rejected_edit)
+
+    def edit_accepted(self) -> bool:
+        """The gateway's own files are valid again. Return whether they were rejected before."""
+        edit, self._rejected_edit = self._rejected_edit, None
+        if self._refused is edit:
+            self._refused = None
+        return edit is not None
 
     def degrade(self, cause: Cause | None) -> None:
         """Note why what runs is not all that was accepted, or that it is."""
@@ -49,10 +62,11 @@ class UpdateReport:
         """Note a refusal, and announce it unless the one before was for the same. ``local``: it is of the gateway's own
         files, so that no stranger can bring it about."""
         before, self._refused = self._refused, error
+        if local:
+            self._rejected_edit = error
         allowed, kept_back = self._budget.allows("refused", seconds(self._clock))
         if allowed:
-            why = f"{error.path}: {error.message}".removeprefix(": ")
-            line = _("a configuration was rejected: {why}").format(why=why)
+            line = _("a configuration was rejected: {why}").format(why=_line(error))
             if kept_back:
                 line += " " + _("({count} more refusals were not logged)").format(count=kept_back)
             _log.error(line, extra=log_extra(error.code))
@@ -96,6 +110,10 @@ class UpdateReport:
             return
         self._announced[error.code] = (now_s, 0)
         journal.announce(events.config_rejected(error.code, error.message, error.path, count))
+
+
+def _line(error: RejectedError) -> str:
+    return f"{error.path}: {error.message}".removeprefix(": ")
 
 
 def _cause(error: RejectedError) -> Cause:

@@ -131,7 +131,7 @@ class UpdateRunning:
 
     def report(self) -> None:
         """Publish ``config/reported``."""
-        self._runtime.report(self._report.message(self.resolved))
+        self._runtime.report(self._report.message(self.resolved), self._report.rejected_edit)
 
     async def _run(self, resolved: ResolvedConfig) -> None:
         self.resolved = resolved

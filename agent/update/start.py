@@ -155,7 +155,7 @@ class UpdateStart:
                 return good
             resolved = resolve(current, self._catalog, remaining=bool(good.missing))
         except RejectedError as error:
-            self._report.refuse(error)
+            self._report.refuse(error, local=True)
             return good
         # Edited while stopped: a technician is on site, so adopt it without a trial. A reload is tried out.
         await self._store.adopt(resolved.generation)

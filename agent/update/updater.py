@@ -165,6 +165,8 @@ class Updater:
             self._running.report()
         else:
             _log.info(_("reloaded the configuration"))
+            if self._report.edit_accepted():
+                self._running.report()
         finally:
             self._inbox.look_again()
 

@@ -1,9 +1,8 @@
 """What systemd would hear of the running agent: a real process, and a real socket in place of systemd's."""
 
 import json
-import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,8 @@ from tests.support import foreign_driver
 from tests.support.agent_process import AgentProcess, configuration, sensor
 from tests.support.mosquitto import Mosquitto, free_port, until
 from tests.support.recorder import Recorder
+from tests.support.systemd_socket import WATCHDOG_S, Systemd
 
-WATCHDOG_S = 1.2
 SENSOR = sensor("load", "system", more="interval_s = 0.2")
 
 BLOCKS_THE_LOOP = """
@@ -24,32 +23,6 @@ DRIVER = dataclasses.replace(system.DRIVER, name="blocks")
 signal.signal(signal.SIGALRM, lambda *_: time.sleep(60))
 signal.setitimer(signal.ITIMER_REAL, 3)
 """
-
-
-class Systemd:
-    """Hears what is sent to ``NOTIFY_SOCKET``: ``heard``, each with the time at which it was read."""
-
-    def __init__(self, folder: Path) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(str(folder / "notify"))
-        self._socket.setblocking(False)
-        self.heard: list[tuple[float, str]] = []
-        self.environ = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": str(round(1e6 * WATCHDOG_S))}
-
-    def lines(self, word: str) -> list[str]:
-        """Everything that began so, up to now."""
-        while True:
-            try:
-                self.heard.append((time.monotonic(), self._socket.recv(4096).decode()))
-            except BlockingIOError:
-                return [line for _, line in self.heard if line.startswith(word)]
-
-    def hears(self, word: str, times: int = 1) -> Callable[[], bool]:
-        """Whether it was told this, so often."""
-        return lambda: len(self.lines(word)) >= times
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 @pytest.fixture

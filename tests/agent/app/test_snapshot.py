@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent import __version__
-from agent.app.snapshot import snapshot
+from agent.app.snapshot import configuration_status, snapshot
 from agent.base.reading import Stamp
 from agent.base.status import (
     CertificateStatus,
@@ -20,6 +20,8 @@ from agent.store.stream_account import StreamAccount
 
 WELL = SensorStatus(lost=False, why="", frames=1, rejected=0, restarts=0, last_good_s=0.0)
 REPORTED = {"version": 5, "state": "applied", "running": {"version": 4, "hash": "x"}}
+
+ROLLED_BACK = {**REPORTED, "state": "rolled_back", "cause": {"code": "connection", "message": "no connection"}}
 
 
 class Sensor:
@@ -51,7 +53,7 @@ def taken(**more: Any) -> Status:
         "sensors": {"a": Sensor()},
         "uplink": Uplink(online=True, sessions=2),
         "store": Store(),
-        "reported": {},
+        "configuration": ConfigurationStatus(),
         "certificate": CertificateStatus(5, 6),
         "now": Stamp(1000, 20, 2),
     }
@@ -85,10 +87,14 @@ def test_before_there_is_an_uplink_the_gateway_is_offline() -> None:
         ({}, ConfigurationStatus(0, "", 0)),
         (REPORTED, ConfigurationStatus(5, "applied", 4)),
         ({"version": None, "state": "confirmed", "running": None}, ConfigurationStatus(0, "confirmed", 0)),
+        (ROLLED_BACK, ConfigurationStatus(5, "rolled_back", 4, "", "no connection")),
+        ({**ROLLED_BACK, "state": "rejected"}, ConfigurationStatus(5, "rejected", 4)),
     ],
 )
 def test_the_configuration_is_what_was_reported(reported: dict[str, Any], configuration: ConfigurationStatus) -> None:
-    assert taken(reported=reported).configuration == configuration
+    assert configuration_status(reported, "") == configuration
+    assert configuration_status(reported, "a: wrong").rejected_edit == "a: wrong"
+    assert taken(configuration=configuration).configuration is configuration
 
 
 def test_safe_mode_ends_with_the_first_sensor() -> None:

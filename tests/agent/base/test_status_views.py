@@ -48,6 +48,29 @@ def test_the_line_says_that_there_is_no_connection() -> None:
     assert status_line(offline) == "2 of 3 sensors OK, not connected, 12 readings to send"
 
 
+@pytest.mark.parametrize(
+    ("configuration", "expected"),
+    [
+        (ConfigurationStatus(3, "rejected", 3), ""),
+        (
+            ConfigurationStatus(0, "rejected", 0, "sensor.a: unknown key"),
+            "; edited configuration rejected (sensor.a: unknown key), running the previous one",
+        ),
+        (
+            ConfigurationStatus(4, "rolled_back", 3, "", "offline"),
+            "; new configuration rolled back (offline), running version 3",
+        ),
+        (
+            ConfigurationStatus(3, "confirmed", 3, "x" * 161),
+            f"; edited configuration rejected ({'x' * 157}...), running version 3",
+        ),
+    ],
+)
+def test_the_line_says_which_configuration_runs_instead(configuration: ConfigurationStatus, expected: str) -> None:
+    line = status_line(replace(STATUS, configuration=configuration))
+    assert line == "2 of 3 sensors OK, connected, 12 readings to send" + expected
+
+
 def test_the_line_says_that_the_agent_runs_without_sensors() -> None:
     safe = replace(STATUS, sensors={}, process=replace(STATUS.process, safe_mode=True))
     assert status_line(safe) == "safe mode: no sensors, connected"

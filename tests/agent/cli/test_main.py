@@ -77,7 +77,7 @@ def test_only_the_chosen_command_is_loaded() -> None:
         "*({'asyncio', 'paho', 'sqlite3', 'importlib.metadata'} & sys.modules.keys()))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "agent.cli agent.cli.check"
+    assert done.stdout.splitlines()[-1] == "agent.cli agent.cli.check agent.cli.shared agent.cli.shared.accepted"
 
 
 def test_a_reader_that_goes_away_is_no_failure() -> None:

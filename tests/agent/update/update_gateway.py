@@ -44,6 +44,7 @@ class FakeRuntime:
     echoed: bool = True
     changes: list[ResolvedConfig] = field(default_factory=list)
     reports: list[dict[str, Any]] = field(default_factory=list)
+    rejected_edit: str = ""
 
     async def change(self, resolved: ResolvedConfig) -> None:
         if self.failures:
@@ -60,8 +61,9 @@ class FakeRuntime:
     def report_health(self) -> None:
         """A reading of its own is of no interest here."""
 
-    def report(self, message: Mapping[str, object]) -> None:
+    def report(self, message: Mapping[str, object], rejected_edit: str) -> None:
         self.reports.append(dict(message))
+        self.rejected_edit = rejected_edit
 
     @property
     def intervals(self) -> dict[str, float | None]:
