@@ -1,4 +1,4 @@
-"""The agent's own health, as telemetry of the sensor ``_agent``."""
+"""Records the agent's own health as telemetry of the sensor ``_agent``."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ PERIOD_S = 60.0
 
 
 class Store(Protocol):
-    """What the health needs of the store."""
+    """What the metrics need from the store."""
 
     meta_hash: str
 
@@ -27,7 +27,7 @@ async def report(
     soon: asyncio.Event,
     period_s: float = PERIOD_S,
 ) -> None:
-    """Append one reading every ``period_s``, for ever, and one to be sent at once when ``soon`` is set."""
+    """Append one reading every ``period_s``, for ever. When ``soon`` is set, append one that is sent at once."""
     while True:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(period_s):

@@ -1,4 +1,4 @@
-"""Looks at the clock: keeps the newest trusted time, and what becomes of rows that were measured before it was set."""
+"""Watches the system clock: saves the newest trusted time, and corrects rows measured before the clock was set."""
 
 import asyncio
 import logging
@@ -16,14 +16,14 @@ from agent.store.stream_account import StreamAccount
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S = 1.0
-_KEEP_MS = 60_000
-"""A start with a clock that is behind by less than this may not be noticed."""
+_CHECK_S = 1.0
+_SAVE_MS = 60_000
+"""If the clock is behind by less than this at a start, that may go unnoticed."""
 _FLOOR, _BOOTS = "clock.floor", "clock.boots"
 
 
 class Clock(Protocol):
-    """What tells the time, and its newest trusted time."""
+    """The system clock and the newest trusted time."""
 
     @property
     def floor_ms(self) -> int: ...
@@ -34,7 +34,7 @@ class Clock(Protocol):
 
 
 class Store(Protocol):
-    """What keeps things over a restart."""
+    """What the clock watch needs from the store: small values that survive a restart."""
 
     accounts: dict[str, StreamAccount]
     times: BootTimes
@@ -46,52 +46,52 @@ class Store(Protocol):
 
 
 class ClockWatch:
-    """``bid``: the boot that runs. ``on_set``: called when the clock was set: rows wait no longer."""
+    """Detects clock steps during one boot. ``on_set`` is called when the clock is set: rows no longer wait for it."""
 
     def __init__(self, clock: Clock, boot_id: str) -> None:
         self._clock = clock
-        self._bid = boot_id
+        self._boot_id = boot_id
         self._store: Store
-        self._kept_ms: int | None = None
+        self._saved_ms: int | None = None
         self.on_set: Callable[[], None] = lambda: None
 
     async def begin(self, store: Store) -> None:
-        """Recall what was known before this start, and have a first look: before anything is measured."""
+        """Restore what was known before this start and check the clock once, before anything is measured."""
         self._store = store
         known = restored(store.recall(_FLOOR))
-        # A store of an earlier release has rows alone.
+        # A store written by an earlier release contains only rows.
         self._clock.restore(*(known or (await store.newest_ms(), 0)))
         store.times.restore(store.recall(_BOOTS))
-        self.look()
+        self.check()
 
     async def run(self) -> None:
-        """Look at the clock again and again."""
+        """Check the clock once per second, for ever."""
         while True:
-            await asyncio.sleep(_LOOK_S)
-            self.look()
+            await asyncio.sleep(_CHECK_S)
+            self.check()
 
-    def look(self) -> None:
-        """Notice when the clock is set, and tell of it."""
+    def check(self) -> None:
+        """Detect whether the clock was set, and announce it."""
         now, times = self._clock.now(), self._store.times
         offset_ms = now.t - now.mono_ms
         if not now.clock_quality:
             if times.unset(offset_ms):
                 self._store.remember(_BOOTS, times.saved())
             return
-        news = times.set(now.mono_ms, offset_ms, now.clock_quality, self._store.accounts)
-        told = times.to_tell(now.mono_ms)
-        if news or told:
+        changed = times.set(now.mono_ms, offset_ms, now.clock_quality, self._store.accounts)
+        step = times.to_tell(now.mono_ms)
+        if changed or step:
             self._store.remember(_BOOTS, times.saved())
-        if told:
-            self._store.announce(clock_set(self._bid, *told))
-            line = _("the clock was set from {before} to {now}").format(before=rfc_3339(told[0]), now=rfc_3339(told[1]))
+        if step:
+            self._store.announce(clock_set(self._boot_id, *step))
+            line = _("the clock was set from {before} to {now}").format(before=rfc_3339(step[0]), now=rfc_3339(step[1]))
             _log.warning(line, extra=log_extra(LogCode.CLOCK_SET))
-        if news:
+        if changed:
             self.on_set()
-        if self._kept_ms is None or not -STEP_MS < self._clock.floor_ms - self._kept_ms < _KEEP_MS:
-            self.keep()
+        if self._saved_ms is None or not -STEP_MS < self._clock.floor_ms - self._saved_ms < _SAVE_MS:
+            self.save()
 
-    def keep(self) -> None:
-        """Have the newest trusted time known at the next start."""
-        self._kept_ms = self._clock.floor_ms
+    def save(self) -> None:
+        """Save the newest trusted time for the next start."""
+        self._saved_ms = self._clock.floor_ms
         self._store.remember(_FLOOR, saved(self._clock.floor_ms, self._clock.proven_ms))

@@ -1,4 +1,4 @@
-"""What the broker sends is handed to who it is for, and what there is to answer is sent."""
+"""Routes each message from the broker to its handler, and collects the messages to send back."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -7,8 +7,8 @@ from agent.delivery import wire
 from agent.delivery.connection import Message
 
 
-class Desk(Protocol):
-    """Who carries out commands."""
+class Commands(Protocol):
+    """Executes commands and replies to them."""
 
     def topics(self) -> list[str]: ...
     def take(self, message: Message) -> None: ...
@@ -17,35 +17,35 @@ class Desk(Protocol):
 
 
 class MessageRouter:
-    """An :class:`~agent.delivery.session.Inbox`. ``configured``: takes messages about configurations; ``reported``:
-    the message of ``config/reported``, sent in each session and whenever it is another one."""
+    """An :class:`~agent.delivery.session.Inbox`. ``on_config`` handles messages about configurations. ``reported`` is
+    the payload of ``config/reported``: sent once per session, and whenever it changes."""
 
-    def __init__(self, desk: Desk, topics: wire.Topics, configured: Callable[[Message], None]) -> None:
-        self._desk = desk
+    def __init__(self, commands: Commands, topics: wire.Topics, on_config: Callable[[Message], None]) -> None:
+        self._commands = commands
         self._topics = topics
-        self._configured = configured
+        self._on_config = on_config
         self.reported: bytes = b""
         self._last_reported: bytes = b""
 
     def topics(self) -> list[str]:
-        """What is to be subscribed to. Called at the start of each session: what was reported is reported again."""
+        """Return the topics to subscribe to. Called at the start of each session; ``reported`` is then sent again."""
         self._last_reported = b""
-        return [*self._desk.topics(), self._topics.desired, self._topics.trust]
+        return [*self._commands.topics(), self._topics.desired, self._topics.trust]
 
     def take(self, message: Message) -> None:
-        """Hand on a message."""
+        """Pass a message to its handler."""
         if message.topic in (self._topics.desired, self._topics.trust):
-            self._configured(message)
+            self._on_config(message)
         else:
-            self._desk.take(message)
+            self._commands.take(message)
 
     def answer(self) -> tuple[str, bytes, bool] | None:
-        """The next message to be sent."""
+        """Return the next message to send: topic, payload, and whether it is retained."""
         if self.reported != self._last_reported:
             self._last_reported = self.reported
             return self._topics.reported, self.reported, True
-        return self._desk.answer()
+        return self._commands.answer()
 
     def flushed(self) -> bool:
-        """Whether everything is to be sent at once."""
-        return self._desk.flushed()
+        """Return whether everything must be sent at once."""
+        return self._commands.flushed()

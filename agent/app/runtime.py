@@ -1,4 +1,4 @@
-"""What runs at this gateway under one configuration, and how it is changed: what stays the same is not disturbed."""
+"""Everything that runs under one configuration. A change restarts only what differs."""
 
 import asyncio
 import platform
@@ -52,7 +52,7 @@ class Store(
     renewal.Store,
     Protocol,
 ):
-    """What everything that runs needs of the store of readings."""
+    """What the parts of the runtime need from the store of readings."""
 
     times: BootTimes
 
@@ -60,20 +60,20 @@ class Store(
 
 
 class Clock(Protocol):
-    """What tells the time."""
+    """The system clock."""
 
     def now(self) -> Stamp: ...
 
 
 class State(Protocol):
-    """What is kept beside the store."""
+    """The state directory."""
 
     def secret(self, name: str, size_bytes: int) -> bytes: ...
     def next_generation(self) -> int: ...
 
 
 class Connections(Protocol):
-    """How the broker is reached. Raises :class:`~agent.delivery.connection.ConnectionLost`."""
+    """Connects to the broker. Raises :class:`~agent.delivery.connection.ConnectionLost`."""
 
     async def connect(
         self, config: Config, url: str, will: Will | None, five: bool, guess: bool
@@ -81,20 +81,17 @@ class Connections(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Requests:
-    """Where what the broker sends goes: messages about configurations; signed commands to be opened; configurations to
-    be planned over what runs. The last two raise :class:`~agent.base.errors.RejectedError`."""
+class Handlers:
+    """``on_config`` handles a message about configurations, ``open_command`` verifies a signed command and returns its
+    payload, ``plan`` compares a configuration with the running one. The last two raise ``RejectedError``."""
 
-    configured: Callable[[Message], None]
-    opened: Callable[[bytes], Awaitable[bytes]]
-    planned: Callable[[bytes, ResolvedConfig], Awaitable[object]]
+    on_config: Callable[[Message], None]
+    open_command: Callable[[bytes], Awaitable[bytes]]
+    plan: Callable[[bytes, ResolvedConfig], Awaitable[object]]
 
 
 class Runtime:
-    """The running sensors, the uplink and the command desk, changed without disturbing what stays the same.
-
-    ``boot_id``: of this boot.
-    """
+    """The running sensors, the uplink and the command dispatcher of one configuration, which can be changed."""
 
     def __init__(
         self,
@@ -104,42 +101,42 @@ class Runtime:
         boot_id: str,
         certificates: renewal.Certificates,
         connections: Connections,
-        requests: Requests,
+        handlers: Handlers,
     ) -> None:
         self._store = store
         self._state = state
         self._clock = clock
         self._boot_id = boot_id
         self._connections = connections
-        self._requests = requests
+        self._handlers = handlers
         self._running: ResolvedConfig | None = None
         self._ports = PortRegistry(clock.now)
         self._link: asyncio.Task[None] | None = None
         self._router: MessageRouter | None = None
-        self._lasting: list[asyncio.Task[Any]] = []
+        self._tasks: list[asyncio.Task[Any]] = []
         self.sensors: dict[str, RunningSensor] = {}
         self.uplink: Uplink | None = None
         self.safe_mode = False
-        """Whether sensors are left out because the agent crashed again and again."""
+        """Whether the sensors are off because the agent crashed repeatedly."""
         self._report: Mapping[str, object] = {}
         self._rejected_edit = ""
         self._health_soon = asyncio.Event()
         self._renewal = Renewal(certificates, store, clock.now, BUILD_MS, self._reconnect)
 
     @property
-    def lasting(self) -> list["asyncio.Task[Any]"]:
-        """Tasks that end only by a fault, or by a change."""
-        return self._lasting
+    def tasks(self) -> list["asyncio.Task[Any]"]:
+        """Tasks that end only by an internal error, or by a change of the configuration."""
+        return self._tasks
 
     async def change(self, resolved: ResolvedConfig) -> list[str]:
-        """Run this configuration: what :func:`~agent.config.diff.diff` does not name goes on. Gives the names of
-        the sensors that were started."""
+        """Run this configuration. Restarts only what :func:`~agent.config.diff.diff` names. Returns the ids of the
+        sensors that were started."""
         changes = diff(self._running, resolved)
         self._running = resolved
-        reconnect = changes.reconnect or not self._lasting
+        reconnect = changes.reconnect or not self._tasks
         if reconnect:
             await self._stop_uplink(_CHANGE_GOODBYE_S)
-        # What runs is asked, and not only what changed: a change before this one may have failed halfway.
+        # Compare with the running sensors too, not only with the diff: an earlier change may have failed halfway.
         kept = {name for name in self.sensors if name not in changes.started | changes.removed}
         await self._stop_sensors([name for name in self.sensors if name not in kept])
         config = resolved.settings
@@ -153,75 +150,75 @@ class Runtime:
         self._store.times.grace_ms = round(config.clock.grace_s * 1000)
         identifiers, key = config.privacy.identifiers, self._privacy_key(config)
         context = SensorContext(self._store, self._clock.now, Worker, LoopTime(), identifiers, key)
-        started = [one for one in config.sensor if one.id not in kept]
-        for one in started:
-            self.sensors[one.id] = RunningSensor(
-                partial(sensor_runner, one, resolved.drivers[one.id], context, self._ports)
+        started = [settings for settings in config.sensor if settings.id not in kept]
+        for settings in started:
+            self.sensors[settings.id] = RunningSensor(
+                partial(sensor_runner, settings, resolved.drivers[settings.id], context, self._ports)
             )
         if reconnect:
             self._start_uplink(resolved, described)
-        return [one.id for one in started]
+        return [settings.id for settings in started]
 
     def status(self) -> Status:
-        """How everything is now."""
+        """Return a snapshot of everything that runs."""
         sensors = {name: running.sensor for name, running in self.sensors.items()}
         configuration = configuration_status(self._report, self._rejected_edit)
         certificate, now, safe = self._renewal.status(), self._clock.now(), self.safe_mode
         return snapshot(sensors, self.uplink, self._store, configuration, certificate, now, safe_mode=safe)
 
     def report_health(self) -> None:
-        """Send a reading of the agent's own at once: there may be no other one for a long time."""
+        """Send one of the agent's own readings at once; the sensors may not send one for a long time."""
         self._health_soon.set()
 
     def report(self, message: Mapping[str, object], rejected_edit: str = "") -> None:
-        """Publish what came of a configuration, now and in each session. ``rejected_edit``: why the gateway's own files
-        were rejected, for the status."""
+        """Publish ``config/reported``, now and in each session. ``rejected_edit``: why the gateway's own files were
+        rejected, for the status."""
         self._report, self._rejected_edit = message, rejected_edit
-        self._pass_report()
+        self._publish_report()
 
     def observe(self) -> Observation:
-        """How sensors and broker are now."""
-        tasks = {name: running.sensor for name, running in self.sensors.items()}
+        """Return how the sensors and the broker are doing."""
+        runners = {name: running.sensor for name, running in self.sensors.items()}
         link = self.uplink
         return Observation(
-            proven=frozenset(name for name, task in tasks.items() if task.proven),
-            lost=frozenset(name for name, task in tasks.items() if task.health.lost),
+            proven=frozenset(name for name, runner in runners.items() if runner.proven),
+            lost=frozenset(name for name, runner in runners.items() if runner.health.lost),
             online=link is not None and link.online,
             sessions=0 if link is None else link.sessions,
             acknowledged=link is not None and link.telemetry_acknowledged,
             echoed=link is not None and link.echoed,
         )
 
-    def _pass_report(self) -> None:
+    def _publish_report(self) -> None:
         if self._report and self._router is not None and self.uplink is not None:
             self._router.reported = wire.reported(self._report)
             self.uplink.wake()
 
     async def stop_sensors(self) -> None:
-        """Stop every sensor, so that nothing new comes."""
+        """Stop every sensor, so that no new readings arrive."""
         await self._stop_sensors(list(self.sensors))
 
     async def close(self, goodbye_s: float) -> None:
-        """Say goodbye to the broker and let go of the ports."""
+        """Disconnect from the broker, within ``goodbye_s`` seconds, and close the ports."""
         await self._stop_uplink(goodbye_s)
         self._ports.close()
 
     def _start_uplink(self, resolved: ResolvedConfig, described: Description) -> None:
         config, gateway = resolved.settings, resolved.settings.gateway
         topics = wire.Topics.of(gateway.root, gateway.sector, gateway.site, gateway.id)
-        now, opened = self._clock.now, self._requests.opened
+        now, open_command = self._clock.now, self._handlers.open_command
         context = CommandContext(self._store, self.status, self._plan, self._renewal, self, self.sensors)
-        commands = CommandDispatcher(context, config.commands, topics, now, opened, self.wake)
+        commands = CommandDispatcher(context, config.commands, topics, now, open_command, self.wake)
         identity = GatewayIdentity(topics, described, __version__, self._boot_id, now)
-        self._router = MessageRouter(commands, topics, self._requests.configured)
+        self._router = MessageRouter(commands, topics, self._handlers.on_config)
         connect = partial(self._connections.connect, config)
         self.uplink = uplink = Uplink(
             config, self._store, connect, identity, self._state.next_generation, self._mono_ms, self._router
         )
         self._renewal.use(config.broker, gateway.id)
-        self._pass_report()
+        self._publish_report()
         self._link = asyncio.create_task(uplink.run(), name="uplink")
-        self._lasting = [
+        self._tasks = [
             self._link,
             asyncio.create_task(self._health(), name="agent health"),
             asyncio.create_task(commands.run(), name="commands"),
@@ -229,12 +226,12 @@ class Runtime:
         ]
 
     def wake(self) -> None:
-        """There may be something to send that waited."""
+        """Let the uplink check whether there is something to send."""
         if self.uplink is not None:
             self.uplink.wake()
 
     def send_again(self, stream: str, start: int, stop: int) -> None:
-        """Send rows once more (:meth:`~agent.delivery.uplink.Uplink.send_again`)."""
+        """Send rows again (:meth:`~agent.delivery.uplink.Uplink.send_again`)."""
         if self.uplink is not None:
             self.uplink.send_again(stream, start, stop)
 
@@ -243,16 +240,16 @@ class Runtime:
             self.uplink.reconnect()
 
     async def _plan(self, raw: bytes) -> object:
-        """What a configuration would change here; nothing is kept of it. Raises :class:`Refused`."""
+        """Return what a configuration would change, without applying it. Raises ``RejectedError``."""
         if self._running is None:
-            raise LookupError("nothing runs yet")
-        return await self._requests.planned(raw, self._running)
+            raise LookupError("no configuration is running yet")
+        return await self._handlers.plan(raw, self._running)
 
     def _mono_ms(self) -> int:
         return self._clock.now().mono_ms
 
     async def _stop_uplink(self, goodbye_s: float) -> None:
-        ending, self._lasting = self._lasting, []  # they end on purpose now
+        ending, self._tasks = self._tasks, []  # the supervisor must not treat their end as an error
         if self.uplink is not None and self._link is not None:
             self.uplink.stop(goodbye_s)
             await asyncio.wait((self._link,), timeout=goodbye_s + 0.2)
@@ -271,7 +268,7 @@ class Runtime:
         await agent_metrics.report(self._store, self.status, self._clock.now, self._health_soon)
 
     def _privacy_key(self, config: Config) -> bytes:
-        """The key of the pseudonyms: the configured one, or one that is made at the first start."""
+        """Return the key of the pseudonyms: the configured key, or one created at the first start."""
         if config.privacy.key_file:
             return local_file(config.privacy.key_file).read_bytes().strip()
         return self._state.secret(PRIVACY_KEY, KEY_BYTES)

@@ -1,4 +1,4 @@
-"""Takes the snapshot of the whole agent: the one place where its parts are asked how they are."""
+"""Builds the status snapshot of the whole agent. This is the only place that queries its parts."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -21,20 +21,20 @@ from agent.store.stream_account import StreamAccount
 
 
 class Sensor(Protocol):
-    """A sensor that can be asked."""
+    """A sensor that reports its status."""
 
     def status(self) -> SensorStatus: ...
 
 
 class Uplink(Protocol):
-    """The way to the broker."""
+    """The connection to the broker."""
 
     online: bool
     sessions: int
 
 
 class Store(Protocol):
-    """What keeps the readings."""
+    """The store of readings."""
 
     accounts: dict[str, StreamAccount]
 
@@ -53,7 +53,7 @@ def snapshot(
     *,
     safe_mode: bool = False,
 ) -> Status:
-    """How everything is now. ``safe_mode``: sensors were left out."""
+    """Return the current status. ``safe_mode``: no sensors were started."""
     used = usage()
     streams = {
         name: StreamStatus(account.next, account.low_water(account.epoch)) for name, account in store.accounts.items()
@@ -79,13 +79,13 @@ def configuration_status(reported: Mapping[str, object], rejected_edit: str) -> 
     running, cause = reported.get("running"), reported.get("cause")
     rolled_back = reported.get("state") == "rolled_back" and isinstance(cause, Mapping)
     return ConfigurationStatus(
-        _whole(reported.get("version")),
+        _int(reported.get("version")),
         str(reported.get("state", "")),
-        _whole(running.get("version")) if isinstance(running, Mapping) else 0,
+        _int(running.get("version")) if isinstance(running, Mapping) else 0,
         rejected_edit,
         str(cause["message"]) if rolled_back and isinstance(cause, Mapping) else "",
     )
 
 
-def _whole(value: object) -> int:
+def _int(value: object) -> int:
     return value if isinstance(value, int) else 0

@@ -1,4 +1,4 @@
-"""One agent: opens the store, chooses the configuration, runs it, takes everything down in the right order."""
+"""One agent: opens the store, chooses the configuration, runs it, and shuts everything down in the right order."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from agent.app.clock_watch import ClockWatch
 from agent.app.crash_loop import CrashLoop
 from agent.app.io.fault_file import FaultFile
 from agent.app.io.sd_notify import Notifier
-from agent.app.runtime import Requests, Runtime
+from agent.app.runtime import Handlers, Runtime
 from agent.app.watchdog import Watchdog
 from agent.base import events
 from agent.base.codes import LogCode, log_extra
@@ -35,20 +35,20 @@ from agent.update.updater import Updater
 _log = logging.getLogger(__name__)
 
 _STOP_S = 4.5
-"""The agent stops within 5 s, whatever a driver, the disk or the broker does."""
+"""The agent must stop within 5 s, whatever a driver, the disk or the broker does."""
 _FLUSH_S = 1.0
 _GOODBYE_S = 2.5
 _STARTS = "starts"
 TIMINGS = UpdateTimings()
-"""Those of updates."""
+"""Time limits of configuration updates."""
 
 
 class Fault(Exception):
-    """A part of the agent ended that never should: a fault of the program."""
+    """A part of the agent ended that must never end: an internal error."""
 
 
 class Supervisor:
-    """One agent over one state directory. ``stop`` and ``reread`` may be called at any time, from the event loop."""
+    """Runs one agent on one state directory. ``stop`` and ``reload`` may be called at any time, from the event loop."""
 
     def __init__(self, file: Path, state_dir: StateDir, catalog: Catalog) -> None:
         self._file = file
@@ -58,13 +58,13 @@ class Supervisor:
         self._parts: UpdateParts | None = None
 
     def stop(self) -> None:
-        """End :meth:`run` in good order."""
+        """Make :meth:`run` shut down cleanly."""
         self._stopping.set()
 
-    def reread(self) -> None:
-        """The gateway's own files were perhaps changed."""
+    def reload(self) -> None:
+        """Read the gateway's own files again."""
         if self._parts is not None:
-            self._parts.inbox.reread()
+            self._parts.inbox.reload()
 
     async def run(self) -> None:
         """Run until :meth:`stop`. Raises :class:`~agent.store.io.errors.StoreNewer`,
@@ -72,29 +72,29 @@ class Supervisor:
         now, boot_id = clock.Clock(), clock.boot_id()
         fault = FaultFile(self._state_dir.path)
         before = crash_loop.decoded(self._state_dir.read(_STARTS), boot_id)
-        if fault.taken():
+        if fault.pop():
             before = before.after_fault()
             self._count(before)
         fault.watch()
         try:
             await self._run(now, boot_id, before)
-        except NoConfiguration:  # systemd leaves it alone until somebody starts it
+        except NoConfiguration:  # not a crash: systemd does not restart the agent
             raise
         except Exception as error:
-            fault.note(repr(error))
+            fault.record(repr(error))
             raise
         finally:
             fault.close()
 
     async def _run(self, now: clock.Clock, boot_id: str, before: CrashLoop) -> None:
         if before.wait_s and await self._stopped_within(before.wait_s):
-            self._count(CrashLoop(boot_id))  # by somebody, who perhaps mends it
+            self._count(CrashLoop(boot_id))  # someone stopped it and may be repairing it
             return
         notifier = Notifier()
-        kept = UpdateStore(
+        update_store = UpdateStore(
             AtomicDirectory(self._state_dir.path / "config"), lambda: now.now().mono_ms / 1000, TIMINGS.settle_s
         )
-        parts = self._parts = UpdateParts.of(kept, LocalFiles(self._file), self._catalog, now, TIMINGS)
+        parts = self._parts = UpdateParts.of(update_store, LocalFiles(self._file), self._catalog, now, TIMINGS)
         chosen = await parts.choose()
         config = chosen.resolved.settings
         clock_watch = ClockWatch(now, boot_id)
@@ -116,18 +116,18 @@ class Supervisor:
             updater = Updater(parts, runtime, store, chosen)
             clock_watch.on_set = runtime.wake
             notifier.ready()
-            lasting = [
+            tasks = [
                 asyncio.create_task(updater.run(), name="updates"),
-                asyncio.create_task(self._grow_old(boot_id, before.safe, runtime, updater), name="starts"),
+                asyncio.create_task(self._reset_crash_loop(boot_id, before.safe, runtime, updater), name="starts"),
                 asyncio.create_task(clock_watch.run(), name="clock"),
             ]
-            if notifier.heard:
+            if notifier.enabled:
                 watchdog = _watchdog(notifier, runtime, store)
-                lasting.append(asyncio.create_task(watchdog.run(), name="watchdog"))
-            await self._until_stopped(runtime, [store.task, *lasting])
+                tasks.append(asyncio.create_task(watchdog.run(), name="watchdog"))
+            await self._until_stopped(runtime, [store.task, *tasks])
             notifier.stopping()
-            clock_watch.keep()
-            deadline_s = await self._take_down(runtime, store, updater, lasting)
+            clock_watch.save()
+            deadline_s = await self._shut_down(runtime, store, updater, tasks)
             self._count(CrashLoop(boot_id))
         finally:
             left_s = max(0.3, deadline_s - asyncio.get_running_loop().time())
@@ -137,8 +137,8 @@ class Supervisor:
 
     def _runtime(self, store: Store, now: clock.Clock, boot_id: str, parts: UpdateParts) -> Runtime:
         certificate = ClientCertificate(self._state_dir.path / "certificates")
-        requests = Requests(parts.inbox.take, parts.trust.opened, parts.examiner.plan)
-        return Runtime(store, self._state_dir, now, boot_id, certificate, BrokerConnections(certificate), requests)
+        handlers = Handlers(parts.inbox.on_message, parts.trust.open_command, parts.examiner.plan)
+        return Runtime(store, self._state_dir, now, boot_id, certificate, BrokerConnections(certificate), handlers)
 
     def _announce_start(self, store: Store, safe: bool) -> None:
         store.announce(events.started(__version__, "start"))
@@ -157,11 +157,11 @@ class Supervisor:
         return self._stopping.is_set()
 
     def _count(self, count: CrashLoop) -> None:
-        with contextlib.suppress(OSError):  # a disk that takes nothing is told of by the store
+        with contextlib.suppress(OSError):  # the store reports a disk that cannot be written
             self._state_dir.write(_STARTS, count.encoded())
 
-    async def _grow_old(self, boot_id: str, safe: bool, runtime: Runtime, updater: Updater) -> None:
-        """Count this start as a good one once it has lasted; try the sensors again that safe mode left out."""
+    async def _reset_crash_loop(self, boot_id: str, safe: bool, runtime: Runtime, updater: Updater) -> None:
+        """Reset the crash count once this run has lasted long enough; then leave safe mode after its time."""
         await asyncio.sleep(crash_loop.QUICK_S)
         self._count(CrashLoop(boot_id))
         if safe:
@@ -176,23 +176,26 @@ class Supervisor:
     async def _until_stopped(self, runtime: Runtime, own: "list[asyncio.Task[Any]]") -> None:
         stopping = asyncio.create_task(self._stopping.wait())
         while not stopping.done():
-            lasting: list[asyncio.Task[Any]] = [*own, *runtime.lasting]
-            await asyncio.wait((stopping, *lasting), return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
-            for task in lasting:
-                # What a change has replaced has ended as well, and on purpose.
-                if task.done() and (task in runtime.lasting or task in own) and not stopping.done():
+            tasks: list[asyncio.Task[Any]] = [*own, *runtime.tasks]
+            await asyncio.wait((stopping, *tasks), return_when=asyncio.FIRST_COMPLETED, timeout=1.0)
+            for task in tasks:
+                # A change of the configuration may have ended and replaced the runtime's tasks meanwhile.
+                if task.done() and (task in runtime.tasks or task in own) and not stopping.done():
                     stopping.cancel()
                     why = "cancelled" if task.cancelled() else repr(task.exception())
                     raise Fault(f"{task.get_name()}: {why}")
 
-    async def _take_down(
-        self, runtime: Runtime, store: Store, updater: Updater, lasting: "list[asyncio.Task[None]]"
+    async def _shut_down(
+        self, runtime: Runtime, store: Store, updater: Updater, tasks: "list[asyncio.Task[None]]"
     ) -> float:
-        """Sensors first, so that nothing new comes; then the store, then the goodbye to the broker."""
+        """Stop the sensors first, so that no new readings arrive; then flush the store, then leave the broker.
+
+        Returns the loop time by which the store must be closed.
+        """
         deadline_s = asyncio.get_running_loop().time() + _STOP_S
-        for task in lasting:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*lasting, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await updater.close()
         await runtime.stop_sensors()
         store.announce(events.stopped("shutdown"))
@@ -206,9 +209,9 @@ class Supervisor:
 
 
 def _watchdog(notifier: Notifier, runtime: Runtime, store: Store) -> Watchdog:
-    def uplink_moved_s() -> float:
+    def uplink_progress_s() -> float:
         assert runtime.uplink is not None
         runtime.uplink.wake()
         return runtime.uplink.moved_s
 
-    return Watchdog(notifier, store.probe, uplink_moved_s, lambda: status_line(runtime.status()))
+    return Watchdog(notifier, store.probe, uplink_progress_s, lambda: status_line(runtime.status()))

@@ -82,7 +82,7 @@ async def _supervise(supervisor: Supervisor) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.stop)
-    loop.add_signal_handler(signal.SIGHUP, supervisor.reread)
+    loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, RUN_SIGNALS)
     await supervisor.run()
 

@@ -28,13 +28,13 @@ class UpdateInbox:
         self._again_s = _NEVER
         self._untimely: Stamp | None = None
 
-    def take(self, message: Message) -> None:
-        """A message came."""
+    def on_message(self, message: Message) -> None:
+        """Accept a message; it replaces an earlier one of its kind."""
         self._news[message.topic.rpartition("/")[2]] = message.payload
         self.wake.set()
 
-    def reread(self) -> None:
-        """The gateway's own files were perhaps changed."""
+    def reload(self) -> None:
+        """Have the gateway's own files read again."""
         self.edited = True
         self.wake.set()
 

@@ -36,7 +36,7 @@ class TrustStore:
             self._verify = Verifier()
         return await answered(decision, self._verify)
 
-    async def opened(self, raw: bytes) -> bytes:
+    async def open_command(self, raw: bytes) -> bytes:
         """What the envelope of a command holds, once enough keys of the role have signed it. Raises
         :class:`RejectedError`."""
         from agent.update.signed.dsse import COMMAND_TYPE, authenticated, parse

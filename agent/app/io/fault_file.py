@@ -1,8 +1,8 @@
-"""What the last run left behind if it ended by the agent's own fault.
+"""The record that a crash leaves for the next run.
 
-A crash of the interpreter (SIGSEGV, SIGABRT of systemd's watchdog and the like) is written here by faulthandler, an
-unexpected exception by the agent, and what only systemd sees (out of memory, an exit status) by the unit's
-``ExecStopPost``. A power cut, ``kill -9`` and an orderly stop leave nothing.
+Three parties write it: faulthandler when the interpreter crashes (SIGSEGV, systemd's watchdog with SIGABRT and the
+like), the agent on an unexpected exception, and the unit's ``ExecStopPost`` for what only systemd sees (out of memory,
+an exit status). A power cut, ``kill -9`` and a clean stop leave nothing.
 """
 
 import contextlib
@@ -14,36 +14,35 @@ NAME = "fault"
 
 
 class FaultFile:
-    """The file ``fault`` of a state directory. Never fails: a disk that takes nothing only means that nothing is
-    counted."""
+    """The file ``fault`` in the state directory. Never fails: if the disk is not writable, crashes are not counted."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / NAME
         self._open: IO[bytes] | None = None
 
-    def taken(self) -> bool:
-        """Whether the last run left something; it is taken away."""
+    def pop(self) -> bool:
+        """Return whether the last run crashed, and delete its record."""
         try:
-            found = self._path.stat().st_size > 0
-            if found:
+            crashed = self._path.stat().st_size > 0
+            if crashed:
                 self._path.unlink()
         except OSError:
             return False
-        return found
+        return crashed
 
     def watch(self) -> None:
-        """Have crashes of the interpreter written down from now on."""
+        """Record crashes of the interpreter from now on."""
         with contextlib.suppress(OSError):
             self._open = self._path.open("ab")
             faulthandler.enable(self._open)
 
-    def note(self, text: str) -> None:
-        """Write down a fault."""
+    def record(self, text: str) -> None:
+        """Record an unexpected exception."""
         with contextlib.suppress(OSError), self._path.open("a") as file:
             file.write(text + "\n")
 
     def close(self) -> None:
-        """The run ended in good order."""
+        """Stop recording: the run ended cleanly."""
         if self._open is not None:
             faulthandler.disable()
             self._open.close()

@@ -1,4 +1,4 @@
-"""What the agent tells systemd of itself: sd_notify(3), over a datagram socket."""
+"""Notifications to systemd: sd_notify(3) over a datagram socket."""
 
 import contextlib
 import os
@@ -7,14 +7,14 @@ from collections.abc import Mapping
 
 
 class Notifier:
-    """Speaks where systemd listens (``NOTIFY_SOCKET``), and says nothing elsewhere. Never fails.
+    """Sends notifications to ``NOTIFY_SOCKET``; without systemd it does nothing. Never fails.
 
-    ``watchdog_s``: seconds after which systemd kills a service that has not fed its watchdog; 0 where it has none.
+    ``watchdog_s``: seconds after which systemd kills a service that has not fed its watchdog; 0 without a watchdog.
     """
 
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         address = environ.get("NOTIFY_SOCKET", "")
-        # A name that begins with @ lies in the abstract space, where the first byte is zero.
+        # A name that starts with @ is an abstract socket: its first byte is zero.
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         ours = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         usec = environ.get("WATCHDOG_USEC", "")
@@ -22,24 +22,24 @@ class Notifier:
         self._status = ""
 
     @property
-    def heard(self) -> bool:
-        """Whether systemd listens."""
+    def enabled(self) -> bool:
+        """Whether systemd is listening."""
         return bool(self._address)
 
     def ready(self) -> None:
-        """The store is open and the sensors are started."""
+        """Report that the store is open and the sensors are started."""
         self._send("READY=1")
 
     def stopping(self) -> None:
-        """The end has begun."""
+        """Report that the agent is stopping."""
         self._send("STOPPING=1")
 
     def feed(self) -> None:
-        """All is well: the watchdog waits for another ``watchdog_s``."""
+        """Restart the watchdog's timer."""
         self._send("WATCHDOG=1")
 
     def status(self, line: str) -> None:
-        """One line for ``systemctl status``; sent where it is another one than before."""
+        """Set the status line of ``systemctl status``, if it has changed."""
         if line != self._status:
             self._status = line
             self._send(f"STATUS={line}")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agent.app.runtime import Requests, Runtime
+from agent.app.runtime import Handlers, Runtime
 from agent.config.resolve import ResolvedConfig
 from agent.config.settings import Broker, Config
 from agent.delivery.connection import Message, NotReached, Will
@@ -94,9 +94,9 @@ class RuntimeBench:
         self.store = GatewayStore(clock)
         self.connections = FakeConnections(there)
         self.configured: list[Message] = []
-        requests = Requests(self.configured.append, self._opened, self._planned)
+        handlers = Handlers(self.configured.append, self._opened, self._planned)
         self.runtime = Runtime(
-            self.store, FakeState(), Time(clock), "b0070000", FakeCertificates(), self.connections, requests
+            self.store, FakeState(), Time(clock), "b0070000", FakeCertificates(), self.connections, handlers
         )
 
     async def close(self) -> None:

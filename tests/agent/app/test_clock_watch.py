@@ -62,7 +62,7 @@ async def test_the_newest_trusted_time_is_kept_each_minute_and_at_once_when_it_i
     kept = []
     for second in range(180):
         wall.floor_ms += 1000 if second != 100 else -3_600_000
-        watch.look()
+        watch.check()
         kept.append(restored(store.recall("clock.floor")))
     changes = [second for second in range(1, 180) if kept[second] != kept[second - 1]]
     assert changes == [59, 100, 160]
@@ -77,7 +77,7 @@ async def test_a_clock_that_is_set_is_told_of_once(wall: Wall, store: Store, cap
     wall.mono_ms = 9000
     wall.set()
     for _ in range(3):
-        watch.look()
+        watch.check()
     event = {"ev": "clock_set", "sev": "info", "bid": "b0070000", "from": 9000, "to": TRUE_MS + 9000}
     assert (store.announced, heard) == ([event], [1])
     assert [record.code for record in caplog.records] == ["clock_set"]  # type: ignore[attr-defined]

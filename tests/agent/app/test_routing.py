@@ -7,7 +7,7 @@ from agent.delivery.connection import Message
 TOPICS = wire.Topics.of("makassar", "health", "batua", "batua-01")
 
 
-class FakeDesk:
+class FakeCommands:
     """Has one answer."""
 
     def __init__(self) -> None:
@@ -28,18 +28,18 @@ class FakeDesk:
 
 
 def test_configurations_and_roots_go_one_way_and_everything_else_the_other() -> None:
-    desk, configured = FakeDesk(), list[Message]()
-    router = MessageRouter(desk, TOPICS, configured.append)
+    commands, configured = FakeCommands(), list[Message]()
+    router = MessageRouter(commands, TOPICS, configured.append)
     assert router.topics() == ["command/#", TOPICS.desired, TOPICS.trust]
     messages = [Message(topic, b"x", True) for topic in (TOPICS.desired, TOPICS.trust, "command/ping", TOPICS.state)]
     for message in messages:
         router.take(message)
-    assert (configured, desk.heard) == (messages[:2], messages[2:])
+    assert (configured, commands.heard) == (messages[:2], messages[2:])
     assert router.flushed()
 
 
 def test_a_report_goes_out_before_answers_once_a_session_and_whenever_it_is_another_one() -> None:
-    router = MessageRouter(FakeDesk(), TOPICS, lambda message: None)
+    router = MessageRouter(FakeCommands(), TOPICS, lambda message: None)
     router.reported = b"one"
     assert router.answer() == (TOPICS.reported, b"one", True)
     assert router.answer() == ("reply", b"pong", False)

@@ -66,8 +66,8 @@ async def test_after_a_change_that_failed_halfway_the_one_before_runs_again(benc
     assert await runtime.change(before) == ["b"]
     assert runtime.sensors["a"] is a
     assert runtime.uplink is not uplink
-    assert len(runtime.lasting) == 4
-    assert not any(task.done() for task in runtime.lasting)
+    assert len(runtime.tasks) == 4
+    assert not any(task.done() for task in runtime.tasks)
 
 
 async def test_a_port_is_free_before_a_sensor_of_the_new_configuration_opens_it(bench: RuntimeBench) -> None:

@@ -28,29 +28,29 @@ class Systemd:
 
 
 class Agent:
-    """Its parts move unless they are told not to."""
+    """Its parts make progress unless they are stalled."""
 
     def __init__(self) -> None:
         self.systemd = Systemd()
-        self.still: set[str] = set()
+        self.stalled: set[str] = set()
         self.line = "well"
         self.error: Exception | None = None
-        self._moved_s = 0.0
+        self._progress_s = 0.0
 
     async def probe(self) -> None:
         if self.error is not None:
             raise self.error
-        if "store" in self.still:
-            await until(lambda: "store" not in self.still)
+        if "store" in self.stalled:
+            await until(lambda: "store" not in self.stalled)
 
-    def uplink_moved_s(self) -> float:
-        if "uplink" not in self.still:
-            self._moved_s = asyncio.get_running_loop().time()
-        return self._moved_s
+    def uplink_progress_s(self) -> float:
+        if "uplink" not in self.stalled:
+            self._progress_s = asyncio.get_running_loop().time()
+        return self._progress_s
 
     @contextlib.asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        watchdog = Watchdog(self.systemd, self.probe, self.uplink_moved_s, lambda: self.line, LIMITS_S)
+        watchdog = Watchdog(self.systemd, self.probe, self.uplink_progress_s, lambda: self.line, LIMITS_S)
         task = asyncio.create_task(watchdog.run())
         try:
             yield
@@ -84,13 +84,13 @@ async def test_it_is_not_fed_while_a_part_stands_still_and_says_so_once(
     agent = Agent()
     async with agent.watched():
         await until(lambda: agent.systemd.fed > 2)
-        agent.still = {part}
+        agent.stalled = {part}
         await until(lambda: f"{part} has made no progress" in caplog.text)
         before = agent.systemd.fed
         await asyncio.sleep(0.5)
         assert agent.systemd.fed == before
         assert caplog.text.count("has made no progress") == 1
-        agent.still = set()
+        agent.stalled = set()
         await until(lambda: agent.systemd.fed > before)
     # Where every thread stands.
     assert "most recent call first" in capfd.readouterr().err

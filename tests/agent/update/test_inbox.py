@@ -14,7 +14,7 @@ UNSET, SET = Stamp(1_000, 500, 0), Stamp(1_800_000_000_000, 500_000, 1)
 
 def _inbox(code: str, now: Stamp) -> UpdateInbox:
     inbox = UpdateInbox(UpdateTimings())
-    inbox.take(Message("a/config/desired", b"one", True))
+    inbox.on_message(Message("a/config/desired", b"one", True))
     inbox.begin("desired")
     inbox.put_by("desired", inbox.pop("desired"), RejectedError(code, "why"), now)
     return inbox
@@ -43,7 +43,7 @@ async def test_a_clock_that_is_set_is_a_reason_to_look_again(code: str, before: 
 
 async def test_a_newer_message_takes_the_place_of_the_one_that_was_put_by() -> None:
     inbox = _inbox("expired", UNSET)
-    inbox.take(Message("a/config/desired", b"two", True))
+    inbox.on_message(Message("a/config/desired", b"two", True))
     inbox.look_again_if_due(SET)
     assert inbox.pop("desired") == b"two"
     inbox.look_again()

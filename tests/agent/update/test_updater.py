@@ -30,7 +30,7 @@ def gateway(tmp_path: Path) -> Gateway:
 async def test_it_follows_by_itself(gateway: Gateway) -> None:
     async with gateway.running():
         following = asyncio.create_task(gateway.updater.run())
-        gateway.parts.inbox.take(gateway.message(gateway.payload(1, "air-a", "air-b")))
+        gateway.parts.inbox.on_message(gateway.message(gateway.payload(1, "air-a", "air-b")))
         await until(lambda: outcome(gateway.report) == (1, "confirmed", "") or following.done())
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)

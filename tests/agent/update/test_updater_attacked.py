@@ -218,7 +218,7 @@ class Attack(RuleBasedStateMachine):
     @rule()
     def edit(self) -> None:
         (self.folder / "local.toml").write_text(f"[publish]\nmax_delay_s = {1 + self.loop.time() % 50}\n")
-        self.parts.inbox.reread()
+        self.parts.inbox.reload()
         self._settle()
 
     # What must always be true.
@@ -274,7 +274,7 @@ class Attack(RuleBasedStateMachine):
         self.parts.store.close()
 
     def _hand_over(self, leaf: str, raw: bytes) -> None:
-        self.parts.inbox.take(Message(f"makassar/v1/health/batua/{GATEWAY}/config/{leaf}", raw, True))
+        self.parts.inbox.on_message(Message(f"makassar/v1/health/batua/{GATEWAY}/config/{leaf}", raw, True))
         self._settle()
 
     def _settle(self) -> None:

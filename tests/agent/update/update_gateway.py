@@ -175,7 +175,7 @@ class Gateway:
 
     async def send(self, payload: bytes, leaf: str = "desired") -> dict[str, Any]:
         """A message comes, and is worked on; give what is reported then."""
-        self.parts.inbox.take(self.message(payload, leaf))
+        self.parts.inbox.on_message(self.message(payload, leaf))
         return await self.step()
 
     def message(self, payload: bytes, leaf: str = "desired") -> Message:
@@ -184,7 +184,7 @@ class Gateway:
 
     async def edit(self) -> dict[str, Any]:
         """The gateway is told that its files were edited."""
-        self.parts.inbox.reread()
+        self.parts.inbox.reload()
         return await self.step()
 
     async def step(self, passed_s: float = 0.0) -> dict[str, Any]:
