@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from agent.base.clock_trust import STEP_MS, restored, saved
+from agent.base.clock_trust import STEP_MS, dump_state, parse_state
 from agent.base.codes import LogCode, log_extra
 from agent.base.events import clock_set
 from agent.base.i18n import _
@@ -58,7 +58,7 @@ class ClockWatch:
     async def begin(self, store: Store) -> None:
         """Recall what was known before this start, and have a first look: before anything is measured."""
         self._store = store
-        known = restored(store.recall(_FLOOR))
+        known = parse_state(store.recall(_FLOOR))
         # A store of an earlier release has rows alone.
         self._clock.restore(*(known or (await store.newest_ms(), 0)))
         store.times.restore(store.recall(_BOOTS))
@@ -94,4 +94,4 @@ class ClockWatch:
     def keep(self) -> None:
         """Have the newest trusted time known at the next start."""
         self._kept_ms = self._clock.floor_ms
-        self._store.remember(_FLOOR, saved(self._clock.floor_ms, self._clock.proven_ms))
+        self._store.remember(_FLOOR, dump_state(self._clock.floor_ms, self._clock.proven_ms))

@@ -57,7 +57,7 @@ class _Lane:
 
     def take(self, one: Command, now_s: float) -> bool:
         """Let a command wait here; ``False`` where it may not."""
-        if self.waiting.full() or not self._bucket.take(now_s):
+        if self.waiting.full() or not self._bucket.try_consume(now_s):
             return False
         self.waiting.put_nowait(one)
         return True
@@ -113,7 +113,7 @@ class CommandDispatcher:
             return
         lane = self._lane(one)
         # Who floods the gateway is not answered each time: that would be a flood as well.
-        if not lane.take(one, self._now_s()) and self._refusals.take(self._now_s()):
+        if not lane.take(one, self._now_s()) and self._refusals.try_consume(self._now_s()):
             _log.warning(_("too many commands: some were refused"), extra=log_extra(LogCode.COMMAND_FLOOD))
             self._answer(lane, one, Outcome("rejected", _BUSY))
 

@@ -10,7 +10,7 @@ from agent.base import events
 from agent.base.codes import LogCode, log_extra
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.io.log_rate_limit import LogBudget
+from agent.base.io.log_rate_limit import LogRateLimit
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig
 from agent.update.io.update_store import UpdateStore
@@ -30,7 +30,7 @@ class UpdateReport:
         self._store = store
         self._clock = clock
         self._refused: RejectedError | None = None
-        self._budget = LogBudget()
+        self._budget = LogRateLimit()
         self._announced: dict[str, tuple[float, int]] = {}
         self.degraded: Cause | None = None
 

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.app.clock_watch import ClockWatch
-from agent.base.clock_trust import restored
+from agent.base.clock_trust import parse_state
 from agent.base.reading import Stamp
 from tests.agent.fakes import FakeClock, FakeStore
 
@@ -63,7 +63,7 @@ async def test_the_newest_trusted_time_is_kept_each_minute_and_at_once_when_it_i
     for second in range(180):
         wall.floor_ms += 1000 if second != 100 else -3_600_000
         watch.look()
-        kept.append(restored(store.recall("clock.floor")))
+        kept.append(parse_state(store.recall("clock.floor")))
     changes = [second for second in range(1, 180) if kept[second] != kept[second - 1]]
     assert changes == [59, 100, 160]
 

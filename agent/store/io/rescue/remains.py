@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.base.io.helper_process import module
+from agent.base.io.helper_process import module_command
 from agent.base.reading import Context, Row
 from agent.store.format.account_text import parse_account
 from agent.store.io.rescue.pages import Remains
@@ -62,7 +62,7 @@ async def rescued_rows(aside: Path, names: Mapping[str, str]) -> AsyncIterator[l
     """The rows of a file that was set aside, in groups. Raises :class:`RescueFailed`."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *module("agent.store.io.rescue.rescue_child"),
+            *module_command("agent.store.io.rescue.rescue_child"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
