@@ -75,13 +75,13 @@ class ClockWatch:
         now, times = self._clock.now(), self._store.times
         offset_ms = now.t - now.mono_ms
         if not now.clock_quality:
-            if times.unset(offset_ms):
-                self._store.remember(_BOOTS, times.saved())
+            if times.on_clock_unset(offset_ms):
+                self._store.remember(_BOOTS, times.dump())
             return
-        news = times.set(now.mono_ms, offset_ms, now.clock_quality, self._store.accounts)
-        told = times.to_tell(now.mono_ms)
+        news = times.on_clock_set(now.mono_ms, offset_ms, now.clock_quality, self._store.accounts)
+        told = times.next_correction(now.mono_ms)
         if news or told:
-            self._store.remember(_BOOTS, times.saved())
+            self._store.remember(_BOOTS, times.dump())
         if told:
             self._store.announce(clock_set(self._bid, *told))
             line = _("the clock was set from {before} to {now}").format(before=rfc_3339(told[0]), now=rfc_3339(told[1]))

@@ -73,7 +73,7 @@ async def test_a_clock_that_is_set_is_told_of_once(wall: Wall, store: Store, cap
     heard: list[int] = []
     watch.on_set = lambda: heard.append(1)
     await watch.begin(store)
-    assert store.times.waiting
+    assert store.times.is_unset
     wall.mono_ms = 9000
     wall.set()
     for _ in range(3):
@@ -90,4 +90,4 @@ async def test_a_clock_that_is_set_is_told_of_once(wall: Wall, store: Store, cap
 async def test_a_clock_that_was_set_all_the_time_is_not_told_of(wall: Wall, store: Store) -> None:
     wall.set()
     await ClockWatch(wall, "b0070000").begin(store)
-    assert (store.announced, store.recall("clock.boots"), store.times.waiting) == ([], "", False)
+    assert (store.announced, store.recall("clock.boots"), store.times.is_unset) == ([], "", False)
