@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from agent.base.clock_trust import STEP_MS, restored, saved
+from agent.base.clock_trust import STEP_MS, dump_state, parse_state
 from agent.base.codes import LogCode, log_extra
 from agent.base.events import clock_set
 from agent.base.i18n import _
@@ -58,7 +58,7 @@ class ClockWatch:
     async def begin(self, store: Store) -> None:
         """Restore what was known before this start and check the clock once, before anything is measured."""
         self._store = store
-        known = restored(store.recall(_FLOOR))
+        known = parse_state(store.recall(_FLOOR))
         # A store written by an earlier release contains only rows.
         self._clock.restore(*(known or (await store.newest_ms(), 0)))
         store.times.restore(store.recall(_BOOTS))
@@ -75,13 +75,13 @@ class ClockWatch:
         now, times = self._clock.now(), self._store.times
         offset_ms = now.t - now.mono_ms
         if not now.clock_quality:
-            if times.unset(offset_ms):
-                self._store.remember(_BOOTS, times.saved())
+            if times.on_clock_unset(offset_ms):
+                self._store.remember(_BOOTS, times.dump())
             return
-        changed = times.set(now.mono_ms, offset_ms, now.clock_quality, self._store.accounts)
-        step = times.to_tell(now.mono_ms)
+        changed = times.on_clock_set(now.mono_ms, offset_ms, now.clock_quality, self._store.accounts)
+        step = times.next_correction(now.mono_ms)
         if changed or step:
-            self._store.remember(_BOOTS, times.saved())
+            self._store.remember(_BOOTS, times.dump())
         if step:
             self._store.announce(clock_set(self._boot_id, *step))
             line = _("the clock was set from {before} to {now}").format(before=rfc_3339(step[0]), now=rfc_3339(step[1]))
@@ -94,4 +94,4 @@ class ClockWatch:
     def save(self) -> None:
         """Save the newest trusted time for the next start."""
         self._saved_ms = self._clock.floor_ms
-        self._store.remember(_FLOOR, saved(self._clock.floor_ms, self._clock.proven_ms))
+        self._store.remember(_FLOOR, dump_state(self._clock.floor_ms, self._clock.proven_ms))

@@ -132,7 +132,7 @@ class Supervisor:
         finally:
             left_s = max(0.3, deadline_s - asyncio.get_running_loop().time())
             if not await store.close(left_s):
-                line = _("{n} readings were neither written to disk nor delivered").format(n=store.left)
+                line = _("{n} readings were neither written to disk nor delivered").format(n=store.unwritten)
                 _log.error(line, extra=log_extra(LogCode.ROWS_LEFT))
 
     def _runtime(self, store: Store, now: clock.Clock, boot_id: str, parts: UpdateParts) -> Runtime:
@@ -199,7 +199,7 @@ class Supervisor:
         await updater.close()
         await runtime.stop_sensors()
         store.announce(events.stopped("shutdown"))
-        store.hurry()
+        store.skip_disk_grace()
         flush = asyncio.create_task(store.flush())
         await asyncio.wait((flush,), timeout=_FLUSH_S)
         flush.cancel()

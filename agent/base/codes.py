@@ -1,13 +1,13 @@
-"""Stable words for programs: why a message was rejected, and what a line of the log is about.
+"""Stable codes for programs: why a message was rejected, and what a log line is about.
 
-docs/maintainers.md and docs/operators.md explain each of them; a test compares.
+docs/maintainers.md and docs/operators.md explain each code; a test compares them with these enums.
 """
 
 from enum import StrEnum, auto
 
 
 class Rejection(StrEnum):
-    """Why something from outside was not accepted: ``cause.code`` of ``config/reported``, ``code`` of events."""
+    """Why external input was rejected: ``cause.code`` of ``config/reported``, ``code`` of events."""
 
     APPLY = auto()
     ATTEMPTS = auto()
@@ -51,7 +51,7 @@ class Rejection(StrEnum):
 
 
 class LogCode(StrEnum):
-    """What a line of the log is about (``GARDU_CODE`` in the journal). Every warning and every error has one."""
+    """What a log line is about (``GARDU_CODE`` in the journal). Every warning and every error has a code."""
 
     CERTIFICATE_DROPPED = auto()
     CERTIFICATE_EXPIRES = auto()
@@ -92,5 +92,6 @@ class LogCode(StrEnum):
 
 
 def log_extra(code: str, sensor: str = "") -> dict[str, str]:
-    """``code``: a stable word for what happened; ``sensor``: the id of the sensor that it happened to."""
+    """Return the ``extra`` of a log call. ``code``: a stable code for what happened; ``sensor``: the id of the affected
+    sensor."""
     return {"code": code, "sensor": sensor} if sensor else {"code": code}

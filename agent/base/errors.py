@@ -1,4 +1,4 @@
-"""Why something that came from outside was not taken."""
+"""Why external input was rejected."""
 
 import re
 
@@ -13,11 +13,11 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class RejectedError(Exception):
-    """A message that is not taken: report it and go on as before.
+    """A message was rejected: report it and keep running as before.
 
-    ``code`` and ``path`` are stable and for programs (``config/reported``), ``message`` is for people. Both may repeat
-    what a stranger wrote: they are one line, whatever that was. ``version`` and ``hash`` say what was refused, once its
-    signatures are verified.
+    ``code`` and ``path`` are stable and meant for programs (``config/reported``); ``message`` is meant for people.
+    ``message`` and ``path`` may quote untrusted text and are always a single line. ``version`` and ``hash`` identify
+    the rejected document once its signatures are verified.
     """
 
     version: int = 0
@@ -29,21 +29,21 @@ class RejectedError(Exception):
         self.path = _CONTROL.sub("?", path[:200])
         super().__init__(f"{self.path}: {self.message}" if path else self.message)
 
-    def about(self, version: int, payload_hash: str) -> "RejectedError":
-        """The same, of this document."""
+    def for_document(self, version: int, payload_hash: str) -> "RejectedError":
+        """Set the document that this rejection refers to; return the error itself."""
         self.version, self.hash = version, payload_hash
         return self
 
     @property
-    def untimely(self) -> bool:
-        """Whether another time on the gateway's clock may lead to another answer."""
+    def depends_on_clock(self) -> bool:
+        """True if a different time on the gateway's clock may change the decision."""
         return self.code in (Rejection.EXPIRED, Rejection.ISSUED)
 
     @property
-    def passing(self) -> bool:
-        """Whether this gateway failed, and not the message: the same bytes may be looked at again."""
+    def transient(self) -> bool:
+        """True if this gateway failed rather than the message: the same bytes may be checked again."""
         return self.code in (LIBRARY_MISSING, VERIFIER_FAILED, NOT_KEPT)
 
 
 class CallTimeout(Exception):
-    """A call in a thread did not return in time. The thread is stuck and takes no more calls."""
+    """A call in a thread did not return in time. The thread is stuck and accepts no more calls."""

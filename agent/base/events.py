@@ -6,33 +6,33 @@ from typing import Literal
 from drivers.sdk.contract import Value
 
 Row = dict[str, Value | Sequence[Mapping[str, Value]]]
-"""A row; only ``before`` of ``store_reset`` is more than a plain value."""
+"""A row. Only ``before`` of ``store_reset`` is not a plain value."""
 MAX_BEFORE = 64
 Why = Literal["overflow", "age", "corrupt", "memory", "edges", "rejected"]
 
 
 def started(agent: str, reason: str) -> Row:
-    """The agent runs."""
+    """The agent started."""
     return {"ev": "started", "sev": "info", "agent": agent, "reason": reason}
 
 
 def safe_mode() -> Row:
-    """The agent ended badly again and again, and runs without sensors for now."""
+    """The agent crashed repeatedly and is running without sensors for now."""
     return {"ev": "safe_mode", "sev": "alarm"}
 
 
 def stopped(reason: str) -> Row:
-    """The agent stops on purpose."""
+    """The agent is stopping on purpose."""
     return {"ev": "stopped", "sev": "info", "reason": reason}
 
 
 def sensor_lost(sensor: str, why: str) -> Row:
-    """A sensor gives nothing usable any more (or has not since the start)."""
+    """A sensor delivers no usable data any more (or has delivered none since the start)."""
     return {"ev": "sensor_lost", "sev": "warn", "sensor": sensor, "why": why}
 
 
 def sensor_recovered(sensor: str, away_s: float) -> Row:
-    """A lost sensor gives readings again."""
+    """A lost sensor delivers readings again."""
     return {"ev": "sensor_recovered", "sev": "info", "sensor": sensor, "away_s": round(away_s, 1)}
 
 
@@ -43,12 +43,13 @@ def rows_lost(stream: str, epoch: str, start: int, stop: int, why: Why) -> Row:
 
 
 def rows_lost_unnumbered(stream: str, epoch: str, n: int, why: Why) -> Row:
-    """``n`` readings were dropped before they had a number: there is no hole in the stream's account."""
+    """``n`` readings were dropped before they were numbered, so the stream's numbers have no gap."""
     return {"ev": "rows_lost", "sev": "warn", "stream": stream, "ep": epoch, "n": n, "why": why}
 
 
 def store_reset(why: str, before: Sequence[tuple[str, str, int]] = (), detail: str = "") -> Row:
-    """Numbers go on in another epoch. ``before``: (stream, ended epoch, the number after its last) as far as known."""
+    """Numbering continues in a new epoch. ``before``: (stream, ended epoch, the number after its last), as far as
+    known."""
     row: Row = {"ev": "store_reset", "sev": "warn", "why": why}
     if detail:
         row["detail"] = detail
@@ -58,47 +59,47 @@ def store_reset(why: str, before: Sequence[tuple[str, str, int]] = (), detail: s
 
 
 def state_dir_failed(why: str) -> Row:
-    """The state directory cannot be used: what should be kept over a restart is held in memory."""
+    """The state directory is unusable: data that should survive a restart is held in memory."""
     return {"ev": "state_dir_failed", "sev": "alarm", "detail": why}
 
 
 def config_rejected(code: str, message: str, path: str, suppressed: int = 0) -> Row:
-    """A configuration was refused; what ran goes on. ``suppressed``: how many with this code there were since the last
+    """A configuration was rejected; the running one stays. ``suppressed``: rejections with this code since the last
     event."""
     row: Row = {"ev": "config_rejected", "sev": "warn", "code": code, "message": message, "path": path}
     return row | {"suppressed": suppressed} if suppressed else row
 
 
 def update_state_lost(version: int) -> Row:
-    """What the gateway knew of its configurations was lost; it goes on from the version that is proven otherwise."""
+    """The gateway lost its record of configurations; it continues from the version that other evidence proves."""
     return {"ev": "update_state_lost", "sev": "alarm", "version": version}
 
 
 def config_rolled_back(code: str, message: str, path: str) -> Row:
-    """A configuration was tried, and the one before it is back."""
+    """A configuration was tried and rolled back to the previous one."""
     return {"ev": "config_rolled_back", "sev": "warn", "code": code, "message": message, "path": path}
 
 
 def certificate_expires(days: int, soon: bool) -> Row:
-    """The certificate in use ends in so many whole days (below 0: it has ended). ``soon``: as an alarm."""
+    """The certificate in use expires in ``days`` whole days (negative: it has expired). ``soon``: raise an alarm."""
     return {"ev": "certificate_expires", "sev": "alarm" if soon else "warn", "days": days}
 
 
 def certificate_renewed() -> Row:
-    """A broker has taken a new certificate, which is in use now."""
+    """A broker accepted a new certificate, which is now in use."""
     return {"ev": "certificate_renewed", "sev": "info"}
 
 
 def certificate_refused(why: str) -> Row:
-    """No broker took a new certificate; the one before is in use again."""
+    """No broker accepted a new certificate; the previous one is in use again."""
     return {"ev": "certificate_refused", "sev": "warn", "why": why}
 
 
 def client_id_conflict(client_id: str) -> Row:
-    """Another client with this gateway's id took the session."""
+    """Another client with this gateway's id took over the session."""
     return {"ev": "client_id_conflict", "sev": "alarm", "client_id": client_id}
 
 
 def clock_set(boot_id: str, before_ms: int, now_ms: int) -> Row:
-    """The clock of this boot was set: rows that were sent with ``cq`` 0 are later by the difference."""
+    """The clock was set during this boot: rows sent with ``cq`` 0 are off by the difference."""
     return {"ev": "clock_set", "sev": "info", "bid": boot_id, "from": before_ms, "to": now_ms}

@@ -1,4 +1,4 @@
-"""The guard around everything that comes from outside: what fails unexpectedly is refused, and ends nothing."""
+"""The guard around all external input: an unexpected failure rejects the input and never ends the agent."""
 
 import logging
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from agent.base.codes import log_extra
 from agent.base.errors import INTERNAL_ERROR
 from agent.base.i18n import _
 
-_MOST_KINDS = 200
+_MAX_KINDS = 200
 
 _log = logging.getLogger(__name__)
 _logged: set[tuple[str, str, int]] = set()
@@ -16,7 +16,7 @@ _logged: set[tuple[str, str, int]] = set()
 
 @contextmanager
 def guarded(what: str) -> Iterator[None]:
-    """Handle one thing from outside: an unexpected error in the body refuses that thing alone (:func:`unexpected`)."""
+    """Handle one external input: an unexpected error in the body rejects only that input (:func:`unexpected`)."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - the guard: whatever a stranger sent must not end the agent
@@ -24,14 +24,14 @@ def guarded(what: str) -> Iterator[None]:
 
 
 def unexpected(what: str, error: Exception) -> None:
-    """Log an unexpected error while ``what`` was handled: one line for each place it comes from, with its traceback
-    at the level debug."""
+    """Log an unexpected error raised while handling ``what``: one line per place in the code, with the traceback at
+    debug level."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     file, line = (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else ("", 0)
     kind = (type(error).__name__, file, line)
-    if kind in _logged or len(_logged) >= _MOST_KINDS:
+    if kind in _logged or len(_logged) >= _MAX_KINDS:
         return
     _logged.add(kind)
     text = _("internal error while handling {what}; rejected it; please report it ({error}, {file}:{line})").format(

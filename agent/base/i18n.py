@@ -1,7 +1,7 @@
-"""What people read, in English or Indonesian, by gettext.
+"""Messages for people, in English or Indonesian, using gettext.
 
-English is written where it is used: ``_("port {port} does not exist").format(port=p)``. Its Indonesian stands in
-``agent/locale/id/LC_MESSAGES/gardu.po`` and is loaded only where the locale asks for it.
+English is written where it is used: ``_("port {port} does not exist").format(port=p)``. The Indonesian translation is
+in ``agent/locale/id/LC_MESSAGES/gardu.po`` and is loaded only if the locale asks for it.
 """
 
 import gettext
@@ -15,12 +15,12 @@ _catalog: gettext.NullTranslations = gettext.NullTranslations()
 
 
 def _(message: str) -> str:
-    """Return the message in the chosen language, with its ``{placeholders}`` as they are."""
+    """Return the message in the chosen language, with its ``{placeholders}`` unchanged."""
     return _catalog.gettext(message)
 
 
 def choose_language(environ: Mapping[str, str]) -> str:
-    """Use the language of the locale and return it: ``id`` or ``en``. Reads LC_ALL, LC_MESSAGES and LANG, in this
+    """Set the language from the locale and return it: ``id`` or ``en``. Uses LC_ALL, LC_MESSAGES or LANG, in this
     order."""
     global _catalog
     locale = environ.get("LC_ALL") or environ.get("LC_MESSAGES") or environ.get("LANG") or ""
@@ -29,7 +29,7 @@ def choose_language(environ: Mapping[str, str]) -> str:
         gettext.textdomain("messages")
         return "en"
     _catalog = gettext.translation(_DOMAIN, _LOCALE_DIR, ["id"], fallback=True)
-    # argparse takes its own words from here.
+    # argparse translates its own messages through this domain.
     gettext.bindtextdomain(_DOMAIN, _LOCALE_DIR)
     gettext.textdomain(_DOMAIN)
     return "id"

@@ -1,13 +1,13 @@
-"""A set of whole numbers held as ranges: what is settled, what was seen, what is under way."""
+"""A set of integers stored as ranges: settled, seen or in-flight numbers."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 
 
 class Ranges:
-    """Half-open ranges ``[start, stop)``, disjoint, rising and never touching.
+    """Half-open ranges ``[start, stop)``, disjoint, ascending and never adjacent.
 
-    Costs what the number of ranges costs, not what the number of members does.
+    Cost depends on the number of ranges, not on the number of members.
     """
 
     __slots__ = ("_starts", "_stops")
@@ -19,15 +19,15 @@ class Ranges:
             self.add(start, stop)
 
     def add(self, start: int, stop: int) -> int:
-        """Take in ``[start, stop)``; say how many of its members were new."""
+        """Add ``[start, stop)``; return how many of its members were new."""
         if start >= stop:
             return 0
-        # Everything that overlaps or touches the new range becomes one with it.
+        # Merge every range that overlaps or touches the new one.
         left = bisect_left(self._stops, start)
         right = bisect_right(self._starts, stop)
-        held = 0
+        overlap = 0
         for index in range(left, right):
-            held += max(0, min(stop, self._stops[index]) - max(start, self._starts[index]))
+            overlap += max(0, min(stop, self._stops[index]) - max(start, self._starts[index]))
         if left < right:
             low = min(start, self._starts[left])
             high = max(stop, self._stops[right - 1])
@@ -35,10 +35,10 @@ class Ranges:
             low, high = start, stop
         self._starts[left:right] = [low]
         self._stops[left:right] = [high]
-        return stop - start - held
+        return stop - start - overlap
 
     def remove(self, start: int, stop: int) -> None:
-        """Drop every member of ``[start, stop)``."""
+        """Remove every member of ``[start, stop)``."""
         if start >= stop:
             return
         left = bisect_right(self._stops, start)
@@ -63,23 +63,23 @@ class Ranges:
         return iter(zip(self._starts, self._stops, strict=True))
 
     def __len__(self) -> int:
-        """How many ranges (not members) there are."""
+        """The number of ranges (not of members)."""
         return len(self._starts)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ranges) and list(self) == list(other)
 
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    __hash__ = None  # type: ignore[assignment]  # mutable
 
     def __repr__(self) -> str:
         return f"Ranges({list(self)})"
 
     def count(self) -> int:
-        """How many members there are."""
+        """Return the number of members."""
         return sum(self._stops) - sum(self._starts)
 
     def first_gap(self, start: int, stop: int) -> tuple[int, int] | None:
-        """The first range of ``[start, stop)`` that is not a member, or ``None``."""
+        """Return the first range of ``[start, stop)`` without members, or ``None``."""
         index = bisect_right(self._starts, start) - 1
         if index >= 0 and self._stops[index] > start:
             start = self._stops[index]
@@ -91,12 +91,12 @@ class Ranges:
         return start, stop
 
     def overlaps(self, start: int, stop: int) -> bool:
-        """Whether any number of ``[start, stop)`` is a member."""
+        """Return whether any number of ``[start, stop)`` is a member."""
         index = bisect_right(self._stops, start)
         return index < len(self._starts) and self._starts[index] < stop
 
     def gaps(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        """Every range of ``[start, stop)`` that is not a member, rising."""
+        """Yield every range of ``[start, stop)`` without members, in ascending order."""
         while (gap := self.first_gap(start, stop)) is not None:
             yield gap
             start = gap[1]

@@ -1,4 +1,4 @@
-"""A reading: a measurement that has its time, on its way into the store; and a row: the same, coming out."""
+"""A reading is a timestamped measurement on its way into the store; a row is the same on its way out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from typing import Any, NamedTuple
 import msgpack
 
 AGENT = "_agent"
-"""The agent's own sensor: its health and its own events."""
+"""The agent's own sensor: its health and its events."""
 
 
 def telemetry(sensor: str) -> str:
-    """The stream of a sensor's readings."""
+    """Return the name of the stream of a sensor's readings."""
     return f"telemetry/{sensor}"
 
 
 def event(sensor: str) -> str:
-    """The stream of a sensor's events."""
+    """Return the name of the stream of a sensor's events."""
     return f"event/{sensor}"
 
 
 class Stamp(NamedTuple):
-    """When something was measured: Unix milliseconds, milliseconds since boot, and how far the first is to be
-    trusted (``cq`` of the wire contract: 0 never set, 1 plausible, 2 NTP, 3 GNSS)."""
+    """When something was measured: Unix milliseconds, milliseconds since boot, and how far the first can be trusted
+    (``cq`` of the wire contract: 0 never set, 1 plausible, 2 NTP, 3 GNSS)."""
 
     t: int
     mono_ms: int
@@ -40,8 +40,8 @@ class Context(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """``mh``: the description it was measured under. ``body``: MessagePack of the row's map without its ``t``.
-    ``urgent``: it skips group commit and batching."""
+    """A measurement with its time. ``meta_hash``: the description it was measured under. ``body``: MessagePack of the
+    row's map without its ``t``. ``urgent``: it skips group commit and batching."""
 
     stream: str
     stamp: Stamp
@@ -51,7 +51,7 @@ class Reading:
 
 
 class Row(NamedTuple):
-    """A durable reading: it has its number."""
+    """A durable reading with its number."""
 
     seq: int
     t: int
@@ -61,7 +61,7 @@ class Row(NamedTuple):
 
 
 class CommittedRange(NamedTuple):
-    """What a commit made durable in one stream: numbers ``[start, stop)``; ``mono_ms`` of the first."""
+    """What a commit made durable in one stream: the numbers ``[start, stop)``, and ``mono_ms`` of the first."""
 
     start: int
     stop: int
@@ -70,13 +70,13 @@ class CommittedRange(NamedTuple):
 
 
 def packed(value: Mapping[str, Any]) -> bytes:
-    """A map as MessagePack, in the form in which the store keeps a row's body."""
+    """Return a map as MessagePack, in the form in which the store keeps a row's body."""
     result: bytes = msgpack.packb(value, use_bin_type=True)
     return result
 
 
 def missing(rows: Sequence[Row], start: int, stop: int) -> list[tuple[int, int]]:
-    """The numbers of ``[start, stop)`` that ``rows`` leaves out."""
+    """Return the ranges of ``[start, stop)`` that ``rows`` lacks."""
     holes = []
     for row in rows:
         if row.seq > start:

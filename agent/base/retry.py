@@ -1,4 +1,4 @@
-"""Trying again for ever: the one place that decides how the agent's loops come back after a failure."""
+"""Retries forever: the one place that decides how the agent's loops recover from a failure."""
 
 from collections.abc import Awaitable, Callable
 
@@ -12,11 +12,11 @@ async def retry_forever(
     report: Callable[[BaseException], None],
     sleep: Callable[[float], Awaitable[None]],
 ) -> None:
-    """Call ``hold`` again after each ``on``, ``wait`` seconds later, until it returns.
+    """Call ``hold`` again ``wait`` seconds after each ``on``, until it returns.
 
-    tenacity counts attempts from zero at each call: let ``hold`` open something and hold it, and return only once it
-    was stable, so that only a stable connection resets the backoff. ``report`` is called with each failure. Any other
-    exception passes through.
+    tenacity counts attempts from zero at each call: let ``hold`` open a connection and hold it, and return only after
+    it was stable, so that only a stable connection resets the backoff. ``report`` is called with each failure. Any
+    other exception propagates.
     """
 
     def before_sleep(state: RetryCallState) -> None:

@@ -1,4 +1,4 @@
-"""How the agent is at one moment: one frozen snapshot, which everything that tells about the agent reads. Pure."""
+"""The agent's status at one point in time: one frozen snapshot that every report reads. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class SensorStatus:
-    """One sensor. ``lost``: it gives nothing usable, and ``why`` tells people why. ``last_good_s``: seconds since
-    its last good measurement, or since it was started. The counters begin when the sensor is started: good ``frames``,
+    """One sensor. ``lost``: it delivers no usable data, and ``why`` is the reason, for people. ``last_good_s``: seconds
+    since its last good measurement, or since it was started. The counters start at 0 with the sensor: good ``frames``,
     ``rejected`` ones, and ``restarts`` of its source after a failure."""
 
     lost: bool
@@ -21,14 +21,14 @@ class SensorStatus:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryStatus:
-    """The way to the broker. ``online``: a session is up. ``sessions``: how many there were."""
+    """The connection to the broker. ``online``: a session is up. ``sessions``: how many there have been."""
 
     online: bool
     sessions: int
 
 
 class StreamStatus(NamedTuple):
-    """The number that is given next in a stream, and the first one of its epoch that is not settled."""
+    """The next number of a stream, and the first number of its epoch that is not settled."""
 
     next: int
     low_water: int
@@ -36,7 +36,8 @@ class StreamStatus(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoreStatus:
-    """``unsettled``: readings that the broker does not have yet. ``durable``: what is stored survives a power cut."""
+    """``unsettled``: readings that the broker has not acknowledged. ``durable``: stored readings survive a power
+    cut."""
 
     unsettled: int
     durable: bool
@@ -58,8 +59,8 @@ class ConfigurationStatus:
 
 @dataclass(frozen=True, slots=True)
 class CertificateStatus:
-    """The certificate in use: its end in Unix milliseconds, and the seconds until then (below 0 after it); None where
-    that, or the time, is not known."""
+    """The certificate in use: its expiry in Unix milliseconds, and the seconds until then (negative after it); None if
+    the expiry or the time is unknown."""
 
     not_after_ms: int | None = None
     left_s: int | None = None
@@ -75,8 +76,8 @@ class ClockStatus:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """``cpu_s``: processor time used. ``memory_peak_bytes``: the most memory it was resident with. ``safe_mode``: it
-    runs without sensors because it crashed again and again."""
+    """``cpu_s``: processor time used. ``memory_peak_bytes``: peak resident memory. ``safe_mode``: the agent runs
+    without sensors because it crashed repeatedly."""
 
     release: str
     cpu_s: float
@@ -86,7 +87,7 @@ class ProcessStatus:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything at once. ``sensors``: by id, without the agent's own."""
+    """The complete status. ``sensors``: by id, without the agent's own."""
 
     sensors: Mapping[str, SensorStatus]
     delivery: DeliveryStatus
@@ -98,5 +99,5 @@ class Status:
 
     @property
     def sensors_lost(self) -> int:
-        """How many sensors are lost."""
+        """The number of lost sensors."""
         return sum(sensor.lost for sensor in self.sensors.values())

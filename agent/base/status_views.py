@@ -1,5 +1,4 @@
-"""What is said of the agent's status, and where: systemd's line, the reply to ``diagnostics``, the agent's telemetry.
-Pure."""
+"""Views of the agent's status: systemd's status line, the reply to ``diagnostics``, the agent's telemetry. No I/O."""
 
 from collections.abc import Mapping
 
@@ -16,15 +15,15 @@ AGENT_FIELDS: Mapping[str, Field] = {
     "memory_peak": Field("B", min=0),
     "cert_left": Field("s"),
 }
-"""The fields of the agent's telemetry. ``backlog``: readings that the broker does not have yet. ``rejected``: frames
-refused since the start. ``cert_left``: until the certificate in use ends; only where that is known."""
+"""The fields of the agent's telemetry. ``backlog``: readings that the broker has not acknowledged. ``rejected``: frames
+rejected since the start. ``cert_left``: time until the certificate in use expires, if known."""
 
 
 _MAX_WHY_CHARS = 160
 
 
 def status_line(status: Status) -> str:
-    """One line for ``systemctl status``."""
+    """Return the line for ``systemctl status``."""
     link = _("connected") if status.delivery.online else _("not connected")
     count = len(status.sensors)
     if status.process.safe_mode:
@@ -54,7 +53,7 @@ def _short(why: str) -> str:
 
 
 def diagnostics(status: Status) -> dict[str, object]:
-    """The result of the command ``diagnostics``."""
+    """Return the result of the command ``diagnostics``."""
     left_s = status.certificate.left_s
     return {
         "agent": status.process.release,
@@ -81,7 +80,7 @@ def _sensor(sensor: SensorStatus) -> dict[str, object]:
 
 
 def agent_telemetry(status: Status) -> dict[str, Value]:
-    """One reading of the agent's own (:data:`AGENT_FIELDS`)."""
+    """Return one reading of the agent's own telemetry (:data:`AGENT_FIELDS`)."""
     left_s = status.certificate.left_s
     return {
         "backlog": status.store.unsettled,

@@ -1,4 +1,4 @@
-"""JSON as a signed document needs it: one meaning, and bounded work, whatever the bytes."""
+"""Strict JSON for signed documents: unambiguous, and parsed with bounded work whatever the bytes."""
 
 import json
 import re
@@ -10,21 +10,21 @@ from agent.base.errors import RejectedError
 from agent.base.i18n import _
 
 MAX_BYTES = 65_536
-"""Of a signed document, and of the envelope around it."""
+"""Maximum size of a signed document, and of the envelope around it."""
 MAX_DEPTH = 16
-"""Arrays and objects inside each other."""
+"""Maximum nesting of arrays and objects."""
 _MAX_DIGITS = 19
 _BRACKET = re.compile(rb"[\[\]{}]")
 _STRING = re.compile(rb'"(?:[^"\\]+|\\(?:.|\Z))*+(?:"|\Z)', re.DOTALL)
-"""To the end where it is not closed, and possessive: one pass over any bytes."""
+"""An unclosed string runs to the end; the possessive match needs one pass over any bytes."""
 
 
 def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
-    """Parse UTF-8 JSON. Raises :class:`RejectedError`, with ``path``: ``too_large``, ``malformed`` or
+    """Parse UTF-8 JSON. Raises :class:`RejectedError` with ``path``: ``too_large``, ``malformed`` or
     ``duplicate_keys``.
 
-    Refused are also what parsers read differently: a byte order mark, a key that is there twice, NaN and infinite
-    numbers, integers beyond 64 bits, lone surrogates.
+    Also refused is what parsers interpret differently: a byte order mark, duplicate keys, NaN and infinite numbers,
+    integers beyond 64 bits, lone surrogates.
     """
     if len(raw) > max_bytes:
         raise RejectedError(
@@ -35,12 +35,12 @@ def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
     try:
         text = raw.decode()
         _check_depth(raw)
-        # Python's reader alone would follow a hundred thousand brackets down.
+        # Python's parser alone would recurse into a hundred thousand brackets.
         value = json.loads(
             text, object_pairs_hook=_object, parse_constant=_constant, parse_float=_float, parse_int=_int
         )
         _check_text(value)
-    except _Twice as error:
+    except _DuplicateKey as error:
         message = _('the key "{key}" occurs twice').format(key=str(error)[:64])
         raise RejectedError(Rejection.DUPLICATE_KEYS, message, path) from error
     except ValueError as error:
@@ -50,15 +50,15 @@ def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
     return value
 
 
-class _Twice(ValueError):
-    """A key stands in an object twice."""
+class _DuplicateKey(ValueError):
+    """An object contains a key twice."""
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     table = dict(pairs)
     if len(table) < len(pairs):
         seen: set[str] = set()
-        raise _Twice(next(key for key, _unused in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+        raise _DuplicateKey(next(key for key, _unused in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
     return table
 
 
@@ -88,7 +88,7 @@ def _check_depth(raw: bytes) -> None:
 
 
 def _check_text(value: object) -> None:
-    """Refuse half a character (a lone surrogate), which JSON can escape and nothing else can write."""
+    """Refuse lone surrogates, which JSON can escape but no encoder can write."""
     if isinstance(value, str):
         value.encode()
     elif isinstance(value, dict):

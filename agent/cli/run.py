@@ -11,7 +11,7 @@ from agent.app.supervisor import Fault, Supervisor
 from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
 from agent.base.io.journald import start_logging
-from agent.base.io.state_dir import PRIVACY_KEY, Held, StateDir
+from agent.base.io.state_dir import PRIVACY_KEY, StateDir, StateDirLocked
 from agent.cli import RUN_SIGNALS
 from agent.config import parse as configuration
 from agent.config.io.catalog import Catalog
@@ -52,7 +52,7 @@ def run(args: Namespace) -> int:
             state_dir.secret(PRIVACY_KEY, KEY_BYTES)
             state_dir.close()
             return CONFIGURATION_WRONG
-    except Held:
+    except StateDirLocked:
         return _fail(
             _("another agent is using {place}: stop it first, or choose another directory with --state").format(
                 place=place

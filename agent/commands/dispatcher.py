@@ -80,7 +80,7 @@ class CommandDispatcher:
             return
         lane = self._lane(command)
         # Replying to every message of a flood would be a flood as well.
-        if not lane.offer(command, self._loop_s()) and self._busy_replies.take(self._loop_s()):
+        if not lane.offer(command, self._loop_s()) and self._busy_replies.try_consume(self._loop_s()):
             _log.warning(_("too many commands: some were refused"), extra=log_extra(LogCode.COMMAND_FLOOD))
             self._reply(lane, command, Outcome("rejected", _BUSY))
 

@@ -19,7 +19,7 @@ class Lane:
 
     def offer(self, command: Command, now_s: float) -> bool:
         """Queue a command; return ``False`` where the queue is full or the rate is exceeded. ``now_s``: loop time."""
-        if self._waiting.full() or not self._bucket.take(now_s):
+        if self._waiting.full() or not self._bucket.try_consume(now_s):
             return False
         self._waiting.put_nowait(command)
         return True

@@ -61,7 +61,9 @@ class GatewayIdentity:
     def streams(self, epoch: str, accounts: Mapping[str, StreamAccount]) -> bytes:
         """The ``streams`` message: where the numbers of the current epoch stand, and which ended ones are open."""
         numbers = {
-            name: wire.stream_numbers(account.first(epoch), account.low_water(epoch), account.next, account.before())
+            name: wire.stream_numbers(
+                account.first(epoch), account.low_water(epoch), account.next, account.ended_epochs()
+            )
             for name, account in sorted(accounts.items())
         }
         return wire.streams(epoch, self._now().t, numbers)

@@ -83,4 +83,4 @@ class Publisher:
             encoding="zlib" if squeezed else "",
         )
         self.window.sent(mid, InFlight(stream, start, stop, len(payload), self._context.clocks.now_s(), late))
-        self._context.store.times.sent(stream, start, stop)
+        self._context.store.times.mark_sent(stream, start, stop)

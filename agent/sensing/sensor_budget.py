@@ -24,7 +24,7 @@ class SensorBudget:
 
     def takes(self, stream: str, now_s: float) -> bool:
         """Whether a row of a stream may be stored; if not, it is counted."""
-        if self._rows.take(now_s):
+        if self._rows.try_consume(now_s):
             self._over = False
             return True
         if not self._dropped:
@@ -35,7 +35,7 @@ class SensorBudget:
 
     def urgent(self, now_s: float) -> bool:
         """Whether an event may still be written at once: each one costs the card a write of its own."""
-        return self._urgent.take(now_s)
+        return self._urgent.try_consume(now_s)
 
     def heard(self, size_bytes: int, items: int) -> None:
         """Bytes came, and so much was found in them."""

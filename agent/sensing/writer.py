@@ -51,7 +51,7 @@ class ReadingWriter:
 
     async def hold_back(self) -> None:
         """Wait for as long as the store has no room, or the sensor is over its budget."""
-        await self._store.room()
+        await self._store.wait_for_room()
         pause_s = self._budget.pause_s()
         if pause_s:
             await self._time.sleep(pause_s)

@@ -1,4 +1,4 @@
-"""One transaction of the store, as it goes in and as it comes out. Pure."""
+"""One transaction of the store: its input and its result. No I/O."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,17 +7,17 @@ from agent.base.reading import AGENT, CommittedRange, Reading, Stamp, event
 from agent.store.stream_account import StreamAccount
 
 Range = tuple[str, int, int]
-"""A stream, the first number of a range, and the one after its last."""
+"""A stream, the first number of a range, and the number after its last."""
 
 
 @dataclass(slots=True)
 class Commit:
-    """Readings in, numbers out.
+    """A commit: readings go in, their numbers come out.
 
-    ``now`` and ``mh``: for the ``rows_lost`` events of rows that have to go. ``settled``: ranges settled since the
-    last commit. ``properties``, ``descriptions``: what is to be remembered with it. Filled in by the database:
-    ``given``, stream -> (first number, one after the last); ``shed`` and ``gone``, (stream, start, stop): undelivered
-    rows that were given up, and all rows that left the ring.
+    ``now`` and ``meta_hash``: for the ``rows_lost`` events of evicted rows. ``settled``: ranges settled since the last
+    commit. ``properties``, ``descriptions``: values to store with it. The database fills in ``assigned``, stream ->
+    (first number, number after the last), ``shed``, the undelivered rows that were given up, and ``gone``, all rows
+    deleted from the ring.
     """
 
     readings: list[Reading]
@@ -26,33 +26,33 @@ class Commit:
     settled: list[Range] = field(default_factory=list)
     properties: Mapping[str, str] = field(default_factory=dict)
     descriptions: Mapping[str, bytes] = field(default_factory=dict)
-    given: dict[str, tuple[int, int]] = field(default_factory=dict)
+    assigned: dict[str, tuple[int, int]] = field(default_factory=dict)
     shed: list[Range] = field(default_factory=list)
     gone: list[Range] = field(default_factory=list)
 
-    def undo(self) -> None:
-        """Nothing of it has happened."""
-        self.given.clear()
+    def clear_result(self) -> None:
+        """Clear the result: the transaction was rolled back."""
+        self.assigned.clear()
         self.shed.clear()
         self.gone.clear()
 
-    def changed(self) -> set[str]:
-        """The streams whose numbers it has changed, as far as the database has filled it in."""
-        return {*self.given, *(name for name, _, _ in (*self.settled, *self.gone))}
+    def changed_streams(self) -> set[str]:
+        """Return the streams whose numbers it has changed, according to the result so far."""
+        return {*self.assigned, *(name for name, _, _ in (*self.settled, *self.gone))}
 
     def apply_to(self, accounts: dict[str, StreamAccount], epoch: str) -> None:
-        """Bring accounts to where the store is after it. ``ep``: the epoch of its numbers."""
-        for name, (start, stop) in self.given.items():
+        """Update the accounts to the state after this commit. ``epoch``: the epoch of its numbers."""
+        for name, (start, stop) in self.assigned.items():
             account = accounts.get(name)
             if account is None:
-                account = accounts[name] = StreamAccount.beginning_at(start, epoch)
+                account = accounts[name] = StreamAccount.starting_at(start, epoch)
             account.next = max(account.next, stop)
         for name, start, stop in self.gone:
             accounts[name].settled.add(start, stop)
             accounts[name].gone.add(start, stop)
 
-    def fresh(self) -> dict[str, CommittedRange]:
-        """What it made durable, by stream."""
+    def committed_ranges(self) -> dict[str, CommittedRange]:
+        """Return what the commit made durable, by stream."""
         oldest: dict[str, int] = {}
         urgent = {event(AGENT)} if self.shed else set()
         for reading in self.readings:
@@ -61,5 +61,5 @@ class Commit:
                 urgent.add(reading.stream)
         return {
             name: CommittedRange(start, stop, oldest.get(name, self.now.mono_ms), name in urgent)
-            for name, (start, stop) in self.given.items()
+            for name, (start, stop) in self.assigned.items()
         }

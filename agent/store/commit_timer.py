@@ -1,17 +1,17 @@
-"""When the next commit is due: as soon as the most impatient of all wants it."""
+"""Schedules the next commit: the earliest request determines when it is due."""
 
 import asyncio
 
 
 class CommitTimer:
-    """Belongs to the event loop."""
+    """A timer of the event loop."""
 
     def __init__(self) -> None:
         self._due = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
 
     def wake_in(self, delay_s: float) -> None:
-        """A commit is wanted within so many seconds."""
+        """Request a commit within ``delay_s`` seconds."""
         if delay_s <= 0:
             self._due.set()
             return
@@ -23,13 +23,13 @@ class CommitTimer:
         self._timer = loop.call_later(delay_s, self._due.set)
 
     async def wait(self) -> None:
-        """Return when a commit is due; who wants another one afterwards has to say so again."""
+        """Return when a commit is due. To get another one, request it again afterwards."""
         await self._due.wait()
         self._due.clear()
         self.close()
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """Cancel the timer."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

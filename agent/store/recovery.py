@@ -1,20 +1,21 @@
-"""How a store goes on after its file was damaged, moved, cut off or away: accounts, epochs, rescued rows. Pure."""
+"""How a store continues after its file was damaged, moved, cut off or deleted: accounts, epochs, rescued rows. No
+I/O."""
 
 import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from agent.base.reading import Row
-from agent.store.owed_rows import Owed, by_epoch
 from agent.store.stream_account import StreamAccount
+from agent.store.unsettled_rows import RowRanges, split_by_epoch
 
 Accounts = Mapping[str, StreamAccount]
 _MAX_NUMBERS_PER_S = 100
 
 
 class AsideFile(NamedTuple):
-    """A file that was set aside and not read yet. ``epoch``: the one that began then; ``names``: of its streams, by
-    their number inside the file."""
+    """A file that was set aside and not rescued yet. ``epoch``: the epoch that began then; ``names``: the names of its
+    streams, by their id inside the file."""
 
     file: str
     epoch: str
@@ -22,7 +23,7 @@ class AsideFile(NamedTuple):
 
 
 def parse_rescues(text: str) -> list[AsideFile]:
-    """The files that wait for the rescue, as a store remembers them; what makes no sense is left out."""
+    """Parse the stored list of files waiting for the rescue; invalid entries are ignored."""
     try:
         found = json.loads(text or "[]")
     except ValueError:
@@ -36,18 +37,19 @@ def parse_rescues(text: str) -> list[AsideFile]:
 
 
 def rescues_text(files: list[AsideFile]) -> str:
-    """The opposite of :func:`parse_rescues`."""
+    """Format the list for :func:`parse_rescues`."""
     return json.dumps([aside._asdict() for aside in files])
 
 
 def new_epoch_reason(properties: Mapping[str, str], board: str, boot_id: str) -> str:
-    """Why a store that is opened begins a new epoch; empty where it does not.
+    """Return why a store begins a new epoch when it is opened; empty if it does not.
 
-    On another computer, the first one may go on with the same numbers. If the machine went down without a good end, the
-    card may have lost what it said it had, and a number could be given twice.
+    If the store was moved to another computer, the first computer may continue with the same numbers. If the machine
+    went down without a clean stop, the card may have lost writes that it confirmed, and a number could be assigned
+    twice.
     """
-    known, boot = properties.get("board", ""), properties.get("boot", "")
-    if board and known and board != known:
+    last_board, boot = properties.get("board", ""), properties.get("boot", "")
+    if board and last_board and board != last_board:
         return "other_board"
     if boot and boot != boot_id and properties.get("clean") != "1":
         return "unclean_reboot"
@@ -55,22 +57,23 @@ def new_epoch_reason(properties: Mapping[str, str], board: str, boot_id: str) ->
 
 
 def number_beyond(accounts: Accounts, now_ms: int, build_ms: int) -> int:
-    """A number that no stream can have reached, where not all accounts are known: more than 100 a second since 1970."""
+    """Return a number that no stream can have reached, for when some accounts are unknown: more than 100 a second since
+    1970."""
     seen = max((account.next for account in accounts.values()), default=1)
     return max(now_ms * _MAX_NUMBERS_PER_S // 1000, build_ms * _MAX_NUMBERS_PER_S // 1000, seen)
 
 
-def continued(accounts: Accounts, epoch: str) -> dict[str, StreamAccount]:
-    """Copies whose next numbers are of another epoch."""
+def in_new_epoch(accounts: Accounts, epoch: str) -> dict[str, StreamAccount]:
+    """Return copies whose next numbers belong to another epoch."""
     copies = {name: account.copy() for name, account in accounts.items()}
     for account in copies.values():
         account.begin_epoch(epoch, account.next)
     return copies
 
 
-def released(account: StreamAccount, floor: int) -> StreamAccount:
-    """The account with nothing held, since all can be read again. Rows from ``floor`` on that were settled in memory
-    never reach the ring."""
+def without_holds(account: StreamAccount, floor: int) -> StreamAccount:
+    """Return the account with nothing held, since everything is readable again. Rows from ``floor`` on that were
+    settled in memory are never written to the ring."""
     free = account.copy()
     for start, stop in account.settled:
         free.gone.add(max(start, floor), stop)
@@ -79,8 +82,8 @@ def released(account: StreamAccount, floor: int) -> StreamAccount:
     return free
 
 
-def joined(older: StreamAccount, newer: StreamAccount | None, epoch: str) -> StreamAccount:
-    """One account of numbers that were given in the file, and later ones that were given without knowing it."""
+def merged(older: StreamAccount, newer: StreamAccount | None, epoch: str) -> StreamAccount:
+    """Merge the account of the file with a later one whose numbers were assigned without knowing the file."""
     account = older.copy()
     if newer is None:
         account.begin_epoch(epoch, account.next)
@@ -98,29 +101,30 @@ def joined(older: StreamAccount, newer: StreamAccount | None, epoch: str) -> Str
 
 
 def hold_before(accounts: Accounts, epoch: str) -> None:
-    """What is owed from before an epoch is held: a rescue may bring it back."""
+    """Hold the unsettled rows from before an epoch: a rescue may recover them."""
     for account in accounts.values():
         account.hold(next((start for start, name in account.epochs if name == epoch), 0))
 
 
-def lost_after_rescue(accounts: Accounts, epoch: str) -> Owed:
-    """What is still held from before the epoch that began with a damage, when its rescue has ended."""
-    lost: Owed = []
+def lost_after_rescue(accounts: Accounts, epoch: str) -> RowRanges:
+    """Return the rows from before the epoch that began with the damage that are still held when the rescue ends."""
+    lost: RowRanges = []
     for name, account in accounts.items():
         stop = next((start for start, began in account.epochs if began == epoch), account.next)
         for start, end in account.held:
-            lost += [(name, *part) for part in by_epoch(account, start, min(end, stop))]
+            lost += [(name, *part) for part in split_by_epoch(account, start, min(end, stop))]
     return lost
 
 
-def recovered_row(account: StreamAccount, row: Row) -> Row | None:
-    """A row that was rescued, as it is put back, if its number is owed: then the account has it again."""
+def rescued_row(account: StreamAccount, row: Row) -> Row | None:
+    """Return a rescued row in the form to put back, and update the account, if its number is unsettled; else
+    ``None``."""
     if row.seq in account.held:
         account.held.remove(row.seq, row.seq + 1)
         if row.context.epoch:
             return row
         return row._replace(context=row.context._replace(epoch=account.epoch_of(row.seq)))
     if row.context.epoch and account.epoch_of(row.seq) == "" and row.seq in account.gone:
-        account.recovered(row.seq, row.seq + 1, row.context.epoch)
+        account.add_rescued(row.seq, row.seq + 1, row.context.epoch)
         return row
     return None

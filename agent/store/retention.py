@@ -1,4 +1,5 @@
-"""Which rows leave a full store: delivered ones first, then telemetry, events last; always the oldest. Pure."""
+"""Decides which rows to evict from a full store: delivered ones first, then telemetry, then events; always the oldest.
+No I/O."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
@@ -8,32 +9,32 @@ from agent.store.commit import Range
 from agent.store.stream_account import StreamAccount
 
 _MAX_ROWS = 256
-"""Rows that leave together."""
+"""Maximum number of rows evicted together."""
 
 Accounts = Mapping[str, StreamAccount]
 TimeOf = Callable[[str, int], int]
-"""When this row of a stream was measured; 0 where it is not there."""
+"""Returns when a row of a stream was measured; 0 if it does not exist."""
 
 
-class Leaving(NamedTuple):
-    """Rows that are to leave. ``undelivered``: the broker does not have them."""
+class Eviction(NamedTuple):
+    """Rows to evict. ``undelivered``: the broker has not acknowledged them."""
 
     rows: Range
     undelivered: bool
 
 
-def next_to_leave(accounts: Accounts, time_of: TimeOf, sheds: bool) -> Leaving | None:
-    """What leaves next. ``sheds``: whether undelivered rows may."""
-    spent = [(name, found) for name, account in accounts.items() if (found := account.spent()) is not None]
-    rows = _oldest(spent, time_of)
+def next_eviction(accounts: Accounts, time_of: TimeOf, may_shed: bool) -> Eviction | None:
+    """Return the next rows to evict. ``may_shed``: whether undelivered rows may be evicted."""
+    evictable = [(name, found) for name, account in accounts.items() if (found := account.evictable()) is not None]
+    rows = _oldest(evictable, time_of)
     if rows is not None:
-        return Leaving(rows, undelivered=False)
-    rows = _undelivered(accounts, time_of) if sheds else None
-    return Leaving(rows, undelivered=True) if rows is not None else None
+        return Eviction(rows, undelivered=False)
+    rows = _undelivered(accounts, time_of) if may_shed else None
+    return Eviction(rows, undelivered=True) if rows is not None else None
 
 
 def _undelivered(accounts: Accounts, time_of: TimeOf) -> Range | None:
-    """What is given up next: telemetry, then events, the agent's own at last."""
+    """Return the undelivered rows to give up next: telemetry, then events, the agent's own last."""
     own = event(AGENT)
     telemetry = [name for name in accounts if name.startswith("telemetry/")]
     events = [name for name in accounts if name.startswith("event/") and name != own]
@@ -42,7 +43,7 @@ def _undelivered(accounts: Accounts, time_of: TimeOf) -> Range | None:
         if rows is not None:
             return rows
     rows = _oldest(_owed(accounts, [own] if own in accounts else []), time_of)
-    # Giving up one's own event costs another event: a single one would go round for ever.
+    # Giving up one of the agent's events creates another one: with a single one, this would never end.
     return rows if rows is not None and rows[2] - rows[1] > 1 else None
 
 
@@ -55,7 +56,7 @@ def _owed(accounts: Accounts, names: Iterable[str]) -> Iterable[tuple[str, tuple
 
 
 def _oldest(ranges: Iterable[tuple[str, tuple[int, int]]], time_of: TimeOf) -> Range | None:
-    """Of the first rows of these ranges the oldest, with the rows behind it: at most :data:`_MAX_ROWS`."""
+    """Return the range whose first row is the oldest, cut to :data:`_MAX_ROWS`."""
     oldest: tuple[int, Range] | None = None
     for name, (start, stop) in ranges:
         t = time_of(name, start)

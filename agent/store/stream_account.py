@@ -1,24 +1,24 @@
-"""Where the numbers of one stream stand on the gateway's side: given, settled, gone from the ring."""
+"""The account of a stream's numbers on the gateway: assigned, settled, gone from the ring."""
 
 from collections.abc import Iterable, Iterator
 
 from agent.base.ranges import Ranges
 
 FIRST_NUMBER = 1
-_VOID = ""
-"""Stands for an epoch where numbers were skipped: none of them was ever given."""
+_SKIPPED = ""
+"""Marks a range of skipped numbers: none of them was ever assigned."""
 _MAX_EPOCHS = 32
 MAX_BEFORE = 8
-"""How many ended epochs of a stream are told of."""
+"""How many ended epochs of a stream are reported."""
 
 
 class StreamAccount:
     """The account of one stream.
 
-    ``next``: the number that the next durable row will get. ``settled``: delivered, shed or given up. ``gone``: no
-    longer in the ring, always a part of ``settled``. ``held``: owed, but not readable at present (being rescued, or on
-    a disk that cannot be read): neither sent nor counted as lost. ``epochs``: ``(first number, ep)``, rising; numbers
-    go on over a change of epoch, so that a number names one row of the ring.
+    ``next``: the number of the next durable row. ``settled``: delivered, shed or given up. ``gone``: no longer in the
+    ring, always a subset of ``settled``. ``held``: unsettled, but not readable at present (being rescued, or on an
+    unreadable disk): neither sent nor counted as lost. ``epochs``: ``(first number, epoch)``, ascending; numbering
+    continues across epochs, so that a number identifies one row of the ring.
     """
 
     __slots__ = ("epochs", "gone", "held", "next", "settled")
@@ -38,31 +38,31 @@ class StreamAccount:
         self.held = Ranges(held)
 
     @classmethod
-    def beginning_at(cls, number: int, epoch: str) -> "StreamAccount":
-        """A stream whose first number is this one: all before it were never given."""
+    def starting_at(cls, number: int, epoch: str) -> "StreamAccount":
+        """Return a stream that starts at this number: none of the lower numbers was ever assigned."""
         if number <= FIRST_NUMBER:
             return cls([(FIRST_NUMBER, epoch)])
         skipped = [(FIRST_NUMBER, number)]
-        return cls([(FIRST_NUMBER, _VOID), (number, epoch)], number, skipped, skipped)
+        return cls([(FIRST_NUMBER, _SKIPPED), (number, epoch)], number, skipped, skipped)
 
     def copy(self) -> "StreamAccount":
-        """An account of its own with the same numbers."""
+        """Return an independent copy."""
         return StreamAccount(self.epochs, self.next, self.settled, self.gone, self.held)
 
     @property
     def epoch(self) -> str:
-        """The epoch of the numbers that are given now."""
+        """The epoch of the numbers assigned now."""
         return self.epochs[-1][1]
 
     def begin_epoch(self, epoch: str, since: int) -> None:
-        """Count the numbers from ``since`` on to another epoch."""
+        """Begin an epoch that includes the numbers from ``since`` on."""
         self.epochs = [(start, name) for start, name in self.epochs if start < since]
         self.epochs.append((since, epoch))
         while len(self.epochs) > _MAX_EPOCHS and self.settled.first_gap(FIRST_NUMBER, self.epochs[1][0]) is None:
-            del self.epochs[0]  # nobody asks for it any more
+            del self.epochs[0]  # no unsettled number refers to it any more
 
     def span(self, epoch: str) -> tuple[int, int]:
-        """The numbers given in an epoch: first, and the one after the last. Raises :class:`KeyError`."""
+        """Return the numbers of an epoch: the first, and the one after the last. Raises :class:`KeyError`."""
         for index, (start, name) in enumerate(self.epochs):
             if name == epoch:
                 following = self.epochs[index + 1][0] if index + 1 < len(self.epochs) else self.next
@@ -70,16 +70,16 @@ class StreamAccount:
         raise KeyError(epoch)
 
     def epoch_of(self, number: int) -> str:
-        """The epoch in which a number was given."""
-        return next((name for start, name in reversed(self.epochs) if start <= number), _VOID)
+        """Return the epoch in which a number was assigned."""
+        return next((name for start, name in reversed(self.epochs) if start <= number), _SKIPPED)
 
     def epoch_end(self, number: int) -> int:
-        """The number after the last of the epoch that a number was given in."""
+        """Return the number after the last of the epoch that a number belongs to."""
         return min((start for start, _ in self.epochs if start > number), default=self.next)
 
     def low_water(self, epoch: str) -> int:
-        """The lowest number of an epoch that is not settled (the one after its last, if all are; that of the stream,
-        if the epoch is not known any more)."""
+        """Return the lowest unsettled number of an epoch; the number after its last if all are settled; the stream's
+        next number if the epoch is unknown."""
         try:
             start, stop = self.span(epoch)
         except KeyError:
@@ -88,28 +88,29 @@ class StreamAccount:
         return gap[0] if gap else stop
 
     def first(self, epoch: str) -> int:
-        """The oldest number of an epoch that can still be sent again."""
+        """Return the oldest number of an epoch that can still be resent."""
         start, stop = self.span(epoch)
         gap = self.gone.first_gap(start, stop)
         return gap[0] if gap else stop
 
-    def before(self) -> list[tuple[str, int]]:
-        """The newest ended epochs in which a number is owed, oldest first: ``(ep, the number after its last)``."""
+    def ended_epochs(self) -> list[tuple[str, int]]:
+        """Return the newest ended epochs with unsettled numbers, oldest first: ``(epoch, the number after its
+        last)``."""
         ended = list(zip(self.epochs, self.epochs[1:], strict=False))
         owing = [(epoch, stop) for (start, epoch), (stop, _) in ended if epoch and self.settled.first_gap(start, stop)]
         return owing[-MAX_BEFORE:]
 
     def unsettled(self) -> int:
-        """How many rows are not settled."""
+        """Return the number of unsettled rows."""
         return self.next - FIRST_NUMBER - self.settled.count()
 
     def deliverable(self, start: int = FIRST_NUMBER, stop: int | None = None) -> Iterator[tuple[int, int]]:
-        """Ranges of ``[start, stop)`` that are owed to the broker and can be read, oldest first."""
+        """Yield the ranges of ``[start, stop)`` that are unsettled and readable, oldest first."""
         for begin, end in self.settled.gaps(start, self.next if stop is None else stop):
             yield from self.held.gaps(begin, end)
 
-    def spent(self) -> tuple[int, int] | None:
-        """The oldest range that is settled and still takes room in the ring."""
+    def evictable(self) -> tuple[int, int] | None:
+        """Return the oldest range that is settled and still occupies the ring."""
         for start, stop in self.settled:
             gap = self.gone.first_gap(start, stop)
             if gap is not None:
@@ -117,30 +118,32 @@ class StreamAccount:
         return None
 
     def hold(self, stop: int) -> None:
-        """Everything owed below ``stop`` cannot be read at present."""
+        """Hold everything unsettled below ``stop``: it cannot be read at present."""
         for pair in list(self.settled.gaps(FIRST_NUMBER, stop)):
             self.held.add(*pair)
 
-    def recovered(self, start: int, stop: int, epoch: str) -> None:
-        """Rows of an ended epoch were found again whose numbers were not known to have been given."""
+    def add_rescued(self, start: int, stop: int, epoch: str) -> None:
+        """Add rescued rows of an ended epoch whose numbers were not known to be assigned."""
         self.settled.remove(start, stop)
         self.gone.remove(start, stop)
         if not any(name == epoch for _, name in self.epochs):
             follows = self.epoch_of(stop)
-            self.epochs = sorted({*self.epochs, (start, epoch)} | ({(stop, _VOID)} if follows == _VOID else set()))
+            self.epochs = sorted(
+                {*self.epochs, (start, epoch)} | ({(stop, _SKIPPED)} if follows == _SKIPPED else set())
+            )
             return
-        self._stretch(start, stop, epoch)
+        self._extend(start, stop, epoch)
 
-    def _stretch(self, start: int, stop: int, epoch: str) -> None:
-        """Let an epoch that is followed or preceded by skipped numbers reach over ``[start, stop)``."""
+    def _extend(self, start: int, stop: int, epoch: str) -> None:
+        """Extend an epoch next to skipped numbers so that it covers ``[start, stop)``."""
         for index, (begin, name) in enumerate(self.epochs):
             if name != epoch:
                 continue
             if start < begin:
                 self.epochs[index] = (start, epoch)
             after = index + 1
-            if after < len(self.epochs) and self.epochs[after][1] == _VOID and self.epochs[after][0] < stop:
-                self.epochs[after] = (stop, _VOID)
+            if after < len(self.epochs) and self.epochs[after][1] == _SKIPPED and self.epochs[after][0] < stop:
+                self.epochs[after] = (stop, _SKIPPED)
             break
         self.epochs = [
             pair

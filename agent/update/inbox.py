@@ -53,11 +53,11 @@ class UpdateInbox:
 
     def put_by(self, kind: str, raw: bytes, error: RejectedError, now: Stamp) -> None:
         """A message was refused; keep it for when another look may end otherwise."""
-        if error.passing:
+        if error.transient:
             self._again_s = now.mono_ms / 1000 + self._timings.again_s
         elif kind == "desired":
             self.seen(raw)
-        if error.untimely:
+        if error.depends_on_clock:
             self._untimely = now
         if error.code != "too_large":
             self._put_by[kind] = raw

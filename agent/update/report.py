@@ -10,7 +10,6 @@ from agent.base import events
 from agent.base.codes import LogCode, log_extra
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.io.log_rate_limit import LogBudget
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig
 from agent.update.io.update_store import UpdateStore
@@ -31,7 +30,7 @@ class UpdateReport:
         self._clock = clock
         self._refused: RejectedError | None = None
         self._rejected_edit: RejectedError | None = None
-        self._budget = LogBudget()
+        self._budget = LogRateLimit()
         self._announced: dict[str, tuple[float, int]] = {}
         self.degraded: Cause | None = None
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 from agent.base.codes import LogCode, Rejection, log_extra
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.io.log_rate_limit import LogBudget
+from agent.base.io.log_rate_limit import LogRateLimit
 from agent.update.io.update_store import UpdateStore
 from agent.update.ports import Clock, seconds
 
@@ -25,7 +25,7 @@ class TrustStore:
     def __init__(self, store: UpdateStore, clock: Clock, verify: "Verify | None" = None) -> None:
         self._store = store
         self._clock = clock
-        self._budget = LogBudget()
+        self._budget = LogRateLimit()
         self._verify = verify
 
     async def answered(self, decision: "VerificationSteps[T]") -> T:
@@ -85,6 +85,6 @@ class TrustStore:
                 if kept_back:
                     line += " " + _("({count} more refusals were not logged)").format(count=kept_back)
                 _log.warning(line, extra=log_extra(error.code))
-            if error.passing:
+            if error.transient:
                 raise
         return self._store.trust.version != reached

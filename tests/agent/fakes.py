@@ -96,7 +96,7 @@ class FakeStore:
     def settle(self, stream: str, start: int, stop: int) -> None:
         self.accounts[stream].settled.add(start, stop)
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         """There is always room."""
 
     def append(self, reading: Reading) -> None:

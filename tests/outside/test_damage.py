@@ -250,5 +250,5 @@ async def test_16_the_running_agent_survives_a_damaged_store_and_its_rows_arrive
 
 
 def test_16_accounts_of_ended_epochs_stay_usable() -> None:
-    account = StreamAccount.beginning_at(100, "bbbbbbbb")
+    account = StreamAccount.starting_at(100, "bbbbbbbb")
     assert account.low_water("not known") == 100

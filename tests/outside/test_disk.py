@@ -191,7 +191,7 @@ async def test_18_an_unclean_reboot_begins_a_new_epoch_and_an_unclean_end_within
     await store.flush()
     (rows,) = await store.read([("telemetry/a", 1, 99, 99)])
     assert [(row.seq, row.context.epoch) for row in rows] == [(1, first), (2, store.epoch)]
-    assert store.accounts["telemetry/a"].before() == [(first, 2)]
+    assert store.accounts["telemetry/a"].ended_epochs() == [(first, 2)]
     second = store.epoch
     await store.close(5.0)
     store = await opened(path, boot_id="b0070002")
@@ -234,7 +234,7 @@ async def test_20_what_could_not_be_written_at_a_stop_is_counted_at_the_next_sta
     store.settle("telemetry/a", first, first + 2)
     await store.flush()
     assert not await store.close(5.0)
-    assert store.left == 5 + 1, "five readings, and the event of the reset"
+    assert store.unwritten == 5 + 1, "five readings, and the event of the reset"
     path.rmdir()
     store = await opened(path)
     await store.flush()

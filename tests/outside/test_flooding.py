@@ -117,7 +117,7 @@ async def test_38_sensors_wait_for_room_and_what_was_taken_in_is_kept(tmp_path: 
 
     async def feed(name: str) -> None:
         for _ in range(10):
-            await store.room()
+            await store.wait_for_room()
             for number in range(400):
                 body = packed({"n": number})
                 store.append(Reading(telemetry(name), clock.Clock().now(), store.meta_hash, body))

@@ -18,19 +18,19 @@ from agent.delivery.policies.poison import PoisonFinder
 from agent.delivery.scheduler import Delivery
 from agent.sensing.sensor_budget import SensorBudget
 from agent.store.commit_timer import CommitTimer
-from agent.store.disk_patience import DiskPatience
+from agent.store.disk_failure import FailureGrace
 from agent.store.store import Store
 
 
 def changing_while_iterating() -> None:
     """7: telling of dropped readings may drop another one."""
 
-    def tell(self: Store) -> None:
+    def report_dropped(self: Store) -> None:
         for name, n in self._group.queue._dropped.items():
             self.announce(rows_lost_unnumbered(name, self.epoch, n, "memory"))
         self._group.queue._dropped.clear()
 
-    Store._tell_dropped = tell  # type: ignore[method-assign]
+    Store._report_dropped = report_dropped  # type: ignore[method-assign]
 
 
 def a_counter_that_must_be_written() -> None:
@@ -50,7 +50,7 @@ def a_counter_that_must_be_written() -> None:
 
 def no_rows_in_memory() -> None:
     """15, the other half: while the disk takes nothing, nothing gets a number."""
-    DiskPatience.failed = lambda self, now_ms: False  # type: ignore[method-assign]
+    FailureGrace.failed = lambda self, now_ms: False  # type: ignore[method-assign]
 
 
 def damage_is_an_error_like_others() -> None:
@@ -86,7 +86,7 @@ def losses_are_not_told() -> None:
 
     Store.announce = announce  # type: ignore[method-assign]
     agent.store.io.database.Database.give_up = silent  # type: ignore[method-assign]
-    agent.store.io.backend.Backend.rescued = lambda self, rows: 0  # type: ignore[method-assign]
+    agent.store.io.backend.Backend.store_rescued = lambda self, rows: 0  # type: ignore[method-assign]
 
 
 def no_room_above_events() -> None:
@@ -154,8 +154,8 @@ def no_budget() -> None:
 def no_back_pressure() -> None:
     """38: sensors do not wait for room."""
 
-    async def room(self: Store) -> None:
+    async def wait_for_room(self: Store) -> None:
         return
 
-    Store.room = room  # type: ignore[method-assign]
+    Store.wait_for_room = wait_for_room  # type: ignore[method-assign]
     SensorBudget.takes = lambda self, stream, now_s: True  # type: ignore[method-assign]

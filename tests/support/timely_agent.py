@@ -12,6 +12,6 @@ if __name__ == "__main__":
     folder = Path(sys.argv[sys.argv.index("--config") + 1]).parent
     clock.time = WrongTime(folder / "clock")  # type: ignore[assignment]
     clock._SYNCHRONISED, clock._BOOT_ID = folder / "synchronised", folder / "boot"
-    clock._LOOK_MS = 100
+    clock._RECHECK_MS = 100
     clock._kernel_says_synchronised = lambda: False
     sys.exit(main())

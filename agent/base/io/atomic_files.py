@@ -1,4 +1,4 @@
-"""Small files that are whole whenever the power is cut: replaced at once, and where they matter in two copies."""
+"""Small files that survive a power cut: replaced atomically, and mirrored where they matter."""
 
 import contextlib
 import hashlib
@@ -11,36 +11,36 @@ class Files(Protocol):
     """The files of one directory, by name. All methods raise :class:`OSError`."""
 
     def read(self, name: str) -> bytes:
-        """The content; nothing where there is no such file."""
+        """Return the content; empty if the file does not exist."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace the content, durably once this has returned."""
+        """Replace the content. It is durable when this returns."""
 
     def remove(self, name: str) -> None:
-        """Remove the file, if it is there."""
+        """Remove the file if it exists."""
 
     def names(self) -> list[str]:
-        """All files."""
+        """Return the names of all files."""
 
 
 class AtomicDirectory:
-    """A real directory, for this user alone; made if it is not there."""
+    """A real directory, accessible to this user only; created if missing."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with contextlib.suppress(OSError):  # a disk that takes nothing is met again at the first write
-            self._make()
+        with contextlib.suppress(OSError):  # a disk that cannot be written fails again at the first write
+            self._create()
 
     def read(self, name: str) -> bytes:
-        """The content; nothing where there is no such file, or the card does not give it back."""
+        """Return the content; empty if the file does not exist or the SD card cannot read it."""
         try:
             return (self._path / name).read_bytes()
         except OSError:
             return b""
 
     def write(self, name: str, content: bytes) -> None:
-        """Replace the content: after a power cut it is the old or the new one."""
-        self._make()
+        """Replace the content: after a power cut the file has either the old or the new content."""
+        self._create()
         temporary = self._path / f"{name}.new"
         temporary.unlink(missing_ok=True)
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
@@ -55,17 +55,17 @@ class AtomicDirectory:
             os.close(directory)
 
     def remove(self, name: str) -> None:
-        """Remove the file, if it is there."""
+        """Remove the file if it exists."""
         (self._path / name).unlink(missing_ok=True)
 
     def names(self) -> list[str]:
-        """All files; none where the directory cannot be read."""
+        """Return the names of all files; none if the directory cannot be read."""
         try:
             return os.listdir(self._path)
         except OSError:
             return []
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
@@ -77,41 +77,42 @@ class MirroredFile:
         self._copies = (f"{name}.0", f"{name}.1")
         self._numbers = [0, 0]
         self.lost = False
-        """Whether both copies are there, and none can be read. (One alone that cannot be is a first write, torn.)"""
+        """True if both copies exist and neither is readable. (A single unreadable copy is a first write that was cut
+        short.)"""
         self.absent = False
-        """Whether there is no copy at all."""
+        """True if no copy exists."""
 
     def read(self) -> bytes | None:
-        """The newest whole copy."""
+        """Return the newest intact copy."""
         newest: bytes | None = None
         for at, name in enumerate(self._copies):
             self._numbers[at], content = unsealed(self._files.read(name))
             if content is not None and self._numbers[at] == max(self._numbers):
                 newest = content
-        there = set(self._copies) & set(self._files.names())
-        self.lost, self.absent = newest is None and len(there) == len(self._copies), not there
+        present = set(self._copies) & set(self._files.names())
+        self.lost, self.absent = newest is None and len(present) == len(self._copies), not present
         return newest
 
     def write(self, content: bytes) -> None:
-        """Keep a new value; it is durable once the first copy is. Raises :class:`OSError` where it is not."""
+        """Store a new value; it is durable once the first copy is. Raises :class:`OSError` if it is not."""
         number = max(self._numbers) + 1
-        behind = 0 if self._numbers[0] <= self._numbers[1] else 1
+        older = 0 if self._numbers[0] <= self._numbers[1] else 1
         copy = sealed(content, number)
-        self._files.write(self._copies[behind], copy)
-        self._numbers[behind] = number
-        with contextlib.suppress(OSError):  # it stays behind, and is the first one to be written next time
-            self._files.write(self._copies[1 - behind], copy)
-            self._numbers[1 - behind] = number
+        self._files.write(self._copies[older], copy)
+        self._numbers[older] = number
+        with contextlib.suppress(OSError):  # this copy stays older, so the next write starts with it
+            self._files.write(self._copies[1 - older], copy)
+            self._numbers[1 - older] = number
 
 
 def sealed(content: bytes, number: int) -> bytes:
-    """The content behind a line with a number and the checksum of both."""
+    """Return the content prefixed with a number and the checksum of both."""
     body = b"%d\n%b" % (number, content)
     return hashlib.sha256(body).hexdigest().encode() + b" " + body
 
 
 def unsealed(raw: bytes) -> tuple[int, bytes | None]:
-    """Number and content, or 0 and ``None`` where they are not whole."""
+    """Return the number and the content, or 0 and ``None`` if the checksum does not match."""
     checksum, _, body = raw.partition(b" ")
     if hashlib.sha256(body).hexdigest().encode() != checksum:
         return 0, None

@@ -1,4 +1,4 @@
-"""The only reader of time."""
+"""The only module that reads the time."""
 
 import time
 from collections.abc import Callable
@@ -9,16 +9,16 @@ from agent.base.clock_trust import ClockTrust
 from agent.base.reading import Stamp
 
 BUILD_MS = 1_793_000_000_000
-"""Unix milliseconds before which no true clock can stand: the day of this release (2026-10-26)."""
+"""No correct clock can be earlier than this: the day of this release (2026-10-26) in Unix milliseconds."""
 
 _SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_LOOK_MS = 10_000
-_TOGETHER_MS = 100
+_RECHECK_MS = 10_000
+_MAX_SAMPLE_MS = 100
 
 
 def boot_id() -> str:
-    """First 8 hex digits of this boot's id."""
+    """Return the first 8 hex digits of this boot's id."""
     try:
         return _BOOT_ID.read_text().replace("-", "")[:8]
     except OSError:
@@ -26,29 +26,30 @@ def boot_id() -> str:
 
 
 def mono_ms() -> int:
-    """Milliseconds since boot, time asleep included."""
+    """Return milliseconds since boot, including time asleep."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 def now_s() -> int:
-    """The time in Unix seconds, whatever it is worth."""
+    """Return the clock's time in Unix seconds, trusted or not."""
     return int(time.time())
 
 
 def wall_ms() -> int:
-    """What the clock shows, in Unix milliseconds."""
+    """Return the clock's time in Unix milliseconds, trusted or not."""
     return time.time_ns() // 1_000_000
 
 
 def synchronised() -> bool:
-    """Whether systemd or the kernel says that the clock follows a time server."""
+    """Return whether systemd or the kernel reports that the clock follows a time server."""
     return _SYNCHRONISED.exists() or _kernel_says_synchronised()
 
 
 class Clock:
-    """Time with its quality. Asked from any thread.
+    """Time with its quality. Thread-safe.
 
-    ``wall``, ``mono``: milliseconds of the clock and since boot; ``proof``: whether the clock is synchronised.
+    ``wall``, ``mono``: return milliseconds of the clock and since boot; ``proof``: returns whether the clock is
+    synchronised.
     """
 
     def __init__(
@@ -62,41 +63,43 @@ class Clock:
         self._proof = proof
         self._trust = ClockTrust(BUILD_MS)
         self._synchronised = False
-        self._look_again_ms = 0
+        self._recheck_ms = 0
         self._lock = Lock()
 
     @property
     def floor_ms(self) -> int:
-        """The newest trusted time: an unproven clock that starts behind it is unset."""
+        """The newest trusted time: an unproven clock that starts before it is unset."""
         return self._trust.floor_ms
 
     @property
     def proven_ms(self) -> int:
-        """The newest time of a synchronised clock; 0 where there was none."""
+        """The newest time of a synchronised clock; 0 if there was none."""
         return self._trust.proven_ms
 
     def restore(self, floor_ms: int, proven_ms: int = 0) -> None:
-        """Take over both from before this start."""
+        """Load both values as saved by an earlier run."""
         with self._lock:
             self._trust.restore(floor_ms, proven_ms)
 
     def now(self) -> Stamp:
-        """The time of this moment."""
+        """Return the current time."""
         with self._lock:
             before_ms = self._mono()
             t = self._wall()
             mono = self._mono()
-            # Between two looks that lie apart this process may have stood still: that is no step of the clock.
-            stepped = mono - before_ms < _TOGETHER_MS and self._trust.stepped(t, mono)
-            if stepped or mono >= self._look_again_ms:
+            # If the two monotonic readings are far apart, the process may have been suspended in between; that is not a
+            # clock step.
+            stepped = mono - before_ms < _MAX_SAMPLE_MS and self._trust.stepped(t, mono)
+            if stepped or mono >= self._recheck_ms:
                 self._synchronised = self._proof()
-                self._look_again_ms = mono + _LOOK_MS
+                self._recheck_ms = mono + _RECHECK_MS
             return Stamp(t, mono, self._trust.quality(t, mono, synchronised=self._synchronised))
 
 
 def _kernel_says_synchronised() -> bool:
-    """Ask the kernel's clock discipline, as ``adjtimex`` does: chrony and ntpd leave no file behind."""
-    # A struct timex is 208 bytes on 64-bit Linux; modes = 0 only reads, and 5 (TIME_ERROR) says "not synchronised".
+    """Query the kernel's clock discipline with ``adjtimex``: chrony and ntpd leave no marker file."""
+    # A struct timex is 208 bytes on 64-bit Linux. modes = 0 only reads; the result 5 (TIME_ERROR) means "not
+    # synchronised".
     import ctypes
 
     try:

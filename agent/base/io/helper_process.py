@@ -1,4 +1,4 @@
-"""A question to a short-lived program: whatever its libraries need of memory, the agent gets back."""
+"""Runs a request in a short-lived process, so that the memory its libraries need is freed afterwards."""
 
 import asyncio
 import json
@@ -20,45 +20,46 @@ sys.exit(import_module(sys.argv[2]).main())
 """
 
 
-class ChildFailed(Exception):
-    """There is no answer. ``status``: the exit status, ``None`` where it did not end by itself."""
+class HelperFailed(Exception):
+    """The helper process returned no answer. ``status``: its exit status; ``None`` if it did not exit by itself."""
 
     def __init__(self, why: str, status: int | None = None) -> None:
         super().__init__(why)
         self.status = status
 
 
-def program(file: Path) -> Sequence[str]:
-    """The words that run a module of this package by its path: it imports nothing of the agent."""
+def script_command(file: Path) -> Sequence[str]:
+    """Return the command line that runs a module of this package by its path. Such a module imports nothing from the
+    agent."""
     return (sys.executable, "-P", str(file))
 
 
-def module(name: str) -> Sequence[str]:
-    """The words that run ``main()`` of a module of this package: it may import others, and takes them from where the
-    agent was taken. What it does not import costs it nothing."""
+def module_command(name: str) -> Sequence[str]:
+    """Return the command line that runs ``main()`` of a module of this package. It imports other modules from the same
+    location as the agent, and pays only for what it imports."""
     return (sys.executable, "-P", "-c", _RUN_MODULE, str(Path(agent.__file__).parent.parent), name)
 
 
-async def ask(words: Sequence[str], question: Mapping[str, Any], time_limit_s: float = TIME_LIMIT_S) -> Any:
-    """Give the question as JSON, and get the answer. Raises :class:`ChildFailed`."""
+async def query(command: Sequence[str], request: Mapping[str, Any], time_limit_s: float = TIME_LIMIT_S) -> Any:
+    """Send the request as JSON and return the decoded answer. Raises :class:`HelperFailed`."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *words, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
         )
     except OSError as error:
-        raise ChildFailed(str(error)) from error
+        raise HelperFailed(str(error)) from error
     try:
-        output, _unused = await asyncio.wait_for(process.communicate(json.dumps(question).encode()), time_limit_s)
+        output, _unused = await asyncio.wait_for(process.communicate(json.dumps(request).encode()), time_limit_s)
     except TimeoutError as error:
-        raise ChildFailed(_("no answer within {n:.0f} s").format(n=time_limit_s)) from error
+        raise HelperFailed(_("no answer within {n:.0f} s").format(n=time_limit_s)) from error
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
             await process.wait()
     if process.returncode:
-        raise ChildFailed(_("exit status {status}").format(status=process.returncode), process.returncode)
+        raise HelperFailed(_("exit status {status}").format(status=process.returncode), process.returncode)
     try:
         return json.loads(output)
     except ValueError as error:
-        raise ChildFailed(_("no answer")) from error
+        raise HelperFailed(_("no answer")) from error

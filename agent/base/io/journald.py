@@ -1,4 +1,4 @@
-"""Where the agent's lines go: to the journal with their fields where systemd listens, else to standard error."""
+"""Sends log lines to the journal with their fields if systemd listens there, otherwise to standard error."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 from agent.base.i18n import _
-from agent.base.io.log_rate_limit import LogBudget
+from agent.base.io.log_rate_limit import LogRateLimit
 
 _SOCKET = Path("/run/systemd/journal/socket")
 _LEVELS = {"DEBUG": 7, "INFO": 6, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
@@ -16,38 +16,38 @@ _FIELDS = ("code", "sensor")
 
 
 def start_logging(level: str) -> None:
-    """Log from this level on (``debug`` … ``error``)."""
+    """Log from this level up (``debug`` … ``error``)."""
     handler: logging.Handler
     if _is_journal(os.environ.get("JOURNAL_STREAM", "")):
         handler = JournalHandler()
     else:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    handler.addFilter(Sparing())
+    handler.addFilter(RateLimitFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("asyncio").setLevel(logging.ERROR)
 
 
-class Sparing(logging.Filter):
-    """Lets ten lines a minute through from each place of the program and each sensor; then says how many it kept."""
+class RateLimitFilter(logging.Filter):
+    """Passes ten lines a minute from each place in the code and each sensor, then says how many it suppressed."""
 
-    def __init__(self, budget: LogBudget | None = None) -> None:
+    def __init__(self, budget: LogRateLimit | None = None) -> None:
         super().__init__()
-        self._budget = budget or LogBudget()
+        self._budget = budget or LogRateLimit()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written."""
+        """Return whether to write the line."""
         kind = (record.pathname, record.lineno, getattr(record, "sensor", ""))
-        allowed, kept_back = self._budget.allows(kind, time.monotonic())
-        if kept_back:
-            more = _("({count} similar lines were not logged)").format(count=kept_back)
+        allowed, suppressed = self._budget.allows(kind, time.monotonic())
+        if suppressed:
+            more = _("({count} similar lines were not logged)").format(count=suppressed)
             record.msg, record.args = f"{record.getMessage()} {more}", ()
         return allowed
 
 
 class JournalHandler(logging.Handler):
-    """Speaks journald's own protocol, so that each line has its level, ``CODE`` and ``SENSOR`` as fields of their own
-    (systemd: "Native Journal Protocol"). A line that journald does not take goes to standard error."""
+    """Speaks journald's native protocol, so that level, ``CODE`` and ``SENSOR`` of each line are fields of their own
+    (systemd: "Native Journal Protocol"). A line that journald does not accept goes to standard error."""
 
     def __init__(self, address: Path = _SOCKET) -> None:
         super().__init__()
@@ -64,11 +64,11 @@ class JournalHandler(logging.Handler):
         fields |= {name.upper(): str(getattr(record, name)) for name in _FIELDS if getattr(record, name, "")}
         try:
             self._socket.sendto(b"".join(_field(name, value) for name, value in fields.items()), self._address)
-        except OSError:  # journald is away, or the line is too long for a datagram
+        except OSError:  # journald is not running, or the line is too long for a datagram
             sys.stderr.write(f"<{level}>{message}\n")
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         self._socket.close()
         super().close()
 
@@ -81,7 +81,8 @@ def _field(name: str, value: str) -> bytes:
 
 
 def _is_journal(stream: str) -> bool:
-    """Whether standard error is what ``JOURNAL_STREAM`` (device:inode) names: a child may have been given another."""
+    """Return whether standard error is the stream that ``JOURNAL_STREAM`` (device:inode) names; a child process may
+    have been given a different one."""
     try:
         here = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):

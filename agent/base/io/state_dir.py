@@ -1,4 +1,4 @@
-"""The state directory: small files that are whole or absent, whenever the power is cut."""
+"""The state directory: small files that are complete or absent, even after a power cut."""
 
 import contextlib
 import fcntl
@@ -15,18 +15,18 @@ from agent.base.io import clock
 _log = logging.getLogger(__name__)
 
 PRIVACY_KEY = "privacy.key"
-"""The secret with which identifiers are hashed."""
+"""The secret used to hash identifiers."""
 
 
-class Held(OSError):
-    """Another agent holds this state directory."""
+class StateDirLocked(OSError):
+    """Another agent is using this state directory."""
 
 
 class StateDir:
-    """One agent's state directory, made if it is not there and held until :meth:`close`.
+    """One agent's state directory, created if missing and locked until :meth:`close`.
 
-    Nothing in it matters to the flow: where the disk takes or gives nothing, what should be kept is kept in memory.
-    ``failed`` says why it cannot be used; empty where it can. Raises :class:`Held`.
+    Readings keep flowing without it: if the disk cannot be read or written, its contents are held in memory. ``failed``
+    is the reason why the directory cannot be used, or empty. Raises :class:`StateDirLocked`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,30 +37,30 @@ class StateDir:
         self._generation = 0
         try:
             path.mkdir(parents=True, exist_ok=True)
-            self._hold()
-        except Held:
+            self._lock_directory()
+        except StateDirLocked:
             raise
         except OSError as error:
             self.failed = error.strerror or str(error)
 
     def close(self) -> None:
-        """Let another agent have the directory."""
+        """Release the directory for another agent."""
         if self._lock is not None:
             self._lock.close()
 
     def read(self, name: str) -> str:
-        """The text of a file; empty where there is none, or it cannot be read."""
+        """Return the text of a file; empty if it does not exist or cannot be read."""
         try:
             return (self.path / name).read_text()
         except (OSError, UnicodeDecodeError):
             return ""
 
     def write(self, name: str, text: str, mode: int = 0o644) -> None:
-        """Replace a file: after a power cut it holds the old text or the new one, and the new one for sure once
-        this has returned. A directory that was removed is made again. Raises :class:`OSError`."""
+        """Replace a file: after a power cut it has the old or the new text, and the new one for certain once this
+        returns. A directory that was removed is created again. Raises :class:`OSError`."""
         if not self.path.is_dir():
             self.path.mkdir(parents=True, exist_ok=True)
-            self._hold()
+            self._lock_directory()
         temporary = self.path / f".{name}.new"
         temporary.unlink(missing_ok=True)
         try:
@@ -80,7 +80,7 @@ class StateDir:
             os.close(directory)
 
     def secret(self, name: str, size_bytes: int) -> bytes:
-        """A random secret that is made once and read by this user alone. Where the disk does not give or take it, it
+        """Return a random secret, created once and readable by this user only. If the disk cannot read or write it, it
         lasts as long as this process."""
         try:
             self._secrets[name] = bytes.fromhex((self.path / name).read_text().strip())
@@ -88,23 +88,23 @@ class StateDir:
         except (OSError, ValueError) as error:
             if name not in self._secrets:
                 self._secrets[name] = os.urandom(size_bytes)
-            if isinstance(error, FileNotFoundError | ValueError):  # what is there and cannot be read is left alone
+            if isinstance(error, FileNotFoundError | ValueError):  # an unreadable file is left alone
                 with contextlib.suppress(OSError):
                     self.write(name, self._secrets[name].hex() + "\n", mode=0o600)
             return self._secrets[name]
 
     def next_generation(self) -> int:
-        """Count up the number of sessions, and give the new number: always higher than the one before, durably where
-        the disk takes it."""
+        """Increment the session number and return it: always higher than the previous one, and durable if the disk can
+        be written."""
         try:
             text = (self.path / "gen").read_text().strip()
         except (FileNotFoundError, UnicodeDecodeError):
             text = ""
         except OSError:
-            # Not known, but surely lower than the time in seconds.
+            # Unknown, but certainly lower than the time in seconds.
             text = "" if self._generation else str(clock.now_s())
-        known = int(text) if text.isdecimal() and len(text) < 16 else 0
-        self._generation = max(known, self._generation) + 1
+        last = int(text) if text.isdecimal() and len(text) < 16 else 0
+        self._generation = max(last, self._generation) + 1
         try:
             self.write("gen", f"{self._generation}\n")
         except OSError as error:
@@ -118,14 +118,14 @@ class StateDir:
             self.failed = ""
         return self._generation
 
-    def _hold(self) -> None:
-        """Raises :class:`Held`, or another :class:`OSError` where there can be no lock."""
+    def _lock_directory(self) -> None:
+        """Lock the directory. Raises :class:`StateDirLocked`, or another :class:`OSError` if it cannot be locked."""
         lock = (self.path / "lock").open("a")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.close()
-            raise Held(str(self.path)) from error
+            raise StateDirLocked(str(self.path)) from error
         except OSError:
             lock.close()
             raise
@@ -135,7 +135,7 @@ class StateDir:
 
 
 def board_serial() -> str:
-    """The serial number of the board, or nothing where it has none."""
+    """Return the board's serial number; empty if it has none."""
     try:
         raw = Path("/sys/firmware/devicetree/base/serial-number").read_bytes()
     except OSError:
@@ -144,7 +144,7 @@ def board_serial() -> str:
 
 
 def board_model() -> str:
-    """The computer's model, where the firmware says it."""
+    """Return the computer's model if the firmware reports it, otherwise the architecture."""
     try:
         return Path("/sys/firmware/devicetree/base/model").read_text().rstrip("\0\n")
     except OSError:

@@ -1,4 +1,4 @@
-"""A thread for calls that block, which can be left behind when one never returns."""
+"""A thread for blocking calls that can be abandoned if a call never returns."""
 
 import asyncio
 import logging
@@ -15,9 +15,9 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """One daemon thread that runs calls one after the other.
+    """One daemon thread that runs calls one after another.
 
-    A daemon, because ``asyncio.run`` and the interpreter wait for any other thread at exit: a driver that never
+    It is a daemon because ``asyncio.run`` and the interpreter wait for any other thread at exit: a driver that never
     returns must not keep the agent from stopping.
     """
 
@@ -28,11 +28,11 @@ class Worker:
         self._thread.start()
 
     async def call(self, function: Callable[[], T], timeout_s: float | None = None) -> T:
-        """Run ``function`` in the thread and give what it returns or raises (what would end the program or a task,
-        such as :class:`SystemExit`, as a :class:`RuntimeError`).
+        """Run ``function`` in the thread and return its result or raise its exception. An exception that would end the
+        program or a task, such as :class:`SystemExit`, is raised as a :class:`RuntimeError`.
 
-        Raises :class:`CallTimeout` when it takes longer than ``timeout_s``; its result is then dropped and the worker
-        refuses further calls in the same way.
+        Raises :class:`CallTimeout` if the call takes longer than ``timeout_s``. Its result is then dropped, and the
+        worker refuses further calls with the same exception.
         """
         if self._stuck:
             raise CallTimeout(self._thread.name)
@@ -50,14 +50,14 @@ class Worker:
         return future.result()
 
     def post(self, function: Callable[[], None]) -> None:
-        """Run ``function`` after the calls that wait; nobody hears what becomes of it."""
+        """Run ``function`` after the calls already queued. Failures are only logged."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         future.add_done_callback(_note_failure)
         self._jobs.put((function, future, loop))
 
     def close(self) -> None:
-        """Let the thread end after the calls it already has. Does not wait."""
+        """Let the thread end after the calls already queued. Does not wait."""
         self._jobs.put(None)
 
     def _work(self) -> None:
@@ -65,14 +65,14 @@ class Worker:
             function, future, loop = job
             try:
                 result = function()
-            except BaseException as error:  # noqa: BLE001 - handed on to the caller, whatever it is
-                _hand_over(loop, _fail, future, _bearable(error))
+            except BaseException as error:  # noqa: BLE001 - passed on to the caller, whatever it is
+                _hand_over(loop, _fail, future, _storable(error))
             else:
                 _hand_over(loop, _finish, future, result)
 
 
-def _bearable(error: BaseException) -> Exception:
-    """The error, or one that names it where it would break out of the event loop or cannot stand in a future."""
+def _storable(error: BaseException) -> Exception:
+    """Return the error, or a wrapper if the error would break out of the event loop or cannot be stored in a future."""
     if isinstance(error, Exception) and not isinstance(error, StopIteration):
         return error
     wrapped = RuntimeError(repr(error))

@@ -39,7 +39,7 @@ from agent.delivery.io import x509_helper
 _log = logging.getLogger(__name__)
 
 _KEY, _TRIAL, _RENEWED, _ENDS = "request.key", "trial.pem", "renewed.pem", "ends"
-_PROGRAM = helper_process.program(Path(x509_helper.__file__))
+_PROGRAM = helper_process.script_command(Path(x509_helper.__file__))
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _REPLACES = re.compile(r"replaces ([0-9a-f]{64})\n")
 _WRITE_S = 20.0
@@ -261,8 +261,8 @@ def _fingerprint(text: str) -> str:
 async def _ask(question: Mapping[str, Any]) -> dict[str, Any]:
     """What the child answers. Raises :class:`RejectedError`."""
     try:
-        answer: dict[str, Any] = await helper_process.ask(_PROGRAM, question)
-    except helper_process.ChildFailed as error:
+        answer: dict[str, Any] = await helper_process.query(_PROGRAM, question)
+    except helper_process.HelperFailed as error:
         if error.status == x509_helper.LIBRARY_MISSING:
             text = _("certificates need the extra updates: pip install 'gardu[updates]'")
             raise RejectedError(LIBRARY_MISSING, text) from error

@@ -30,13 +30,13 @@ class ClockHold:
         """How long a row has to wait."""
         times = self._store.times
         # What is settled was sent before, and keeps the time that it was sent with.
-        if not times.waiting or row.seq in self._store.accounts[stream].settled:
+        if not times.is_unset or row.seq in self._store.accounts[stream].settled:
             return 0
         return times.wait_ms(stream, row, self._mono_ms())
 
     def released(self, stream: str, rows: list[Row]) -> list[Row]:
         """The beginning of ``rows`` that need not wait. Where none may go, the stream is held."""
-        for index, row in enumerate(rows if self._store.times.waiting else ()):
+        for index, row in enumerate(rows if self._store.times.is_unset else ()):
             wait_ms = self.wait_ms(stream, row)
             if wait_ms:
                 if not index:
@@ -46,7 +46,7 @@ class ClockHold:
 
     def held(self, stream: str) -> bool:
         """Whether what this stream owes waits."""
-        return self._store.times.waiting and self._until_s.get(stream, 0.0) > self._now_s()
+        return self._store.times.is_unset and self._until_s.get(stream, 0.0) > self._now_s()
 
     def due_s(self) -> list[float]:
         """When to look again at the streams that are held (loop seconds)."""

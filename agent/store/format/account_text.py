@@ -1,4 +1,4 @@
-"""A stream's account as the store's file has it. Pure."""
+"""Text format of a stream's account in the store's file. No I/O."""
 
 from collections.abc import Iterable
 
@@ -7,23 +7,23 @@ from agent.store.stream_account import StreamAccount
 
 
 def ranges_text(pairs: Iterable[tuple[int, int]]) -> str:
-    """Ranges as the file has them."""
+    """Format ranges for the file."""
     return " ".join(f"{start}-{stop}" for start, stop in pairs)
 
 
 def parse_ranges(text: str) -> list[tuple[int, int]]:
-    """The ranges of a text. Raises :class:`ValueError`."""
+    """Parse ranges. Raises :class:`ValueError`."""
     return [(int(start), int(stop)) for start, _, stop in (part.partition("-") for part in text.split())]
 
 
 def account_columns(account: StreamAccount) -> tuple[int, str, str, str]:
-    """The next number; epochs, settled and gone as text."""
+    """Return the columns of an account: the next number; epochs, settled and gone as text."""
     epochs = " ".join(f"{start}:{epoch}" for start, epoch in account.epochs)
     return account.next, epochs, ranges_text(account.settled), ranges_text(account.gone)
 
 
 def parse_account(following: int, epochs: str, settled: str, gone: str) -> StreamAccount:
-    """An account from its columns. Raises :class:`ValueError` where it makes no sense."""
+    """Parse an account from its columns. Raises :class:`ValueError` if they are invalid."""
     starts = [(int(start), epoch) for start, _, epoch in (part.partition(":") for part in epochs.split())]
     account = StreamAccount(starts, following, parse_ranges(settled), parse_ranges(gone))
     numbers = [start for start, _ in starts]

@@ -1,6 +1,6 @@
-"""What the bytes of one page of an SQLite file say, however damaged it is. Pure.
+"""Decodes one page of an SQLite file, even if it is damaged. No I/O.
 
-The format is that of https://www.sqlite.org/fileformat2.html.
+Format: https://www.sqlite.org/fileformat2.html.
 """
 
 from collections.abc import Callable
@@ -15,16 +15,16 @@ Record = tuple[int, list[Any]]
 
 
 class Unreadable(Exception):
-    """This page, cell or record makes no sense."""
+    """This page, cell or record is invalid."""
 
 
 def kind_of(page: bytes, number: int) -> int:
-    """What kind of page it is. Raises :class:`IndexError`."""
+    """Return the kind of a page. Raises :class:`IndexError`."""
     return page[_head(number)]
 
 
 def cells(page: bytes, number: int) -> list[int]:
-    """Where the cells of a page lie, as far as that makes sense."""
+    """Return the offsets of the cells of a page; invalid ones are left out."""
     head = _head(number)
     count = int.from_bytes(page[head + 3 : head + 5], "big")
     first = head + (12 if page[head] in (TABLE_INNER, INDEX_INNER) else 8)
@@ -33,14 +33,14 @@ def cells(page: bytes, number: int) -> list[int]:
 
 
 def children(page: bytes, number: int) -> list[int]:
-    """The pages below an inner page, in their order."""
+    """Return the child pages of an inner page, in order."""
     head = _head(number)
     found = [int.from_bytes(page[at : at + 4], "big") for at in cells(page, number)]
     return [*found, int.from_bytes(page[head + 8 : head + 12], "big")]
 
 
 def record(page: bytes, at: int, kind: int, read_page: Callable[[int], bytes]) -> Record:
-    """The record of the cell at ``at``; ``read_page``: for what it has on other pages. Raises :class:`Unreadable`,
+    """Decode the record of the cell at ``at``. ``read_page``: reads its overflow pages. Raises :class:`Unreadable`,
     :class:`IndexError` or :class:`ValueError`."""
     if kind not in (TABLE_LEAF, INDEX_LEAF, INDEX_INNER):
         raise Unreadable
@@ -65,7 +65,7 @@ def record(page: bytes, at: int, kind: int, read_page: Callable[[int], bytes]) -
 
 
 def _head(number: int) -> int:
-    """Where the head of a page begins: the first one has the file's own before it."""
+    """Return where the header of a page begins: on the first page, it follows the file header."""
     return 100 if number == 1 else 0
 
 
@@ -81,7 +81,7 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
 
 
 def _columns(payload: bytes) -> list[Any]:
-    """The columns of a record."""
+    """Decode the columns of a record."""
     size, at = _varint(payload, 0)
     kinds = []
     while at < size:

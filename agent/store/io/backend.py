@@ -1,10 +1,10 @@
-"""Where rows go: into the file, or, while it cannot be written, into memory; and how one follows the other.
+"""Where rows go: into the file, or into memory while the file cannot be written, and the transitions in between.
 
-    file --(commits fail for some seconds)--> memory --(the disk takes it)--> file     (store_overflow)
-    file --(damage: set aside)--> new file --(rescued rows come back)-->               (store_damage)
-    file --(deleted or swapped underneath)--> a copy of it in its place                (here)
+    file --(commits fail for some seconds)--> memory --(the disk can be written)--> file     (overflow)
+    file --(damage: set aside)--> new file --(rescued rows come back)-->                     (damage)
+    file --(deleted or replaced underneath)--> a copy of it at its path                      (here)
 
-All of this blocks and belongs in the store's thread; what changed is told in ``news``.
+All of this blocks and must be called from the store's thread; changes are reported in ``changes``.
 """
 
 from collections import deque
@@ -20,16 +20,16 @@ from agent.store.io.databases import Databases, DatabaseSettings
 from agent.store.io.errors import StoreBroken, StoreError, StoreFull, StoreNewer
 from agent.store.io.files import StoreFiles
 from agent.store.io.overflow import Overflow
-from agent.store.news import News
-from agent.store.owed_rows import Owed, owed, parse_owed
 from agent.store.recovery import AsideFile, new_epoch_reason
+from agent.store.store_change import StoreChange
+from agent.store.unsettled_rows import RowRanges, parse_row_ranges, unsettled_rows
 
 Wanted = tuple[str, int, int, int]
 
 
 class Backend:
-    """``left``: rows that the run before could not write. ``missing``: rows that were owed in a file that is not there
-    any more."""
+    """Chooses where rows go: into the file, or into memory while the file cannot be written. ``unwritten``: rows that
+    the previous run could not write. ``missing``: unsettled rows of a file that no longer exists."""
 
     def __init__(self, files: StoreFiles, settings: DatabaseSettings) -> None:
         self._files = files
@@ -37,48 +37,48 @@ class Backend:
         self._databases = Databases(files, settings)
         self._overflow = Overflow(self._databases)
         self._damage = Damage(self._databases, self._overflow)
-        self._look_ms = 0
-        self.left: Owed = []
-        self.missing: Owed = []
+        self._disk_check_ms = 0
+        self.unwritten: RowRanges = []
+        self.missing: RowRanges = []
 
     @property
-    def news(self) -> deque[News]:
-        """What happened to the files, oldest first; to be emptied by the reader."""
-        return self._databases.news
+    def changes(self) -> deque[StoreChange]:
+        """What happened to the files, oldest first. The reader empties it."""
+        return self._databases.changes
 
     @property
     def durable(self) -> bool:
-        """Whether what is committed is on the disk."""
+        """True if committed rows are on disk."""
         return self._databases.memory is None
 
     @property
     def max_rows(self) -> int:
-        """How many readings a commit may have: few where the log must not grow."""
+        """The maximum number of readings in a commit: small while the log must not grow."""
         disk, limits = self._databases.disk, self._settings.limits
-        return limits.cramped_commit if disk is not None and disk.cramped else limits.max_commit
+        return limits.capped_commit if disk is not None and disk.capped else limits.max_commit
 
     @property
     def active(self) -> Database:
-        """Where numbers are given now."""
+        """The database that assigns numbers now."""
         return self._databases.active
 
     @property
     def disk(self) -> Database | None:
-        """The open file, if there is one."""
+        """The open file, if any."""
         return self._databases.disk
 
     @property
     def rescues(self) -> list[AsideFile]:
-        """Files that were set aside and not read yet."""
+        """Files that were set aside and not rescued yet."""
         return self._databases.rescues
 
     def open(self, board: str) -> None:
-        """Open the file, or begin without. Raises :class:`~agent.store.io.errors.StoreNewer`."""
-        note = self._files.note()
-        missing = bool(note) and not self._files.there()
-        self.left = parse_owed(note.get("left"))
-        self.missing = parse_owed(note.get("owed")) if missing else []
-        self._files.make_folder()
+        """Open the file, or begin in memory. Raises :class:`~agent.store.io.errors.StoreNewer`."""
+        note = self._files.read_note()
+        missing = bool(note) and not self._files.exists()
+        self.unwritten = parse_row_ranges(note.get("left"))
+        self.missing = parse_row_ranges(note.get("owed")) if missing else []
+        self._files.create_directory()
         try:
             self._databases.open_disk()
         except StoreBroken as error:
@@ -86,20 +86,20 @@ class Backend:
         except StoreNewer:
             raise
         except StoreError as error:
-            self._overflow.begin(error)
+            self._overflow.start_in_memory(error)
         else:
             if missing:
-                self._databases.tell("reset", "missing", str(note.get("ep", "")))
+                self._databases.report("reset", "missing", str(note.get("ep", "")))
             self._databases.hold_for_rescue()
             self._begin_run(board)
-        self._files.leave_note(self.active.property("ep"))
+        self._files.write_note(self.active.property("ep"))
 
-    def hurry(self) -> None:
-        """There is no time to wait for a disk."""
-        self._overflow.patience.hurry()
+    def skip_disk_grace(self) -> None:
+        """Stop waiting for a failing disk: there is no time."""
+        self._overflow.grace.skip()
 
     def commit(self, commit: Commit) -> Commit:
-        """Give the readings their numbers. Raises :class:`StoreError` where that is worth another try soon."""
+        """Assign numbers to the readings. Raises :class:`StoreError` if a retry may succeed soon."""
         if self._databases.memory is not None:
             return self._databases.memory.commit(commit)
         try:
@@ -108,24 +108,24 @@ class Backend:
             self._damage.set_aside(error)
             return self.active.commit(commit)
         except StoreError as error:
-            if not self._overflow.patience.failed(self._settings.mono_ms()):
+            if not self._overflow.grace.failed(self._settings.mono_ms()):
                 raise
-            self._overflow.go_on(error)
+            self._overflow.continue_in_memory(error)
             return self.active.commit(commit)
-        self._overflow.patience.worked()
+        self._overflow.grace.succeeded()
         return commit
 
     def read(self, wanted: Iterable[Wanted]) -> list[list[Row]]:
-        """For each (stream, start, stop, limit) the rows of ``[start, stop)``, rising, at most ``limit``. What cannot
-        be read is held from now on."""
+        """Return the rows of ``[start, stop)`` for each (stream, start, stop, limit), ascending, at most ``limit``.
+        Rows that cannot be read are held from now on."""
         return [self._rows(*span) for span in wanted]
 
     def description(self, meta_hash: str) -> bytes:
-        """The bytes of a description; empty where it cannot be had."""
+        """Return the bytes of a description; empty if unavailable."""
         return self._databases.description(meta_hash)
 
     def newest_ms(self) -> int:
-        """The newest trusted time of any row; 0 where there is none."""
+        """Return the newest trusted time of any row; 0 if there is none."""
         try:
             return self.disk.newest_ms() if self.disk is not None else 0
         except StoreBroken as error:
@@ -135,55 +135,55 @@ class Backend:
         return 0
 
     def begin_epoch(self, epoch: str, since: Mapping[str, int]) -> None:
-        """Count numbers to another epoch. Where the disk does not take that, it begins in memory."""
+        """Begin a new epoch. If the disk cannot store it, the epoch begins in memory."""
         try:
             self.active.begin_epoch(epoch, since)
         except StoreBroken as error:
             self._damage.set_aside(error)
         except StoreError as error:
-            self._overflow.go_on(error)
+            self._overflow.continue_in_memory(error)
         else:
-            self._databases.tell("changed")
+            self._databases.report("changed")
 
     def upkeep(self) -> None:
-        """What is to be looked at from time to time, at least every few seconds."""
+        """Do periodic maintenance; call it every few seconds."""
         if self._databases.memory is not None:
             try:
                 self._overflow.try_disk()
             except StoreBroken as error:
                 self._damage.set_aside(error)
-        elif self.disk is not None and self._settings.mono_ms() >= self._look_ms:
-            self._look_ms = self._settings.mono_ms() + round(self._settings.limits.look_s * 1000)
-            self._look_at(self.disk)
+        elif self.disk is not None and self._settings.mono_ms() >= self._disk_check_ms:
+            self._disk_check_ms = self._settings.mono_ms() + round(self._settings.limits.disk_check_s * 1000)
+            self._check_disk(self.disk)
 
-    def rescued(self, rows: list[tuple[str, Row]]) -> int:
-        """Take rows of a file that was set aside; how many of them were owed. Raises :class:`StoreError` where they
-        cannot be taken now."""
-        return self._damage.rescued(rows)
+    def store_rescued(self, rows: list[tuple[str, Row]]) -> int:
+        """Store rows rescued from a file that was set aside; return how many were unsettled. Raises :class:`StoreError`
+        if they cannot be stored now."""
+        return self._damage.store_rescued(rows)
 
-    def rescue_ended(self) -> Owed:
-        """All that could be found is back: give up the rest, and say what that is. Raises :class:`StoreError`."""
-        return self._damage.rescue_ended()
+    def end_rescue(self) -> RowRanges:
+        """End a rescue: give up the rows that were not found and return them. Raises :class:`StoreError`."""
+        return self._damage.end_rescue()
 
-    def close(self) -> Owed:
-        """Write what can be written, let go of the files; say which rows in memory had to be left."""
-        left: Owed = []
+    def close(self) -> RowRanges:
+        """Write what can be written and close the files; return the rows in memory that could not be written."""
+        left: RowRanges = []
         if self._databases.memory is not None:
             with suppress(StoreError):
-                self._overflow.leave()
+                self._overflow.return_to_disk()
         memory, disk, floor = self._databases.memory, self.disk, self._databases.floor
         if memory is not None:
-            left = [rows for rows in owed(memory.accounts) if rows[2] >= floor.get(rows[0], 0)]
-            self._files.leave_note(memory.property("ep"), left=left)
+            left = [rows for rows in unsettled_rows(memory.accounts) if rows[2] >= floor.get(rows[0], 0)]
+            self._files.write_note(memory.property("ep"), unwritten=left)
         elif disk is not None:
             with suppress(StoreError):
                 disk.set_property("clean", "1")
-            self._files.leave_note(disk.property("ep"), owed=owed(disk.accounts))
+            self._files.write_note(disk.property("ep"), unsettled=unsettled_rows(disk.accounts))
         self._databases.close()
         return left
 
     def _begin_run(self, board: str) -> None:
-        """Note that this run has the file, in a new epoch where it must be."""
+        """Record that this run uses the file, in a new epoch if necessary."""
         disk = self.active
         why = new_epoch_reason(disk.properties, board, self._settings.boot_id)
         try:
@@ -195,24 +195,24 @@ class Backend:
                 commit = self._databases.empty_commit()
                 commit.properties = changed
                 disk.commit(commit)
-            self.left = self._no_longer_owed(disk)
+            self.unwritten = self._settle_lost(disk)
         except StoreBroken as error:
             self._damage.set_aside(error)
         except StoreError as error:
-            self._overflow.go_on(error)
+            self._overflow.continue_in_memory(error)
         else:
             if why:
-                self._databases.tell("reset", why)
+                self._databases.report("reset", why)
 
-    def _no_longer_owed(self, disk: Database) -> Owed:
-        """Of the rows that the run before could not write, those that are not there: they are counted as lost, so they
-        are not owed. (Its accounts may have been written, and its rows not.)"""
-        lost: Owed = []
+    def _settle_lost(self, disk: Database) -> RowRanges:
+        """Return the rows that the previous run could not write and that are not in the file, and settle them, since
+        they count as lost. (Its accounts may have been written without its rows.)"""
+        lost: RowRanges = []
         gone: list[Range] = []
-        for name, epoch, start, stop in self.left:
+        for name, epoch, start, stop in self.unwritten:
             account = disk.accounts.get(name)
             if account is None or start >= account.next or account.epoch_of(start) != epoch:
-                lost.append((name, epoch, start, stop))  # the file has never heard of them
+                lost.append((name, epoch, start, stop))  # unknown to the file
                 continue
             for first, after in missing(disk.rows(name, start, stop, stop - start), start, stop):
                 lost.append((name, epoch, first, after))
@@ -226,9 +226,9 @@ class Backend:
         try:
             disk.commit(commit)
         except StoreFull:
-            # What was kept free for this is given back; then rows that are delivered make room.
-            self._files.give_back()
-            disk.cramp()
+            # Release the reserve kept for this case; then delivered rows make room.
+            self._files.release_reserve()
+            disk.cap_size()
             disk.commit(commit)
 
     def _rows(self, stream: str, start: int, stop: int, limit: int) -> list[Row]:
@@ -237,31 +237,31 @@ class Backend:
         except StoreBroken as error:
             self._damage.set_aside(error)
         except StoreError as error:
-            self._overflow.go_on(error, readable=False)
+            self._overflow.continue_in_memory(error, readable=False)
         return []
 
-    def _look_at(self, disk: Database) -> None:
-        """See whether the file is where it was, and what room it has."""
+    def _check_disk(self, disk: Database) -> None:
+        """Check that the file is still in its place, and how much disk space is free."""
         room_bytes, wal_bytes = self._files.free_bytes(), disk.wal_bytes
         if self._files.replaced():
             self._replace()
-        elif not disk.cramped and room_bytes < 4 * wal_bytes:
-            disk.write_log_back()  # while there is room for it
-        elif disk.cramped and room_bytes > 4 * wal_bytes:
+        elif not disk.capped and room_bytes < 4 * wal_bytes:
+            disk.checkpoint()  # while there is space for it
+        elif disk.capped and room_bytes > 4 * wal_bytes:
             with suppress(StoreError):
-                disk.relax()
+                disk.uncap_size()
                 self._files.opened(wal_bytes)
 
     def _replace(self) -> None:
-        """The path leads to another file: put a copy of what is open in its place."""
+        """Replace whatever is at the path with a copy of the open file."""
         disk = self.disk
         try:
             self._databases.put_back()
         except StoreError as error:
             if self.disk is not disk:
-                self._overflow.begin(error)
+                self._overflow.start_in_memory(error)
             else:
-                self._overflow.go_on(error)
+                self._overflow.continue_in_memory(error)
             return
         self._databases.hold_for_rescue()
-        self._databases.tell("replaced", "replaced", str(self._files.path))
+        self._databases.report("replaced", "replaced", str(self._files.path))

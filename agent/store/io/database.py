@@ -1,8 +1,8 @@
 """The store's file: SQLite, one connection, used from one thread.
 
 Rows are clustered by (stream, number), so any range to send, resend or delete is contiguous. Every change is one
-transaction with ``synchronous=FULL``: once :meth:`Database.commit` has returned, its rows outlive a power cut. The same
-in memory (:data:`MEMORY`) is where numbers are given while the file cannot be written.
+transaction with ``synchronous=FULL``: once :meth:`Database.commit` has returned, its rows survive a power cut. The same
+database in memory (:data:`MEMORY`) assigns numbers while the file cannot be written.
 """
 
 import sqlite3
@@ -13,71 +13,71 @@ from pathlib import Path
 from agent.base.reading import Context, Reading, Row
 from agent.store.commit import Commit, Range
 from agent.store.format.row_key import SEQ_MASK, row_check
-from agent.store.io.database_room import Room
 from agent.store.io.database_schema import MEMORY, FileSize
 from agent.store.io.database_tables import Record, Tables
 from agent.store.io.errors import StoreBroken, StoreBusy, StoreError, StoreFull, StoreNewer
-from agent.store.recovery import recovered_row
+from agent.store.io.row_eviction import RowEvictor
+from agent.store.recovery import rescued_row
 from agent.store.stream_account import FIRST_NUMBER, StreamAccount
 
 __all__ = ["MEMORY", "Commit", "Database", "Range", "StoreBroken", "StoreBusy", "StoreError", "StoreFull", "StoreNewer"]
 
-FIRST = "first"
-"""The property that says with which number a new stream begins."""
+FIRST_NUMBER_KEY = "first"
+"""The property with the first number of a new stream."""
 _WORTH_SHEDDING_PAGES = 8192
-"""A cramped file below this size is not worth giving up undelivered rows: memory holds as many."""
+"""A capped file below this size does not shed undelivered rows: memory holds as many."""
 
 
 class Database:
-    """The open file. Every method blocks and belongs in one thread; each raises a kind of
+    """The open file. Every method blocks and must be called from one thread; each raises a subclass of
     :class:`~agent.store.io.errors.StoreError`, and has then changed nothing.
 
-    ``tables``: what it is made of. ``new_ep``: the epoch of a new file.
+    ``tables``: its tables. ``new_epoch``: the epoch of a new file.
     """
 
-    def __init__(self, path: Path, max_bytes: int, boot_id: str, new_ep: str, *, read_only: bool = False) -> None:
-        self._bid = boot_id
+    def __init__(self, path: Path, max_bytes: int, boot_id: str, new_epoch: str, *, read_only: bool = False) -> None:
+        self._boot_id = boot_id
         self.read_only = read_only
         self._size = FileSize.within(max_bytes, path)
         self._cap_pages = 0
         self.tables = Tables(path, read_only=read_only)
-        self._room = Room(self.tables, "memory" if path == MEMORY else "overflow")
+        self._evictor = RowEvictor(self.tables, "memory" if path == MEMORY else "overflow")
         try:
             with self.tables.translating():
                 self.tables.connection.execute(f"PRAGMA wal_autocheckpoint={self._size.wal_pages}")
                 if not read_only and not self.property("ep"):
-                    self.set_property("ep", new_ep)
+                    self.set_property("ep", new_epoch)
         except StoreError:
             self.close()
             raise
 
     @property
     def accounts(self) -> Mapping[str, StreamAccount]:
-        """The accounts as the file has them."""
+        """The accounts as stored in the file."""
         return self.tables.accounts
 
     @property
     def ids(self) -> Mapping[str, int]:
-        """The streams' numbers inside the file."""
+        """The streams' ids inside the file."""
         return self.tables.ids
 
     @property
     def properties(self) -> Mapping[str, str]:
-        """Everything that is remembered."""
+        """All stored properties."""
         return self.tables.properties
 
     @property
     def wal_bytes(self) -> int:
-        """How long the log usually is."""
+        """The usual size of the write-ahead log."""
         return self._size.wal_bytes
 
     @property
-    def cramped(self) -> bool:
-        """Whether the file may not grow."""
+    def capped(self) -> bool:
+        """True if the file must not grow."""
         return self._cap_pages > 0
 
     def property(self, name: str) -> str:
-        """A durable property of the store; empty where it was never set."""
+        """Return a durable property of the store; empty if it was never set."""
         return self.properties.get(name, "")
 
     def set_property(self, name: str, value: str) -> None:
@@ -89,23 +89,24 @@ class Database:
         self.tables.describe(meta_hash, sensors)
 
     def description(self, meta_hash: str) -> bytes:
-        """The bytes of a description; empty where it is not known."""
+        """Return the bytes of a description; empty if unknown."""
         return self.tables.description(meta_hash)
 
     def descriptions(self) -> dict[str, bytes]:
-        """All descriptions."""
+        """Return all descriptions."""
         return self.tables.descriptions()
 
     def newest_ms(self) -> int:
-        """The newest time of any stream's last rows that was measured by a set clock; 0 where there is none."""
+        """Return the newest time measured by a set clock among the last rows of every stream; 0 if there is none."""
         return self.tables.newest_ms()
 
     def rows(self, stream: str, start: int, stop: int, limit: int) -> list[Row]:
-        """The rows of ``[start, stop)`` that are there, rising, at most ``limit``."""
+        """Return the existing rows of ``[start, stop)``, ascending, at most ``limit``."""
         return self.tables.rows(stream, start, stop, limit)
 
     def begin_epoch(self, epoch: str, since: Mapping[str, int]) -> None:
-        """Count the numbers from ``since`` (stream -> number; else the next one) on to a new epoch, durably."""
+        """Begin a new epoch, durably. It includes the numbers from ``since`` on (stream -> number; default: the next
+        number)."""
         with self.tables.transaction():
             self.set_property("ep", epoch)
             for name in self.accounts:
@@ -115,28 +116,28 @@ class Database:
             self.tables.write_accounts(self.accounts)
 
     def commit(self, commit: Commit) -> Commit:
-        """Make readings durable and give them their numbers, all or none; settle; make room.
+        """Make readings durable and assign their numbers, all or none; settle; make room.
 
         Raises :class:`StoreFull` or another :class:`StoreError`; then nothing has changed.
         """
-        commit.undo()
+        commit.clear_result()
         try:
             with self.tables.transaction():
                 for name, start, stop in commit.settled:
                     if name in self.accounts:
                         self.tables.touch(name).settled.add(start, stop)
-                if self.cramped:
-                    self._make_room_beforehand(commit)
+                if self.capped:
+                    self._make_room_first(commit)
                 self._insert(commit, commit.readings)
                 self._make_room(commit)
                 self._remember(commit.properties, commit.descriptions)
-                self.tables.write_accounts(commit.changed() & set(self.accounts))
+                self.tables.write_accounts(commit.changed_streams() & set(self.accounts))
         except StoreError:
-            commit.undo()
+            commit.clear_result()
             raise
         return commit
 
-    def absorb(
+    def import_state(
         self,
         accounts: Mapping[str, StreamAccount],
         rows: Iterable[tuple[str, Sequence[Row]]],
@@ -144,45 +145,45 @@ class Database:
         descriptions: Mapping[str, bytes],
         commit: Commit,
     ) -> None:
-        """Take over accounts as they are, and rows that were numbered elsewhere, all durably.
+        """Import accounts, and rows numbered elsewhere, durably.
 
-        The accounts come first: should only a part of the rows follow, the others are owed and not there, which the
-        delivery tells of, and no number is given twice. ``commit``: for what has to go.
+        The accounts are written first: if only some of the rows follow, the others are unsettled and missing, which
+        delivery reports, and no number is assigned twice. ``commit``: records evicted rows.
         """
         with self.tables.transaction():
             for name, account in accounts.items():
                 self.tables.put_account(name, account.copy())
             self._remember(properties, descriptions)
-        for name, some in rows:
+        for name, chunk in rows:
             with self.tables.transaction():
-                if self.cramped:
-                    self._make_room_beforehand(commit, len(some))
-                self.tables.insert_numbered(name, some)
+                if self.capped:
+                    self._make_room_first(commit, len(chunk))
+                self.tables.insert_numbered(name, chunk)
                 self._make_room(commit)
-                self.tables.write_accounts(commit.changed())
+                self.tables.write_accounts(commit.changed_streams())
 
     def put_account(self, name: str, account: StreamAccount) -> None:
-        """Take over one account as it is."""
+        """Import one account."""
         with self.tables.transaction():
             self.tables.put_account(name, account)
 
-    def recover(self, rows: Iterable[tuple[str, Row]], commit: Commit) -> int:
-        """Put back rows that were rescued, as far as they are owed; give how many that were."""
+    def restore_rescued(self, rows: Iterable[tuple[str, Row]], commit: Commit) -> int:
+        """Put rescued rows back if they are unsettled; return how many were."""
         count = 0
         changed: set[str] = set()
         with self.tables.transaction():
             for name, row in rows:
-                recovered = recovered_row(self._account(name), row)
+                recovered = rescued_row(self._account(name), row)
                 if recovered is not None:
                     self.tables.insert_numbered(name, [recovered])
                     changed.add(name)
                     count += 1
             self._make_room(commit)
-            self.tables.write_accounts(changed | commit.changed())
+            self.tables.write_accounts(changed | commit.changed_streams())
         return count
 
     def give_up(self, commit: Commit, ranges: Iterable[Range]) -> None:
-        """Settle numbers whose rows are nowhere, durably."""
+        """Settle numbers whose rows do not exist any more, durably."""
         with self.tables.transaction():
             for name, start, stop in ranges:
                 account = self.tables.touch(name)
@@ -192,10 +193,10 @@ class Database:
                 self.tables.write_accounts([name])
             self._remember(commit.properties, commit.descriptions)
             self._insert(commit, commit.readings)
-            self.tables.write_accounts(commit.given)
+            self.tables.write_accounts(commit.assigned)
 
     def copy_to(self, path: Path) -> None:
-        """Write all that is here into a new file."""
+        """Write the whole content into a new file."""
         with self.tables.translating():
             target = sqlite3.connect(path)
             try:
@@ -203,36 +204,36 @@ class Database:
             finally:
                 target.close()
 
-    def cramp(self) -> None:
-        """The disk is full: live within the pages that there are, and let the log begin again in its own place."""
+    def cap_size(self) -> None:
+        """The disk is full: use only the existing pages, and restart the log in place."""
         with self.tables.translating():
             (self._cap_pages,) = self.tables.connection.execute("PRAGMA page_count").fetchone()
             self.tables.connection.execute(f"PRAGMA max_page_count={self._cap_pages}")
-        self.write_log_back()
+        self.checkpoint()
 
-    def write_log_back(self) -> None:
-        """Let the log begin again in its own place, as far as the disk takes it."""
+    def checkpoint(self) -> None:
+        """Checkpoint the log so that it restarts in place, as far as the disk allows."""
         with suppress(sqlite3.Error):
             self.tables.connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
 
-    def relax(self) -> None:
-        """There is room on the disk again."""
+    def uncap_size(self) -> None:
+        """Allow the file to grow: the disk has space again."""
         self._cap_pages = 0
         with self.tables.translating():
             self.tables.connection.execute("PRAGMA max_page_count=1073741823")
 
     def close(self) -> None:
-        """Write the log back and close the file."""
+        """Checkpoint the log and close the file."""
         self.tables.close()
 
     def _make_room(self, commit: Commit) -> None:
-        self._insert(commit, self._room.make(commit, self._size.limit_pages))
+        self._insert(commit, self._evictor.make_room(commit, self._size.limit_pages))
 
-    def _make_room_beforehand(self, commit: Commit, rows: int = 0) -> None:
+    def _make_room_first(self, commit: Commit, rows: int = 0) -> None:
         """Free as many pages as this commit may need, since the file cannot grow."""
         size = sum(len(reading.body) + 48 for reading in commit.readings) + 200 * rows
         limit = self._cap_pages - 24 - size // 700
-        events = self._room.make(commit, max(8, limit), sheds=self._cap_pages >= _WORTH_SHEDDING_PAGES)
+        events = self._evictor.make_room(commit, max(8, limit), may_shed=self._cap_pages >= _WORTH_SHEDDING_PAGES)
         self._insert(commit, events)
 
     def _remember(self, properties: Mapping[str, str], descriptions: Mapping[str, bytes]) -> None:
@@ -251,24 +252,24 @@ class Database:
             following[name] = key + 1
             context = contexts.get((clock_quality, reading.meta_hash))
             if context is None:
-                current = Context(self.property("ep"), self._bid, clock_quality, reading.meta_hash)
+                current = Context(self.property("ep"), self._boot_id, clock_quality, reading.meta_hash)
                 context = contexts[clock_quality, reading.meta_hash] = self.tables.context(current)
             records.append((key, context, t, mono_ms, reading.body, row_check(key, t, mono_ms, context, reading.body)))
         self.tables.insert(records)
         for name, key in following.items():
             account = self.tables.touch(name)
             account.next = key & SEQ_MASK
-            commit.given[name] = (commit.given[name][0], account.next)
+            commit.assigned[name] = (commit.assigned[name][0], account.next)
 
     def _first_key(self, commit: Commit, name: str) -> int:
-        """The key of a stream's next row, which is noted as the first that this commit gives."""
+        """Return the key of a stream's next row, and record it as the first one that this commit assigns."""
         account = self._account(name)
-        commit.given.setdefault(name, (account.next, account.next))
+        commit.assigned.setdefault(name, (account.next, account.next))
         return self.tables.key(name, account.next)
 
     def _account(self, name: str) -> StreamAccount:
-        """The account of a stream, which may be new, about to be changed."""
+        """Return the account of a stream, possibly new, prepared for a change."""
         if name in self.accounts:
             return self.tables.touch(name)
-        first = int(self.property(FIRST) or FIRST_NUMBER)
-        return self.tables.put_account(name, StreamAccount.beginning_at(first, self.property("ep")))
+        first = int(self.property(FIRST_NUMBER_KEY) or FIRST_NUMBER)
+        return self.tables.put_account(name, StreamAccount.starting_at(first, self.property("ep")))

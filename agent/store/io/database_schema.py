@@ -1,17 +1,17 @@
-"""Opens the store's file: its tables, its pragmas, and the versions of its schema."""
+"""Opens the store's file: its tables, its pragmas, and its schema versions."""
 
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.store.io.errors import StoreBroken, StoreNewer, translated
+from agent.store.io.errors import StoreBroken, StoreNewer, as_store_error
 
 SCHEMA_VERSION = 2
 _NEWEST_IMAGINABLE = 1000
-"""A schema's number above this is no release's, but damage."""
+"""A schema version above this is damage, not a newer release."""
 MEMORY = Path(":memory:")
 PAGE_BYTES = 1024
-# A small page: the usual commit changes few rows, and an SD card pays for every page written.
+# A small page: a typical commit changes few rows, and an SD card pays for every page written.
 
 _SCHEMA = """
 CREATE TABLE property (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -27,41 +27,41 @@ CREATE TABLE reading (key INTEGER PRIMARY KEY, context INTEGER NOT NULL, t INTEG
 
 @dataclass(frozen=True, slots=True)
 class FileSize:
-    """How large the file may become. ``limit_pages``: its own pages; ``wal_pages``: those of its log, of which there
-    may be four times as many for a while."""
+    """How large the file may become. ``limit_pages``: its own pages; ``wal_pages``: those of its log, which may
+    temporarily grow to four times as many."""
 
     limit_pages: int
     wal_pages: int
 
     @classmethod
     def within(cls, max_bytes: int, path: Path) -> "FileSize":
-        """All files together stay within ``max_bytes``; in memory there is no log."""
+        """Return the sizes that keep all files together within ``max_bytes``; a database in memory has no log."""
         wal_pages = min(1000, max(32, max_bytes // (16 * PAGE_BYTES)))
         return cls(max_bytes // PAGE_BYTES - (0 if path == MEMORY else 4 * wal_pages), wal_pages)
 
     @property
     def wal_bytes(self) -> int:
-        """How long the log usually is."""
+        """The usual size of the log."""
         return self.wal_pages * (PAGE_BYTES + 24) + 32
 
 
 def open_file(path: Path, *, read_only: bool) -> tuple[sqlite3.Connection, int]:
-    """A connection, and the version of the schema that the file has now: an older one only where it cannot be written.
+    """Open the file; return the connection and the file's schema version: an older one only if the file is read-only.
 
-    Raises a kind of :class:`~agent.store.io.errors.StoreError`.
+    Raises a subclass of :class:`~agent.store.io.errors.StoreError`.
     """
     words = f"file:{_quoted(path)}?mode=ro" if read_only else str(path)
     if read_only and not path.with_name(path.name + "-wal").exists():
-        words += "&immutable=1"  # nothing is beside it, and nothing can be made there
+        words += "&immutable=1"  # no log exists, and none can be created there
     try:
         connection = sqlite3.connect(words, isolation_level=None, timeout=0.5, uri=read_only)
     except sqlite3.Error as error:
-        raise translated(error, path) from error
+        raise as_store_error(error, path) from error
     try:
         version = _prepare_for_reading(connection) if read_only else _prepare(connection)
     except sqlite3.Error as error:
         connection.close()
-        raise translated(error, path) from error
+        raise as_store_error(error, path) from error
     if version > SCHEMA_VERSION or version < 0:
         connection.close()
         imaginable = 0 < version < _NEWEST_IMAGINABLE
@@ -75,8 +75,8 @@ def _prepare_for_reading(connection: sqlite3.Connection) -> int:
 
 
 def _prepare(connection: sqlite3.Connection) -> int:
-    """Set the connection up and make the tables of a new file; give the version of the schema that it found."""
-    # EXCLUSIVE: nobody else may write, and the WAL's index lies in memory instead of a third file.
+    """Configure the connection and create the tables of a new file; return the schema version found."""
+    # EXCLUSIVE: nobody else may write, and the WAL index is kept in memory instead of a third file.
     connection.executescript(
         f"PRAGMA page_size={PAGE_BYTES}; PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
         "PRAGMA synchronous=FULL; PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY;"

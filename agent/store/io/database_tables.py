@@ -1,4 +1,4 @@
-"""The tables of the store's file, and what is known of them in memory: both change together, or not at all."""
+"""The tables of the store's file and their copy in memory, which always change together."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +9,7 @@ from agent.base.reading import Context, Row
 from agent.store.format.account_text import account_columns, parse_account
 from agent.store.format.row_key import SEQ_BITS, row_check
 from agent.store.io.database_schema import SCHEMA_VERSION, open_file
-from agent.store.io.errors import StoreError, translated
+from agent.store.io.errors import StoreError, as_store_error
 from agent.store.stream_account import StreamAccount
 
 _NEWEST_ROWS = 4000
@@ -20,11 +20,11 @@ Record = tuple[int, int, int, int, bytes, int]
 
 
 class Tables:
-    """One connection, used from one thread. ``accounts``, ``properties``, ``ids`` (the streams' numbers inside the
-    file): for reading; an account is changed within a transaction, after :meth:`touch`.
+    """One connection, used from one thread. ``accounts``, ``properties`` and ``ids`` (the streams' ids inside the file)
+    are read-only; change an account within a transaction, after :meth:`touch`.
 
-    Every method raises a kind of :class:`~agent.store.io.errors.StoreError` where it is called outside of a
-    transaction; inside, the transaction does.
+    Outside a transaction, every method raises a subclass of :class:`~agent.store.io.errors.StoreError`; inside, the
+    transaction does.
     """
 
     def __init__(self, path: Path, *, read_only: bool) -> None:
@@ -45,26 +45,26 @@ class Tables:
 
     @property
     def ids(self) -> Mapping[str, int]:
-        """The streams' numbers inside the file."""
+        """The streams' ids inside the file."""
         return self._ids
 
     @property
     def properties(self) -> Mapping[str, str]:
-        """Everything that is remembered."""
+        """All stored properties."""
         return self._properties
 
     @contextmanager
     def translating(self) -> Iterator[None]:
-        """Errors become those of the store."""
+        """Translate errors into those of the store."""
         try:
             yield
         except (sqlite3.Error, ValueError, TypeError, LookupError, OverflowError) as error:
-            raise translated(error, self._path) from error
+            raise as_store_error(error, self._path) from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All or nothing, in the file and in what is known of it here."""
-        kept = (dict(self._properties), set(self._contexts_by_id), dict(self._ids))
+        """Run a transaction: the file and its copy in memory change completely or not at all."""
+        saved = (dict(self._properties), set(self._contexts_by_id), dict(self._ids))
         self._undo.clear()
         with self.translating():
             try:
@@ -75,16 +75,16 @@ class Tables:
                 with suppress(sqlite3.Error):
                     if self.connection.in_transaction:
                         self.connection.execute("ROLLBACK")
-                self._take_back(*kept)
+                self._roll_back(*saved)
                 raise
 
     def close(self) -> None:
-        """Write the log back and close the file."""
+        """Checkpoint the log and close the file."""
         with suppress(sqlite3.Error):
             self.connection.close()
 
     def used_pages(self) -> int:
-        """How many pages hold something."""
+        """Return the number of pages in use."""
         (pages,) = self.connection.execute("PRAGMA page_count").fetchone()
         (free,) = self.connection.execute("PRAGMA freelist_count").fetchone()
         return int(pages) - int(free)
@@ -92,23 +92,23 @@ class Tables:
     # Properties and descriptions.
 
     def set_property(self, name: str, value: str) -> None:
-        """Remember a small text."""
+        """Store a small text."""
         with self.translating():
             self.connection.execute("INSERT OR REPLACE INTO property VALUES (?, ?)", (name, value))
         self._properties[name] = value
 
     def describe(self, meta_hash: str, sensors: bytes) -> None:
-        """Keep a description."""
+        """Store a description."""
         with self.translating():
             self.connection.execute("INSERT OR IGNORE INTO description VALUES (?, ?)", (meta_hash, sensors))
 
     def descriptions(self) -> dict[str, bytes]:
-        """All descriptions, by ``mh``."""
+        """Return all descriptions, by ``mh``."""
         with self.translating():
             return dict(self.connection.execute("SELECT mh, sensors FROM description"))
 
     def description(self, meta_hash: str) -> bytes:
-        """The bytes of a description; empty where it is not known."""
+        """Return the bytes of a description; empty if unknown."""
         with self.translating():
             found = self.connection.execute("SELECT sensors FROM description WHERE mh = ?", (meta_hash,)).fetchone()
         return bytes(found[0]) if found else b""
@@ -116,14 +116,14 @@ class Tables:
     # Accounts.
 
     def touch(self, name: str) -> StreamAccount:
-        """An account that is about to be changed in this transaction."""
+        """Return an account prepared for a change in this transaction."""
         account = self.accounts[name]
         if name not in self._undo:
             self._undo[name] = account.copy()
         return account
 
     def put_account(self, name: str, account: StreamAccount) -> StreamAccount:
-        """Have this account, whether or not there was one of the stream."""
+        """Set the account of a new or existing stream."""
         if name in self.accounts:
             self.touch(name)
         else:
@@ -135,7 +135,7 @@ class Tables:
         return account
 
     def write_accounts(self, names: Iterable[str]) -> None:
-        """Bring accounts that were changed into the file."""
+        """Write changed accounts to the file."""
         for name in names:
             self.connection.execute(
                 "UPDATE stream SET next = ?, epochs = ?, settled = ?, gone = ? WHERE id = ?",
@@ -145,24 +145,24 @@ class Tables:
     # Rows.
 
     def key(self, name: str, number: int) -> int:
-        """The key of a row."""
+        """Return the key of a row."""
         return self._ids[name] << SEQ_BITS | number
 
     def context(self, context: Context) -> int:
-        """The number of a context, which is new or known."""
+        """Return the id of a context, adding it if it is new."""
         number = self._contexts.get(context)
         if number is None:
             number = max(self._contexts_by_id, default=0) + 1
             self.connection.execute("INSERT INTO context VALUES (?, ?, ?, ?, ?)", (number, *context))
-            self._know_context(number, context)
+            self._add_context(number, context)
         return number
 
     def insert(self, records: Iterable[Record]) -> None:
-        """Put rows in whose keys are new."""
+        """Insert rows with new keys."""
         self.connection.executemany(_INSERT, records)
 
     def insert_numbered(self, name: str, rows: Iterable[Row]) -> None:
-        """Put rows in that have their numbers already, over what may be there."""
+        """Insert or replace rows that are already numbered."""
         records: list[Record] = []
         for row in rows:
             key, context = self.key(name, row.seq), self.context(row.context)
@@ -176,13 +176,13 @@ class Tables:
         self.connection.execute("DELETE FROM reading WHERE key >= ? AND key < ?", span)
 
     def time_of(self, name: str, number: int) -> int:
-        """When a row was measured; 0 where it is not there."""
+        """Return when a row was measured; 0 if it does not exist."""
         query = "SELECT t FROM reading WHERE key = ?"
         found = self.connection.execute(query, (self.key(name, number),)).fetchone()
         return int(found[0]) if found else 0
 
     def move_to_epoch(self, name: str, start: int, stop: int, epoch: str) -> None:
-        """Let the rows of ``[start, stop)`` be of another epoch."""
+        """Assign the rows of ``[start, stop)`` to another epoch."""
         moved: list[tuple[int, int, int]] = []
         for key, t, mono_ms, old, body in self.connection.execute(
             "SELECT key, t, mono_ms, context, body FROM reading WHERE key >= ? AND key < ?",
@@ -193,7 +193,7 @@ class Tables:
         self.connection.executemany("UPDATE reading SET context = ?, crc = ? WHERE key = ?", moved)
 
     def rows(self, stream: str, start: int, stop: int, limit: int) -> list[Row]:
-        """The rows of ``[start, stop)`` that are there, rising, at most ``limit``."""
+        """Return the existing rows of ``[start, stop)``, ascending, at most ``limit``."""
         if stream not in self._ids:
             return []
         base, end = self.key(stream, 0), self.key(stream, stop)
@@ -215,7 +215,7 @@ class Tables:
             return [Row(key - base, t, mono_ms, contexts[context], body) for key, t, mono_ms, context, body, _ in found]
 
     def newest_ms(self) -> int:
-        """The newest time of any stream's last rows that was measured by a set clock; 0 where there is none."""
+        """Return the newest time measured by a set clock among the last rows of every stream; 0 if there is none."""
         newest = 0
         with self.translating():
             for number in self._ids.values():
@@ -231,16 +231,16 @@ class Tables:
         execute = self.connection.execute
         self._properties = dict(execute("SELECT name, value FROM property"))
         for number, *rest in execute("SELECT id, ep, bid, cq, mh FROM context"):
-            self._know_context(number, Context(*rest))
+            self._add_context(number, Context(*rest))
         for number, name, *columns in execute("SELECT id, name, next, epochs, settled, gone FROM stream"):
             self._ids[name] = number
             self.accounts[name] = parse_account(*columns)
 
-    def _know_context(self, number: int, context: Context) -> None:
+    def _add_context(self, number: int, context: Context) -> None:
         self._contexts[context] = number
         self._contexts_by_id[number] = context
 
-    def _take_back(self, properties: dict[str, str], contexts: set[int], ids: dict[str, int]) -> None:
+    def _roll_back(self, properties: dict[str, str], contexts: set[int], ids: dict[str, int]) -> None:
         self._properties = properties
         for number in set(self._contexts_by_id) - contexts:
             del self._contexts[self._contexts_by_id.pop(number)]

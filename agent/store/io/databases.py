@@ -1,7 +1,7 @@
-"""The store's two databases, the file and the one in memory: which is active, what each has, and what is told of it.
+"""The store's two databases, file and memory: which one is active, what each contains, and reports of changes.
 
-Rows in memory have numbers of an epoch of their own, so that they can be published; nothing that was given there can be
-given again.
+Rows in memory have numbers of their own epoch, so that they can be published; a number assigned there is never assigned
+again.
 """
 
 from collections import deque
@@ -13,22 +13,22 @@ from secrets import token_hex
 from agent.base.io import clock
 from agent.base.reading import Row, Stamp
 from agent.store.commit import Commit
-from agent.store.io.database import FIRST, MEMORY, Database
+from agent.store.io.database import FIRST_NUMBER_KEY, MEMORY, Database
 from agent.store.io.errors import StoreBroken, StoreError
 from agent.store.io.files import StoreFiles
-from agent.store.io.rescue.remains import Known
+from agent.store.io.rescue.salvage import KnownState
 from agent.store.limits import StoreLimits
-from agent.store.news import News
-from agent.store.owed_rows import is_whole
 from agent.store.recovery import AsideFile, hold_before, number_beyond, parse_rescues
+from agent.store.store_change import StoreChange
+from agent.store.unsettled_rows import is_complete
 
-RESCUE = "rescue"
-"""The property that lists the files which wait for the rescue."""
+RESCUE_KEY = "rescue"
+"""The property that lists the files waiting for the rescue."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseSettings:
-    """What a store's databases are opened with. ``bid``: the boot id; ``now``: the time of rows."""
+    """Settings for opening the store's databases. ``now``: the time of rows."""
 
     max_bytes: int
     boot_id: str
@@ -38,10 +38,11 @@ class DatabaseSettings:
 
 
 class Databases:
-    """``disk``: the open file, if there is one; ``memory``: where numbers are given while it cannot be written.
+    """``disk``: the open file, if any; ``memory``: assigns numbers while the file cannot be written.
 
-    ``floor``: the first number in memory, by stream. ``blind``: whether numbers are given in memory without all
-    accounts of the file being known. Blocks, and belongs in the store's thread; what changed is told in ``news``.
+    ``floor``: the first number in memory, by stream. ``blind``: numbers are assigned in memory although some accounts
+    of the file are unknown. All methods block and must be called from the store's thread; changes are reported in
+    ``changes``.
     """
 
     def __init__(self, files: StoreFiles, settings: DatabaseSettings) -> None:
@@ -51,22 +52,22 @@ class Databases:
         self.memory: Database | None = None
         self.floor: dict[str, int] = {}
         self.blind = False
-        self.news: deque[News] = deque()
+        self.changes: deque[StoreChange] = deque()
 
     @property
     def active(self) -> Database:
-        """Where numbers are given now."""
+        """The database that assigns numbers now."""
         active = self.memory or self.disk
         assert active is not None
         return active
 
     @property
     def rescues(self) -> list[AsideFile]:
-        """Files that were set aside and not read yet."""
-        return parse_rescues(self.active.property(RESCUE))
+        """Files that were set aside and not rescued yet."""
+        return parse_rescues(self.active.property(RESCUE_KEY))
 
     def open_disk(self) -> Database:
-        """Open the file, which may be another than before, or a new one. Raises :class:`StoreError`."""
+        """Open the file, which may have been replaced or be new. Raises :class:`StoreError`."""
         self.close_disk()
         disk = Database(self.files.path, self.settings.max_bytes, self.settings.boot_id, token_hex(4))
         self.files.opened(disk.wal_bytes)
@@ -74,34 +75,34 @@ class Databases:
         return disk
 
     def open_disk_for_reading(self) -> Database:
-        """Open the file as it is. Raises :class:`StoreError`."""
+        """Open the file read-only. Raises :class:`StoreError`."""
         self.close_disk()
         self.disk = Database(self.files.path, self.settings.max_bytes, self.settings.boot_id, "", read_only=True)
         return self.disk
 
     def close_disk(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self.disk is not None:
             self.disk.close()
             self.disk = None
 
     def open_memory(self, epoch: str) -> Database:
-        """A new database in memory, which is not active yet."""
+        """Return a new database in memory, not active yet."""
         return Database(MEMORY, self.settings.limits.memory_bytes, self.settings.boot_id, epoch)
 
     def close(self) -> None:
-        """Let go of both."""
+        """Close both."""
         for database in (self.memory, self.disk):
             if database is not None:
                 database.close()
 
     def empty_commit(self) -> Commit:
-        """A commit without readings: for what has to go."""
+        """Return a commit without readings, which records evicted rows."""
         return Commit([], self.settings.now(), "")
 
     def rows(self, stream: str, start: int, stop: int, limit: int) -> list[Row]:
-        """The rows of ``[start, stop)``, rising, at most ``limit``. Raises :class:`StoreError` where the file cannot be
-        read, or lacks a row that is owed."""
+        """Return the rows of ``[start, stop)``, ascending, at most ``limit``. Raises :class:`StoreError` if the file
+        cannot be read or an unsettled row is missing."""
         floor = stop if self.memory is None else min(stop, self.floor.get(stream, 0))
         found: list[Row] = []
         if start < floor and self.disk is not None:
@@ -112,7 +113,7 @@ class Databases:
         return found
 
     def description(self, meta_hash: str) -> bytes:
-        """The bytes of a description; empty where it cannot be had."""
+        """Return the bytes of a description; empty if unavailable."""
         for database in (self.memory, self.disk):
             if database is not None:
                 with suppress(StoreError):
@@ -121,56 +122,57 @@ class Databases:
         return b""
 
     def hold_for_rescue(self) -> None:
-        """What is owed from before a rescue that has not ended is held, but for rows that are back already."""
+        """Hold unsettled rows from before an unfinished rescue, except those already rescued."""
         assert self.disk is not None
         for aside in self.rescues:
             hold_before(self.disk.accounts, aside.epoch)
 
     def disk_unreadable(self) -> None:
-        """The file cannot even be read: what it has is held until it can."""
+        """Record that the file cannot even be read: its rows are held until it can."""
         self.close_disk()
         for name, account in self.active.accounts.items():
             account.hold(self.floor.get(name, 0))
-        self.tell("changed")
+        self.report("changed")
 
-    def first_number(self, known: Known) -> dict[str, str]:
-        """The property by which new streams begin beyond all numbers, where not all accounts are known."""
-        if known.whole:
+    def first_number(self, state: KnownState) -> dict[str, str]:
+        """Return the property that starts new streams above all numbers ever assigned, if some accounts are unknown."""
+        if state.whole:
             return {}
-        return {FIRST: str(number_beyond(known.accounts, self.settings.now().t, clock.BUILD_MS))}
+        return {FIRST_NUMBER_KEY: str(number_beyond(state.accounts, self.settings.now().t, clock.BUILD_MS))}
 
     def put_back(self) -> None:
-        """Put a copy of the open file in its place, to which the path leads no more. Raises :class:`StoreError`."""
+        """Put a copy of the open file at its path, which refers to something else by now. Raises
+        :class:`StoreError`."""
         disk = self.disk
         assert disk is not None
-        self.files.make_folder()
+        self.files.create_directory()
         copy = self.files.path.with_name(self.files.path.name + ".copy")
         try:
             copy.unlink(missing_ok=True)
             disk.copy_to(copy)
-            self.close_disk()  # before the new file is there: closing removes the log by its name
+            self.close_disk()  # before the new file exists: closing removes the log by its name
             if self.files.path.exists():
                 self.files.set_aside("swapped")
             copy.replace(self.files.path)
         except OSError as error:
             raise StoreError(str(error)) from error
-        self.files.leave_note(self.open_disk().property("ep"))
+        self.files.write_note(self.open_disk().property("ep"))
 
-    def tell(self, kind: str, why: str = "", detail: str = "") -> None:
-        """Note what happened for whoever works on the store."""
+    def report(self, kind: str, why: str = "", detail: str = "") -> None:
+        """Report a change to the owner of the store."""
         accounts = {name: account.copy() for name, account in self.active.accounts.items()}
-        self.news.append(News(kind, why, detail, self.active.property("ep"), accounts))
+        self.changes.append(StoreChange(kind, why, detail, self.active.property("ep"), accounts))
 
     def _check_whole(self, stream: str, found: list[Row], start: int, stop: int) -> None:
-        """A row that is owed and not there is damage, too. Raises :class:`StoreBroken`."""
+        """Treat a missing unsettled row as damage. Raises :class:`StoreBroken`."""
         account = self.active.accounts.get(stream)
-        if account is not None and not is_whole(account, found, start, stop):
+        if account is not None and not is_complete(account, found, start, stop):
             raise StoreBroken(f"{self.files.path}: a row of {stream} is missing")
 
 
-def known_of(database: Database) -> Known:
-    """What a database that is open says of itself."""
+def state_of(database: Database) -> KnownState:
+    """Return the state of an open database."""
     descriptions: dict[str, bytes] = {}
     with suppress(StoreError):
         descriptions = database.descriptions()
-    return Known(database.accounts, database.properties, descriptions, database.ids, whole=True)
+    return KnownState(database.accounts, database.properties, descriptions, database.ids, whole=True)

@@ -1,4 +1,4 @@
-"""What can be wrong with the store's file, by what is to be done about it."""
+"""Errors of the store's file, by how to respond to them."""
 
 import sqlite3
 
@@ -11,11 +11,11 @@ _DAMAGED_EXTENDED = (
     sqlite3.SQLITE_CONSTRAINT_ROWID,
     sqlite3.SQLITE_CONSTRAINT_UNIQUE,
 )
-"""A page that cannot be read; a number that was given and is there already."""
+"""An unreadable page; a number that was assigned but exists already."""
 
 
 class StoreError(Exception):
-    """The store's file cannot be used now; the text says why. Try again later."""
+    """The store's file cannot be used now; the text is the reason. Retry later."""
 
 
 class StoreBusy(StoreError):
@@ -23,7 +23,7 @@ class StoreBusy(StoreError):
 
 
 class StoreBroken(StoreError):
-    """The file is no store, or a damaged one. Set it aside."""
+    """The file is damaged or not a store. Set it aside."""
 
 
 class StoreNewer(StoreError):
@@ -31,11 +31,11 @@ class StoreNewer(StoreError):
 
 
 class StoreFull(StoreError):
-    """There is no room on the disk for the rows; they are not durable. Make room."""
+    """The disk has no space for the rows; they are not durable. Make room."""
 
 
-def translated(error: Exception, path: object) -> StoreError:
-    """What an error of SQLite, or one of making sense of what it gave, means for the store."""
+def as_store_error(error: Exception, path: object) -> StoreError:
+    """Translate an SQLite error, or an error in decoding its data, into an error of the store."""
     line = f"{path}: {error}"
     if not isinstance(error, sqlite3.Error):
         return StoreBroken(f"{path}: {error!r}")
@@ -46,7 +46,7 @@ def translated(error: Exception, path: object) -> StoreError:
         return StoreBusy(str(path))
     if code & 0xFF == sqlite3.SQLITE_FULL:
         return StoreFull(line)
-    # SQLITE_ERROR: our statements are right, so a table or a column is not there.
+    # SQLITE_ERROR: our statements are correct, so a table or a column is missing.
     if code & 0xFF in _DAMAGED or code in _DAMAGED_EXTENDED or code == sqlite3.SQLITE_ERROR:
         return StoreBroken(line)
     return StoreError(line)

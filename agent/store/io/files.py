@@ -1,6 +1,6 @@
-"""The files around the store's own: what was set aside, the reserve for a full disk, and a note of what there was.
+"""The files beside the store's own: files set aside, the reserve for a full disk, and a note about the last run.
 
-None of them matters to the flow: whatever fails here is left undone.
+The store works without any of them: a failure here is ignored.
 """
 
 import json
@@ -9,14 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from agent.store.owed_rows import Owed
+from agent.store.unsettled_rows import RowRanges
 
 _KEPT_ASIDE = 3
 _NOTED_RANGES = 500
 
 
 class StoreFiles:
-    """``path``: the store's file. ``max_bytes``: the bound of the store, which also bounds what is set aside."""
+    """``path``: the store's file. ``max_bytes``: the maximum size of the store, and of the files set aside."""
 
     def __init__(self, path: Path, max_bytes: int, boot_id: str) -> None:
         self.path = path
@@ -24,43 +24,43 @@ class StoreFiles:
         self._reserve = path.with_name(path.name + ".reserve")
         self._note = path.with_name(path.name + ".note")
         self._max_bytes = max_bytes
-        self._bid = boot_id
+        self._boot_id = boot_id
         self._seen: dict[Path, tuple[int, int]] = {}
 
-    def there(self) -> bool:
-        """Whether there is a store's file with something in it."""
+    def exists(self) -> bool:
+        """Return whether the store's file exists and is not empty."""
         try:
             return self.path.stat().st_size > 0
         except OSError:
             return False
 
-    def make_folder(self) -> None:
-        """Make the folder again, if it is not there."""
+    def create_directory(self) -> None:
+        """Create the directory if it is missing."""
         with suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
 
     def opened(self, wal_bytes: int) -> None:
-        """The file was opened: remember which one it is, and keep room on the disk for hard times."""
+        """Remember which file was opened, and reserve disk space for emergencies."""
         self._seen = {path: found for path in (self.path, self.wal) if (found := _identity(path)) is not None}
         if self.free_bytes() > 8 * wal_bytes:
-            _allocate(self.wal, wal_bytes)  # SQLite reads nothing behind its last frame, and begins again in place
+            _allocate(self.wal, wal_bytes)  # SQLite reads nothing after its last frame, and restarts in place
             _allocate(self._reserve, wal_bytes)
 
     def replaced(self) -> bool:
-        """Whether the path leads to another file than the one that was opened, or to none."""
+        """Return whether the path leads to a different file than the one opened, or to none."""
         for path, seen in self._seen.items():
             try:
                 found = path.stat()
             except (FileNotFoundError, NotADirectoryError):
                 return True
             except OSError:
-                return False  # a disk that does not answer tells nothing
+                return False  # a disk that does not respond proves nothing
             if (found.st_dev, found.st_ino) != seen:
                 return True
         return False
 
-    def give_back(self) -> bool:
-        """Give the reserve back to the disk; whether there was one."""
+    def release_reserve(self) -> bool:
+        """Release the reserve; return whether there was one."""
         try:
             self._reserve.unlink()
         except OSError:
@@ -68,7 +68,7 @@ class StoreFiles:
         return True
 
     def free_bytes(self) -> int:
-        """How much the disk takes."""
+        """Return the free space of the disk."""
         try:
             found = os.statvfs(self.path.parent)
         except OSError:
@@ -76,19 +76,19 @@ class StoreFiles:
         return found.f_bavail * found.f_frsize
 
     def set_aside(self, kind: str = "broken") -> Path:
-        """Rename the file and its log; a new one can begin at the path. Raises :class:`OSError`."""
-        number, aside = 1, self.path.with_name(f"{self.path.name}.{kind}-{self._bid}")
-        while aside.exists() or log_of(aside).exists():
+        """Rename the file and its log, so that a new file can be created at the path. Raises :class:`OSError`."""
+        number, aside = 1, self.path.with_name(f"{self.path.name}.{kind}-{self._boot_id}")
+        while aside.exists() or wal_path(aside).exists():
             number += 1
-            aside = self.path.with_name(f"{self.path.name}.{kind}-{self._bid}-{number}")
+            aside = self.path.with_name(f"{self.path.name}.{kind}-{self._boot_id}-{number}")
         with suppress(FileNotFoundError):
-            self.wal.replace(log_of(aside))
+            self.wal.replace(wal_path(aside))
         self.path.replace(aside)
         self._seen = {}
         return aside
 
     def prune(self, wanted: set[str]) -> None:
-        """Remove the oldest files that were set aside, beyond a number and a size; never the newest, nor ``wanted``."""
+        """Remove the oldest files set aside beyond a number and a size; never the newest, nor ``wanted``."""
         with suppress(OSError):
             beside = [path for path in self.path.parent.iterdir() if path.name.startswith(f"{self.path.name}.broken-")]
             asides = [path for path in beside if not path.name.endswith("-wal")]
@@ -98,20 +98,20 @@ class StoreFiles:
                 total += aside.stat().st_size
                 if place and (place >= _KEPT_ASIDE or total > self._max_bytes) and aside.name not in wanted:
                     aside.unlink()
-                    log_of(aside).unlink(missing_ok=True)
+                    wal_path(aside).unlink(missing_ok=True)
 
-    def note(self) -> dict[str, Any]:
-        """What the last run left word of."""
+    def read_note(self) -> dict[str, Any]:
+        """Return the note left by the last run."""
         try:
             found = json.loads(self._note.read_text())
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
 
-    def leave_note(self, epoch: str, owed: Owed | None = None, left: Owed | None = None) -> bool:
-        """Leave word for the next start: that there is a store, its epoch, what it still owes (known at a good end
-        alone), and rows that could not be written. Whether the disk took it."""
-        content = {"ep": epoch, "owed": (owed or [])[:_NOTED_RANGES], "left": (left or [])[:_NOTED_RANGES]}
+    def write_note(self, epoch: str, unsettled: RowRanges | None = None, unwritten: RowRanges | None = None) -> bool:
+        """Write a note for the next start: that a store exists, its epoch, its unsettled rows (known only after a clean
+        stop), and rows that could not be written. Return whether it was written."""
+        content = {"ep": epoch, "owed": (unsettled or [])[:_NOTED_RANGES], "left": (unwritten or [])[:_NOTED_RANGES]}
         temporary = self._note.with_name(self._note.name + ".new")
         try:
             with temporary.open("w") as stream:
@@ -126,8 +126,8 @@ class StoreFiles:
         return True
 
 
-def log_of(path: Path) -> Path:
-    """The write-ahead log of a store's file."""
+def wal_path(path: Path) -> Path:
+    """Return the path of a store file's write-ahead log."""
     return path.with_name(path.name + "-wal")
 
 

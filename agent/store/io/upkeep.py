@@ -1,4 +1,4 @@
-"""What goes on beside the commits: looks at the files from time to time, and the rescue of damaged ones."""
+"""Background work beside the commits: periodic checks of the files, and the rescue of damaged ones."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -10,11 +10,11 @@ from agent.store.io.errors import StoreError
 from agent.store.limits import StoreLimits
 
 Call = Callable[[Callable[[], Any]], Awaitable[Any]]
-"""Run this in the store's thread."""
+"""Runs a function in the store's thread."""
 
 
 class Upkeep:
-    """Belongs to the event loop. ``folder``: where the files are."""
+    """Runs in the event loop. ``folder``: the directory of the files."""
 
     def __init__(self, backend: Backend, call: Call, folder: Path, limits: StoreLimits) -> None:
         self._backend = backend
@@ -24,7 +24,7 @@ class Upkeep:
         self._rescue: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
-        """Look after the files until it is cancelled; then a rescue ends, too."""
+        """Maintain the files until cancelled, which also cancels a rescue."""
         try:
             while True:
                 self.begin_rescue()
@@ -36,7 +36,7 @@ class Upkeep:
                 await asyncio.gather(self._rescue, return_exceptions=True)
 
     def begin_rescue(self) -> None:
-        """Bring back what can be read of files that were set aside, if there are any."""
+        """Start rescuing files that were set aside, if there are any."""
         if self._rescue is None and self._backend.durable and self._backend.rescues:
             self._rescue = asyncio.create_task(self._rescue_all(), name="rescue")
 
@@ -46,6 +46,6 @@ class Upkeep:
         try:
             await rescue(self._backend, self._call, self._folder)
         except StoreError:
-            await asyncio.sleep(self._limits.rescue_again_s)
+            await asyncio.sleep(self._limits.rescue_retry_s)
         finally:
             self._rescue = None

@@ -15,7 +15,7 @@ from agent.update.signed.dsse import SignatureCheck, VerificationSteps
 T = TypeVar("T")
 
 _LONGEST_REST_S = 10.0
-PROGRAM = helper_process.program(Path(ed25519_check.__file__))
+PROGRAM = helper_process.script_command(Path(ed25519_check.__file__))
 
 Verify = Callable[[Sequence[SignatureCheck]], Awaitable[Sequence[bool]]]
 
@@ -61,8 +61,8 @@ async def verified(
 ) -> Sequence[bool]:
     """One answer for each. Raises :class:`RejectedError`: ``library_missing``, ``verifier_failed``."""
     try:
-        answers = await helper_process.ask(program, _question(asked), time_limit_s)
-    except helper_process.ChildFailed as error:
+        answers = await helper_process.query(program, _question(asked), time_limit_s)
+    except helper_process.HelperFailed as error:
         if error.status == ed25519_check.LIBRARY_MISSING:
             text = _("signatures need the extra updates: pip install 'gardu[updates]'")
             raise RejectedError(LIBRARY_MISSING, text) from error

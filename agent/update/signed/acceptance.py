@@ -90,7 +90,7 @@ def examine(
         generation = Generation(local.base, local.overlay, payload.decode())
         resolved = resolve(generation, catalog, document)
     except RejectedError as error:
-        raise error.about(document.version, document.hash) from error.__cause__
+        raise error.for_document(document.version, document.hash) from error.__cause__
     return Accepted(resolved, document, message, not context.moment.is_set)
 
 

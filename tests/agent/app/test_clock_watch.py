@@ -3,7 +3,6 @@
 import pytest
 
 from agent.app.clock_watch import ClockWatch
-from agent.base.clock_trust import restored
 from agent.base.reading import Stamp
 from tests.agent.fakes import FakeClock, FakeStore
 
@@ -63,7 +62,7 @@ async def test_the_newest_trusted_time_is_kept_each_minute_and_at_once_when_it_i
     for second in range(180):
         wall.floor_ms += 1000 if second != 100 else -3_600_000
         watch.check()
-        kept.append(restored(store.recall("clock.floor")))
+        kept.append(parse_state(store.recall("clock.floor")))
     changes = [second for second in range(1, 180) if kept[second] != kept[second - 1]]
     assert changes == [59, 100, 160]
 
@@ -73,7 +72,7 @@ async def test_a_clock_that_is_set_is_told_of_once(wall: Wall, store: Store, cap
     heard: list[int] = []
     watch.on_set = lambda: heard.append(1)
     await watch.begin(store)
-    assert store.times.waiting
+    assert store.times.is_unset
     wall.mono_ms = 9000
     wall.set()
     for _ in range(3):
@@ -90,4 +89,4 @@ async def test_a_clock_that_is_set_is_told_of_once(wall: Wall, store: Store, cap
 async def test_a_clock_that_was_set_all_the_time_is_not_told_of(wall: Wall, store: Store) -> None:
     wall.set()
     await ClockWatch(wall, "b0070000").begin(store)
-    assert (store.announced, store.recall("clock.boots"), store.times.waiting) == ([], "", False)
+    assert (store.announced, store.recall("clock.boots"), store.times.is_unset) == ([], "", False)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.base.clock_trust import CONSISTENT_MS, ClockTrust, restored, saved
+from agent.base.clock_trust import CONSISTENT_MS, ClockTrust, dump_state, parse_state
 
 BUILD_MS = 1_793_000_000_000
 NOW_MS = BUILD_MS + 10**10
@@ -84,9 +84,9 @@ def test_a_day_without_a_step_is_enough_unless_a_time_server_said_otherwise() ->
 
 
 def test_what_is_saved_comes_back() -> None:
-    assert restored(saved(NOW_MS, 0)) == (NOW_MS, 0)
+    assert parse_state(dump_state(NOW_MS, 0)) == (NOW_MS, 0)
 
 
 @pytest.mark.parametrize("text", ["", "1", "1 2 3", "-1 2", "x 2", "9" * 16 + " 1", "\u0661 1"])
 def test_nonsense_is_not_restored(text: str) -> None:
-    assert restored(text) is None
+    assert parse_state(text) is None

@@ -24,7 +24,7 @@ def test_what_a_stranger_wrote_makes_no_second_line_and_no_colours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "passing"), [(LIBRARY_MISSING, True), (VERIFIER_FAILED, True), ("wrong_key", False), ("expired", False)]
+    ("code", "transient"), [(LIBRARY_MISSING, True), (VERIFIER_FAILED, True), ("wrong_key", False), ("expired", False)]
 )
-def test_only_a_failure_of_the_gateway_itself_passes(code: str, passing: bool) -> None:
-    assert RejectedError(code, "").passing == passing
+def test_only_a_failure_of_the_gateway_itself_passes(code: str, transient: bool) -> None:
+    assert RejectedError(code, "").transient == transient

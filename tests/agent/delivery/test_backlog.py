@@ -88,7 +88,7 @@ async def test_rows_that_vanished_from_the_file_are_told_as_lost(bench: Bench) -
 
 
 async def test_readings_wait_for_an_unset_clock_and_events_do_not(bench: Bench) -> None:
-    bench.store.times.unset(0)
+    bench.store.times.on_clock_unset(0)
     bench.measure(AIR, 3, clock_quality=0)
     bench.measure(DOOR, clock_quality=0)
     assert [(sent.stream, sent.late) for sent in await bench.send()] == [(DOOR, False)]
@@ -100,12 +100,12 @@ async def test_readings_wait_for_an_unset_clock_and_events_do_not(bench: Bench) 
 
 
 async def test_readings_leave_with_their_true_time_once_the_clock_is_set(bench: Bench) -> None:
-    bench.store.times.unset(0)
+    bench.store.times.on_clock_unset(0)
     bench.measure(AIR, 2, clock_quality=0)
     assert await bench.send() == []
     measured_ms = bench.clock.mono_ms()
     bench.clock.now_s += 5
-    bench.store.times.set(bench.clock.mono_ms(), 1_795_000_000_000, 2, bench.store.accounts)
+    bench.store.times.on_clock_set(bench.clock.mono_ms(), 1_795_000_000_000, 2, bench.store.accounts)
     bench.measure(AIR)
     live, late = await bench.send()
     assert (live.numbers, live.late, live.message["cq"]) == ([3], False, 1)
@@ -116,7 +116,7 @@ async def test_readings_leave_with_their_true_time_once_the_clock_is_set(bench: 
 async def test_readings_of_other_boots_do_not_wait_and_what_follows_does(bench: Bench) -> None:
     bench.measure(AIR, 2, clock_quality=0, boot_id="b1")
     bench.measure(AIR, 2, clock_quality=0, boot_id="b2")
-    bench.store.times.unset(0)
+    bench.store.times.on_clock_unset(0)
     bench.measure(AIR, 2, clock_quality=0)
     bench.restart()
     assert [(sent.numbers, sent.message["bid"]) for sent in await bench.send()] == [([1, 2], "b1"), ([3, 4], "b2")]
@@ -126,7 +126,7 @@ async def test_what_was_sent_can_be_asked_for_while_others_wait(bench: Bench) ->
     bench.measure(AIR, 2, clock_quality=0, boot_id="b1")
     bench.restart()
     bench.acknowledge(*await bench.send())
-    bench.store.times.unset(0)
+    bench.store.times.on_clock_unset(0)
     bench.measure(AIR, 2, clock_quality=0)
     assert await bench.send() == []
     bench.lane.again[AIR].add(1, 5)

@@ -124,7 +124,7 @@ class FullStore(FakeStore):
         self.has_room = asyncio.Event()
         self.has_room.set()
 
-    async def room(self) -> None:
+    async def wait_for_room(self) -> None:
         await self.has_room.wait()
 
 

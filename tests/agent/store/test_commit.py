@@ -8,11 +8,11 @@ from tests.agent.store.store_fakes import DOOR, NOW, OWN, A, B, reading
 
 def test_numbers_that_were_given_are_in_the_accounts_afterwards() -> None:
     accounts = {A: StreamAccount([(1, "aaaaaaaa")], 4)}
-    commit = Commit([], NOW, "", given={A: (4, 6), B: (1, 3), DOOR: (10, 11)})
+    commit = Commit([], NOW, "", assigned={A: (4, 6), B: (1, 3), DOOR: (10, 11)})
     commit.apply_to(accounts, "bbbbbbbb")
     assert {name: account.next for name, account in accounts.items()} == {A: 6, B: 3, DOOR: 11}
     assert accounts[DOOR].epochs == [(1, ""), (10, "bbbbbbbb")]
-    Commit([], NOW, "", given={A: (4, 5)}).apply_to(accounts, "bbbbbbbb")
+    Commit([], NOW, "", assigned={A: (4, 5)}).apply_to(accounts, "bbbbbbbb")
     assert accounts[A].next == 6, "the account may know more already"
 
 
@@ -24,8 +24,8 @@ def test_what_has_left_is_settled_and_gone() -> None:
 
 def test_the_uplink_is_told_the_oldest_reading_of_each_stream_and_what_is_urgent() -> None:
     readings = [reading(A, 100), reading(A, 200), reading(DOOR, 300, urgent=True)]
-    commit = Commit(readings, NOW, "", given={A: (1, 3), DOOR: (5, 6), OWN: (7, 8)})
-    assert commit.fresh() == {
+    commit = Commit(readings, NOW, "", assigned={A: (1, 3), DOOR: (5, 6), OWN: (7, 8)})
+    assert commit.committed_ranges() == {
         A: CommittedRange(1, 3, 100, False),
         DOOR: CommittedRange(5, 6, 300, True),
         OWN: CommittedRange(7, 8, NOW.mono_ms, False),
@@ -33,13 +33,13 @@ def test_the_uplink_is_told_the_oldest_reading_of_each_stream_and_what_is_urgent
 
 
 def test_the_event_about_rows_that_were_shed_is_urgent() -> None:
-    commit = Commit([], NOW, "", given={OWN: (7, 8)}, shed=[(A, 1, 2)])
-    assert commit.fresh()[OWN].urgent
+    commit = Commit([], NOW, "", assigned={OWN: (7, 8)}, shed=[(A, 1, 2)])
+    assert commit.committed_ranges()[OWN].urgent
 
 
 def test_a_commit_that_is_undone_has_done_nothing() -> None:
-    commit = Commit([], NOW, "", [(B, 1, 2)], given={A: (1, 2)}, shed=[(A, 1, 2)], gone=[(DOOR, 1, 2)])
-    assert commit.changed() == {A, B, DOOR}
-    commit.undo()
-    assert (commit.given, commit.shed, commit.gone) == ({}, [], [])
-    assert commit.changed() == {B}
+    commit = Commit([], NOW, "", [(B, 1, 2)], assigned={A: (1, 2)}, shed=[(A, 1, 2)], gone=[(DOOR, 1, 2)])
+    assert commit.changed_streams() == {A, B, DOOR}
+    commit.clear_result()
+    assert (commit.assigned, commit.shed, commit.gone) == ({}, [], [])
+    assert commit.changed_streams() == {B}

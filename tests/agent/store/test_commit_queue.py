@@ -4,7 +4,7 @@ from agent.store.commit_queue import CommitQueue
 from agent.store.limits import StoreLimits
 from tests.agent.store.store_fakes import NOW, A, B, reading
 
-LIMITS = StoreLimits(max_pending=5, full_pending=4, roomy_pending=2)
+LIMITS = StoreLimits(max_pending=5, pause_pending=4, resume_pending=2)
 
 
 def filled(count: int) -> CommitQueue:
@@ -18,13 +18,13 @@ def test_the_oldest_are_dropped_and_counted_once() -> None:
     queue = filled(7)
     assert len(queue) == 5
     assert [one.stamp.mono_ms for one in queue.begin(9, NOW, "").readings] == [2, 3, 4, 5, 6]
-    assert queue.dropped() == {A: 2}
-    assert queue.dropped() == {}
+    assert queue.pop_dropped() == {A: 2}
+    assert queue.pop_dropped() == {}
 
 
 def test_it_says_when_sensors_had_better_wait_and_when_they_may_go_on() -> None:
     assert [filled(count).full for count in (3, 4)] == [False, True]
-    assert [filled(count).roomy for count in (1, 2)] == [True, False]
+    assert [filled(count).has_room for count in (1, 2)] == [True, False]
 
 
 def test_a_commit_takes_at_most_so_many_readings_in_their_order() -> None:

@@ -7,7 +7,7 @@ from agent.store.group_commit import GroupCommit
 from agent.store.limits import StoreLimits
 from tests.agent.store.store_fakes import NOW, A, reading
 
-LIMITS = StoreLimits(max_pending=9, full_pending=4, roomy_pending=2, settle_s=3600.0)
+LIMITS = StoreLimits(max_pending=9, pause_pending=4, resume_pending=2, settle_s=3600.0)
 
 
 async def is_due(group: GroupCommit | CommitTimer) -> bool:
@@ -82,7 +82,7 @@ async def test_a_flush_returns_when_everything_is_committed() -> None:
     await group.due()
     commit = group.begin(9, NOW, "")
     assert commit is not None
-    group.go_on()
+    group.after_commit()
     assert group.begin(9, NOW, "") is None
     await flush
 
@@ -102,7 +102,7 @@ async def test_what_is_left_after_a_commit_is_due_at_once() -> None:
     group.append(reading())
     group.append(reading())
     assert group.begin(1, NOW, "") is not None
-    group.go_on()
+    group.after_commit()
     assert await is_due(group)
 
 
@@ -110,15 +110,15 @@ async def test_sensors_wait_for_room_until_there_is_enough_of_it() -> None:
     group = GroupCommit(3600.0, LIMITS)
     for _ in range(4):
         group.append(reading())
-    waiting = asyncio.create_task(group.room())
+    waiting = asyncio.create_task(group.wait_for_room())
     await asyncio.sleep(0)
     await group.due()
     group.begin(1, NOW, "")
-    group.make_room()
+    group.release_waiters()
     await asyncio.sleep(0)
     assert not waiting.done(), "three are still too many"
     group.begin(2, NOW, "")
-    group.make_room()
+    group.release_waiters()
     await waiting
 
 
@@ -126,10 +126,10 @@ async def test_sensors_do_not_wait_while_the_disk_takes_nothing() -> None:
     group = GroupCommit(3600.0, LIMITS)
     for _ in range(4):
         group.append(reading())
-    waiting = asyncio.create_task(group.room())
+    waiting = asyncio.create_task(group.wait_for_room())
     await asyncio.sleep(0)
     await group.due()
     group.failing = True
-    group.make_room()
+    group.release_waiters()
     await waiting
-    await group.room()
+    await group.wait_for_room()

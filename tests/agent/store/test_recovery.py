@@ -4,16 +4,16 @@ import pytest
 
 from agent.store.recovery import (
     AsideFile,
-    continued,
     hold_before,
-    joined,
+    in_new_epoch,
     lost_after_rescue,
+    merged,
     new_epoch_reason,
     number_beyond,
     parse_rescues,
-    recovered_row,
-    released,
+    rescued_row,
     rescues_text,
+    without_holds,
 )
 from agent.store.stream_account import StreamAccount
 from tests.agent.store.store_fakes import A, row
@@ -58,14 +58,14 @@ def test_numbers_go_on_beyond_all_that_can_have_been_given() -> None:
 
 def test_numbers_are_continued_in_another_epoch_on_copies() -> None:
     account = StreamAccount([(1, "aaaaaaaa")], 7)
-    copy = continued({A: account}, "bbbbbbbb")[A]
+    copy = in_new_epoch({A: account}, "bbbbbbbb")[A]
     assert copy.epochs == [(1, "aaaaaaaa"), (7, "bbbbbbbb")]
     assert account.epochs == [(1, "aaaaaaaa")]
 
 
 def test_after_a_time_in_memory_nothing_is_held_and_what_was_settled_there_is_gone() -> None:
     account = StreamAccount([(1, "a"), (10, "b")], 20, settled=[(1, 3), (8, 14)], held=[(4, 6)])
-    free = released(account, 10)
+    free = without_holds(account, 10)
     assert list(free.held) == []
     assert list(free.gone) == [(10, 14)]
     assert list(account.held) == [(4, 6)]
@@ -75,7 +75,7 @@ def test_after_a_time_in_memory_nothing_is_held_and_what_was_settled_there_is_go
 def test_numbers_that_were_given_without_knowing_the_file_come_behind_its_own() -> None:
     older = StreamAccount([(1, "a")], 10, settled=[(1, 5)], gone=[(1, 2)])
     newer = StreamAccount([(1, ""), (100, "c")], 120, settled=[(1, 110)], gone=[(1, 105)])
-    account = joined(older, newer, "c")
+    account = merged(older, newer, "c")
     assert account.epochs == [(1, "a"), (10, ""), (100, "c")]
     assert list(account.settled) == [(1, 5), (10, 110)]
     assert list(account.gone) == [(1, 2), (10, 105)]
@@ -84,7 +84,7 @@ def test_numbers_that_were_given_without_knowing_the_file_come_behind_its_own() 
 
 
 def test_a_stream_that_only_the_file_knows_goes_on() -> None:
-    account = joined(StreamAccount([(1, "a")], 10), None, "c")
+    account = merged(StreamAccount([(1, "a")], 10), None, "c")
     assert (account.epochs, account.next) == ([(1, "a"), (10, "c")], 10)
 
 
@@ -101,20 +101,20 @@ def test_what_is_owed_from_before_a_damage_is_held_and_what_is_not_found_is_lost
 
 def test_a_rescued_row_that_is_held_is_put_back_and_no_longer_held() -> None:
     account = StreamAccount([(1, "aaaaaaaa"), (5, "bbbbbbbb")], 9, held=[(1, 5)])
-    assert recovered_row(account, row(2)) == row(2)
+    assert rescued_row(account, row(2)) == row(2)
     assert list(account.held) == [(1, 2), (3, 5)]
-    assert recovered_row(account, row(2)) is None, "it is there already"
-    assert recovered_row(account, row(3, epoch="")) == row(3, epoch="aaaaaaaa"), "the account knows the epoch"
+    assert rescued_row(account, row(2)) is None, "it is there already"
+    assert rescued_row(account, row(3, epoch="")) == row(3, epoch="aaaaaaaa"), "the account knows the epoch"
 
 
 def test_a_rescued_row_of_numbers_that_were_skipped_is_put_back() -> None:
-    account = StreamAccount.beginning_at(100, "bbbbbbbb")
-    assert recovered_row(account, row(7)) == row(7)
+    account = StreamAccount.starting_at(100, "bbbbbbbb")
+    assert rescued_row(account, row(7)) == row(7)
     assert account.epoch_of(7) == "aaaaaaaa"
     assert account.unsettled() == 1
-    assert recovered_row(account, row(8, epoch="")) is None, "nobody knows its epoch"
+    assert rescued_row(account, row(8, epoch="")) is None, "nobody knows its epoch"
 
 
 def test_a_rescued_row_that_was_settled_is_not_put_back() -> None:
     account = StreamAccount([(1, "aaaaaaaa")], 9, settled=[(1, 9)], gone=[(1, 9)])
-    assert recovered_row(account, row(2)) is None
+    assert rescued_row(account, row(2)) is None

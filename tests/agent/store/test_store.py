@@ -39,7 +39,7 @@ async def fill_up(store: Store, pages: int = 1) -> None:
         assert disk is not None
         disk.tables.connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
         # The real disk has room: what looks after it must not find that out.
-        disk.cramp = disk.relax = (lambda: None) if pages == 1 else disk.cramp  # type: ignore[method-assign]
+        disk.cap_size = disk.uncap_size = (lambda: None) if pages == 1 else disk.cap_size  # type: ignore[method-assign]
 
     await store._worker.call(bound)
 

@@ -78,13 +78,13 @@ async def test_while_the_disk_takes_nothing_numbers_are_given_in_memory_and_kept
     for number in range(500):
         store.append(reading(n=number, text="x" * 100))
     await until(lambda: "holding readings in memory" in caplog.text)
-    store.hurry()
+    store.skip_disk_grace()
     await store.flush()
     assert not store.durable
     assert store.epoch != before
     (rows,) = await store.read([("telemetry/a", 1, 9999, 9999)])
     assert [(row.seq, msgpack.unpackb(row.body)["n"]) for row in rows] == [(n + 2, n) for n in range(-1, 500)]
-    assert store.accounts["telemetry/a"].before() == [(before, 2)]
+    assert store.accounts["telemetry/a"].ended_epochs() == [(before, 2)]
     epoch = store.epoch
     store.settle("telemetry/a", 1, 100)
     await fill_up(store, pages=1_000_000)
@@ -107,7 +107,7 @@ async def test_close_does_not_wait_for_a_disk_that_takes_nothing(tmp_path: Path)
         store.append(reading(text="x" * 100))
     began_s = asyncio.get_running_loop().time()
     assert not await store.close(0.3)
-    assert store.left > 490
+    assert store.unwritten > 490
     assert asyncio.get_running_loop().time() - began_s < 2.0
 
 
@@ -153,7 +153,7 @@ async def test_rows_that_were_only_in_memory_at_the_end_are_told_at_the_next_sta
     path = tmp_path / "store.db"
     store = await opened(path)
     await fill_up(store)
-    store.hurry()
+    store.skip_disk_grace()
     for _ in range(500):
         store.append(reading(text="x" * 100))
     await store.flush()

@@ -18,9 +18,9 @@ def test_what_is_owed_and_what_is_spent() -> None:
     account = StreamAccount([(1, "aaaaaaaa")], 11, settled=[(1, 4), (6, 9)], gone=[(1, 3)])
     assert list(account.deliverable()) == [(4, 6), (9, 11)]
     assert account.unsettled() == 4
-    assert account.spent() == (3, 4)
+    assert account.evictable() == (3, 4)
     account.gone.add(3, 4)
-    assert account.spent() == (6, 9), "delivered rows behind an outage are spent too"
+    assert account.evictable() == (6, 9), "delivered rows behind an outage are evictable too"
     assert account.first("aaaaaaaa") == 4
 
 
@@ -47,11 +47,11 @@ def test_an_epoch_can_begin_at_numbers_that_were_given_already() -> None:
 
 def test_an_ended_epoch_is_told_of_until_all_its_numbers_are_settled() -> None:
     account = StreamAccount([(1, "aaaaaaaa")], 5, settled=[(1, 3)])
-    assert account.before() == []
+    assert account.ended_epochs() == []
     account.begin_epoch("bbbbbbbb", 5)
-    assert account.before() == [("aaaaaaaa", 5)]
+    assert account.ended_epochs() == [("aaaaaaaa", 5)]
     account.settled.add(3, 5)
-    assert account.before() == []
+    assert account.ended_epochs() == []
 
 
 def test_what_is_held_is_owed_but_not_asked_for() -> None:
@@ -63,13 +63,13 @@ def test_what_is_held_is_owed_but_not_asked_for() -> None:
 
 
 def test_a_stream_can_begin_at_any_number_and_take_in_older_rows_that_are_found() -> None:
-    account = StreamAccount.beginning_at(1000, "bbbbbbbb")
-    assert (account.unsettled(), account.low_water("bbbbbbbb"), account.before()) == (0, 1000, [])
-    account.recovered(20, 25, "aaaaaaaa")
-    account.recovered(30, 32, "aaaaaaaa")
-    account.recovered(7, 9, "00000000")
+    account = StreamAccount.starting_at(1000, "bbbbbbbb")
+    assert (account.unsettled(), account.low_water("bbbbbbbb"), account.ended_epochs()) == (0, 1000, [])
+    account.add_rescued(20, 25, "aaaaaaaa")
+    account.add_rescued(30, 32, "aaaaaaaa")
+    account.add_rescued(7, 9, "00000000")
     assert list(account.deliverable()) == [(7, 9), (20, 25), (30, 32)]
-    assert account.before() == [("00000000", 9), ("aaaaaaaa", 32)]
+    assert account.ended_epochs() == [("00000000", 9), ("aaaaaaaa", 32)]
     assert [account.epoch_of(number) for number in (8, 20, 31, 500, 1000)] == [
         "00000000",
         "aaaaaaaa",

@@ -1,4 +1,5 @@
-"""Brings back what can be read of stores that were set aside; what is owed and not found is given up, and counted."""
+"""Rescues the readable rows of files that were set aside; unsettled rows that are not found are given up and
+counted."""
 
 import logging
 from functools import partial
@@ -7,7 +8,7 @@ from pathlib import Path
 from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
 from agent.store.io.backend import Backend
-from agent.store.io.rescue.remains import RescueFailed, rescued_rows
+from agent.store.io.rescue.salvage import RescueFailed, rescued_rows
 from agent.store.io.upkeep import Call
 
 _log = logging.getLogger(__name__)
@@ -16,13 +17,13 @@ _TRIES = 3
 
 
 async def rescue(backend: Backend, call: Call, folder: Path) -> None:
-    """Read every file that waits for it. Raises :class:`StoreError` where the store cannot take the rows now."""
+    """Rescue every file that is waiting. Raises :class:`StoreError` if the store cannot take the rows now."""
     tries = 0
     while waiting := await call(lambda: backend.rescues):
         name, found = waiting[0].file, 0
         try:
             async for group in rescued_rows(folder / Path(name).name, waiting[0].names):
-                found += await call(partial(backend.rescued, group))
+                found += await call(partial(backend.store_rescued, group))
         except RescueFailed as error:
             tries += 1
             _log.warning(
@@ -32,7 +33,7 @@ async def rescue(backend: Backend, call: Call, folder: Path) -> None:
             if tries < _TRIES:
                 continue
         tries = 0
-        lost = await call(backend.rescue_ended)
+        lost = await call(backend.end_rescue)
         count = sum(stop - start for _unused, _unused, start, stop in lost)
         line = _("rescued {n} rows from the damaged store {file}; {lost} were lost").format(
             n=found, file=name, lost=count

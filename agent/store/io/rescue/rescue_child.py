@@ -1,7 +1,7 @@
-"""A program of its own: which rows of a damaged store are whole? It ends, and its memory is free again.
+"""A separate program that finds the intact rows of a damaged store; its memory is freed when it exits.
 
-Standard input: ``{"path": …, "wal": …, "names": {stream id: name}}``; standard output: lines of JSON, rows in groups,
-the last line empty. It imports nothing that is large.
+Standard input: ``{"path": …, "wal": …, "names": {stream id: name}}``; standard output: lines of JSON with groups of
+rows, ended by an empty line. No large imports.
 """
 
 import base64
@@ -13,24 +13,24 @@ from typing import Any
 
 from agent.store.format.account_text import parse_ranges
 from agent.store.format.row_key import SEQ_BITS, SEQ_MASK
-from agent.store.io.rescue.pages import Remains
+from agent.store.io.rescue.damaged_tables import DamagedTables
 from agent.store.io.rescue.sqlite_pages import Pages
 
 _LINE_BYTES = 1 << 16
 
 
 def whole_rows(path: Path, wal: Path, names: Mapping[int, str]) -> Iterator[list[list[Any]]]:
-    """Every whole row that is not known to be settled, in groups: stream, number, context (``None`` where it is lost),
-    time, monotonic time, body in base64. ``names``: of streams, by their id, as far as they are known otherwise."""
+    """Yield every intact row that is not known to be settled, in groups: stream, number, context (``None`` if lost),
+    time, monotonic time, body in base64. ``names``: names of streams by id, known from elsewhere."""
     pages = Pages(path, wal)
     try:
-        remains = Remains(pages)
-        streams = remains.stream_names() | dict(names)
-        contexts = remains.contexts()
-        settled = {name: _settled(columns[2]) for name, columns in remains.streams().items()}
+        tables = DamagedTables(pages)
+        streams = tables.stream_names() | dict(names)
+        contexts = tables.contexts()
+        settled = {name: _settled(columns[2]) for name, columns in tables.streams().items()}
         group: list[list[Any]] = []
         size = 0
-        for key, context, t, mono_ms, body in remains.rows():
+        for key, context, t, mono_ms, body in tables.rows():
             stream, number = streams.get(key >> SEQ_BITS), key & SEQ_MASK
             if stream is None or any(start <= number < stop for start, stop in settled.get(stream, ())):
                 continue
@@ -53,10 +53,10 @@ def _settled(text: str) -> list[tuple[int, int]]:
 
 
 def main() -> int:
-    """Answer one question."""
-    asked = json.load(sys.stdin)
-    names = {int(number): name for number, name in asked["names"].items()}
-    for group in whole_rows(Path(asked["path"]), Path(asked["wal"]), names):
+    """Answer one request."""
+    request = json.load(sys.stdin)
+    names = {int(number): name for number, name in request["names"].items()}
+    for group in whole_rows(Path(request["path"]), Path(request["wal"]), names):
         print(json.dumps(group, separators=(",", ":")), flush=True)
     print(flush=True)
     return 0

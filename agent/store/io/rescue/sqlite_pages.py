@@ -1,6 +1,6 @@
-"""The pages of an SQLite file and of its write-ahead log, read without SQLite: it refuses a file for one bad page.
+"""Reads the pages of an SQLite file and its write-ahead log without SQLite, which refuses a file for one bad page.
 
-The format is that of https://www.sqlite.org/fileformat2.html.
+Format: https://www.sqlite.org/fileformat2.html.
 """
 
 import struct
@@ -9,18 +9,18 @@ from pathlib import Path
 from agent.store.format.sqlite_records import Unreadable
 
 _USUAL_PAGE_BYTES = 1024
-"""Of a store; used where the head of the file does not tell."""
+"""The page size of a store, used if the file header is unreadable."""
 
 
 class Pages:
-    """The pages of a store's file, with the whole transactions of its write-ahead log laid over them."""
+    """The pages of a store's file, overlaid with the complete transactions of its write-ahead log."""
 
     def __init__(self, path: Path, wal: Path) -> None:
         self._file = path.open("rb")
         head = self._file.read(100)
         size = int.from_bytes(head[16:18], "big")
-        known = head[:16] == b"SQLite format 3\0" and 512 <= size <= 32768 and size & (size - 1) == 0
-        self.size = size if known else _USUAL_PAGE_BYTES
+        is_valid = head[:16] == b"SQLite format 3\0" and 512 <= size <= 32768 and size & (size - 1) == 0
+        self.size = size if is_valid else _USUAL_PAGE_BYTES
         self.count = self._file.seek(0, 2) // self.size
         self._log = wal.open("rb") if wal.exists() else None
         self._logged: dict[int, int] = {}
@@ -28,13 +28,13 @@ class Pages:
             self._read_log()
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._file.close()
         if self._log is not None:
             self._log.close()
 
     def page(self, number: int) -> bytes:
-        """A page. Raises :class:`Unreadable`."""
+        """Return a page. Raises :class:`Unreadable`."""
         if not 1 <= number <= self.count:
             raise Unreadable
         offset = self._logged.get(number)
@@ -50,7 +50,7 @@ class Pages:
         return content
 
     def _read_log(self) -> None:
-        """Note where the newest committed version of each page lies in the log."""
+        """Record where the log has the newest committed version of each page."""
         assert self._log is not None
         try:
             head = self._log.read(32)
@@ -79,9 +79,9 @@ class Pages:
 
 
 def _log_sums(content: bytes, sums: tuple[int, int], order: str) -> tuple[int, int]:
-    one, two = sums
+    first, second = sums
     words = struct.unpack(f"{order}{len(content) // 4}I", content)
     for at in range(0, len(words), 2):
-        one = (one + words[at] + two) & 0xFFFFFFFF
-        two = (two + words[at + 1] + one) & 0xFFFFFFFF
-    return one, two
+        first = (first + words[at] + second) & 0xFFFFFFFF
+        second = (second + words[at + 1] + first) & 0xFFFFFFFF
+    return first, second

@@ -10,8 +10,8 @@ import pytest
 
 from agent.base.codes import log_extra
 from agent.base.io import journald
-from agent.base.io.journald import JournalHandler, Sparing
-from agent.base.io.log_rate_limit import LogBudget
+from agent.base.io.journald import JournalHandler, RateLimitFilter
+from agent.base.io.log_rate_limit import LogRateLimit
 
 
 def _logger(handler: logging.Handler) -> logging.Logger:
@@ -66,14 +66,14 @@ def test_a_line_that_journald_does_not_take_is_not_lost(tmp_path: Path, capsys: 
 def test_a_storm_of_lines_is_ten_and_a_number(caplog: pytest.LogCaptureFixture) -> None:
     now_s = 0.0
 
-    class Budget(LogBudget):
+    class Budget(LogRateLimit):
         def allows(self, kind: object, _: float) -> tuple[bool, int]:
             return super().allows(kind, now_s)
 
     lines: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    handler.addFilter(Sparing(Budget()))
+    handler.addFilter(RateLimitFilter(Budget()))
     logger = _logger(handler)
 
     def storm(number: int) -> None:

@@ -1,10 +1,10 @@
 """How many lines are written."""
 
-from agent.base.io.log_rate_limit import LogBudget
+from agent.base.io.log_rate_limit import LogRateLimit
 
 
 def test_ten_a_minute_of_each_kind_and_then_how_many_were_left_out() -> None:
-    budget = LogBudget(10)
+    budget = LogRateLimit(10)
     assert [budget.allows("a", at / 10) for at in range(200)] == [(True, 0)] * 10 + [(False, 0)] * 190
     assert budget.allows("b", 20.0) == (True, 0)
     assert budget.allows("a", 60.0) == (True, 190)
@@ -13,7 +13,7 @@ def test_ten_a_minute_of_each_kind_and_then_how_many_were_left_out() -> None:
 
 
 def test_kinds_that_are_quiet_are_forgotten() -> None:
-    budget = LogBudget(10)
+    budget = LogRateLimit(10)
     for number in range(2000):
         budget.allows(number, number)
         budget.allows("a", number)

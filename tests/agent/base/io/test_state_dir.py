@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.io.state_dir import Held, StateDir
+from agent.base.io.state_dir import StateDir, StateDirLocked
 
 
 def test_a_directory_belongs_to_one_agent_at_a_time(tmp_path: Path) -> None:
     first = StateDir(tmp_path / "state")
-    with pytest.raises(Held):
+    with pytest.raises(StateDirLocked):
         StateDir(tmp_path / "state")
     first.close()
     StateDir(tmp_path / "state").close()
@@ -39,7 +39,7 @@ def test_a_directory_that_is_deleted_is_made_again_and_goes_on(tmp_path: Path) -
     assert state.next_generation() == 4
     assert (tmp_path / "state" / "gen").read_text() == "4\n"
     assert state.secret("key", 16) == key
-    with pytest.raises(Held):
+    with pytest.raises(StateDirLocked):
         StateDir(tmp_path / "state")
     state.close()
 

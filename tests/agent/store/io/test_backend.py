@@ -43,10 +43,10 @@ class Bench:
         (rows,) = self.backend.read([(A, 1, 1 << 43, 9999)])
         return [row.context.epoch for row in rows]
 
-    def news(self) -> list[tuple[str, str]]:
+    def changes(self) -> list[tuple[str, str]]:
         """What was told since the last call."""
-        told = [(news.kind, news.why) for news in self.backend.news]
-        self.backend.news.clear()
+        told = [(change.kind, change.why) for change in self.backend.changes]
+        self.backend.changes.clear()
         return told
 
     def fill_disk(self, pages: int = 1) -> None:
@@ -54,7 +54,7 @@ class Bench:
         disk = self.backend.disk
         assert disk is not None
         disk.tables.connection.execute(f"PRAGMA max_page_count = {pages}").fetchall()
-        disk.cramp = disk.relax = lambda: None  # type: ignore[method-assign]
+        disk.cap_size = disk.uncap_size = lambda: None  # type: ignore[method-assign]
 
     def into_memory(self) -> None:
         """Commits fail until numbers are given in memory."""
@@ -82,9 +82,9 @@ def test_commits_may_fail_for_three_seconds_before_numbers_are_given_in_memory(b
             bench.commit(500, size=200)
         bench.now_ms += 1499
     bench.now_ms += 2
-    assert bench.commit(500, size=200).given == {A: (2, 502)}
+    assert bench.commit(500, size=200).assigned == {A: (2, 502)}
     assert not bench.backend.durable
-    assert bench.news() == [("reset", "not_durable")]
+    assert bench.changes() == [("reset", "not_durable")]
     assert bench.numbers() == list(range(1, 502))
     after = bench.backend.active.property("ep")
     assert bench.epochs() == [before] + [after] * 500
@@ -105,8 +105,8 @@ def test_a_commit_that_works_begins_the_patience_anew(bench: Bench) -> None:
 
 def test_there_is_no_patience_when_the_agent_stops(bench: Bench) -> None:
     bench.fill_disk()
-    bench.backend.hurry()
-    assert bench.commit(500, size=200).given == {A: (1, 501)}
+    bench.backend.skip_disk_grace()
+    assert bench.commit(500, size=200).assigned == {A: (1, 501)}
     assert not bench.backend.durable
 
 
@@ -115,19 +115,19 @@ def test_rows_in_memory_follow_into_the_file_when_the_disk_takes_them(bench: Ben
     bench.into_memory()
     epochs = bench.epochs()
     bench.backend.commit(Commit([], NOW, "", [(A, 2, 100)]))
-    bench.news()
+    bench.changes()
     bench.fill_disk(1_000_000)
     bench.backend.upkeep()
     assert not bench.backend.durable, "it is not time to try"
     bench.now_ms += 2000
     bench.backend.upkeep()
     assert bench.backend.durable
-    assert bench.news() == [("durable", "")]
+    assert bench.changes() == [("durable", "")]
     bench.backend.close()
     bench.opened()
     assert bench.numbers() == [1, *range(100, 502)]
     assert bench.epochs() == [epochs[0], *epochs[99:]]
-    assert bench.commit().given == {A: (502, 503)}
+    assert bench.commit().assigned == {A: (502, 503)}
 
 
 def test_a_disk_that_still_takes_nothing_is_tried_more_and_more_rarely(bench: Bench) -> None:
@@ -163,10 +163,10 @@ def test_rows_that_the_disk_does_not_take_at_the_end_are_left_and_noted(bench: B
     bench.fill_disk()
     assert bench.backend.close() == [(A, epoch, 2, 502)]
     bench.opened()
-    assert bench.backend.left == [(A, epoch, 2, 502)]
+    assert bench.backend.unwritten == [(A, epoch, 2, 502)]
     assert bench.numbers() == [1], "what is counted as lost is not owed"
     assert bench.backend.active.accounts[A].unsettled() == 1
-    assert bench.news() == []
+    assert bench.changes() == []
 
 
 def test_a_store_that_cannot_be_written_is_read_all_the_same(bench: Bench) -> None:
@@ -174,7 +174,7 @@ def test_a_store_that_cannot_be_written_is_read_all_the_same(bench: Bench) -> No
     other = bench.backend
     bench.opened("b0070001")
     assert not bench.backend.durable, "another process holds it"
-    assert bench.commit().given != {A: (4, 5)}
+    assert bench.commit().assigned != {A: (4, 5)}
     other.close()
     bench.now_ms += 2000
     bench.backend.upkeep()
@@ -188,7 +188,7 @@ def test_a_deleted_file_is_put_back_with_everything(bench: Bench) -> None:
     bench.path.unlink()
     bench.now_ms += 10_000
     bench.backend.upkeep()
-    assert bench.news() == [("replaced", "replaced")]
+    assert bench.changes() == [("replaced", "replaced")]
     assert bench.path.exists()
     bench.commit()
     bench.backend.close()
@@ -201,11 +201,11 @@ def test_another_file_in_its_place_is_kept_aside(bench: Bench) -> None:
     bench.path.rename(bench.path.with_name("moved"))
     bench.path.write_bytes(b"another")
     bench.backend.upkeep()
-    assert bench.news() == [("replaced", "replaced")]
+    assert bench.changes() == [("replaced", "replaced")]
     assert bench.path.with_name("store.db.swapped-b0070000").read_bytes() == b"another"
     bench.path.unlink()
     bench.backend.upkeep()
-    assert bench.news() == [], "it looks every ten seconds"
+    assert bench.changes() == [], "it looks every ten seconds"
 
 
 def test_a_damaged_page_is_met_by_a_new_file_whose_numbers_go_on(bench: Bench) -> None:
@@ -216,15 +216,15 @@ def test_a_damaged_page_is_met_by_a_new_file_whose_numbers_go_on(bench: Bench) -
         stream.seek(8 * 1024)
         stream.write(os.urandom(size - 8 * 1024))
     bench.opened()
-    assert bench.news() == []
+    assert bench.changes() == []
     assert bench.numbers() == []
-    assert bench.news() == [("reset", "damaged")]
+    assert bench.changes() == [("reset", "damaged")]
     (aside,) = bench.backend.rescues
     assert (aside.file, dict(aside.names)) == ("store.db.broken-b0070000", {"1": A})
     assert aside.epoch == bench.backend.active.property("ep")
     assert list(bench.backend.active.accounts[A].held) == [(1, 301)]
-    assert bench.commit().given == {A: (301, 302)}
-    lost = bench.backend.rescue_ended()
+    assert bench.commit().assigned == {A: (301, 302)}
+    lost = bench.backend.end_rescue()
     assert [rows[2:] for rows in lost] == [(1, 301)]
     assert bench.backend.rescues == []
     assert bench.backend.active.accounts[A].unsettled() == 1
@@ -236,7 +236,7 @@ def test_a_file_that_is_missing_is_told_with_what_it_owed(bench: Bench) -> None:
     bench.backend.close()
     bench.path.unlink()
     bench.opened()
-    assert bench.news() == [("reset", "missing")]
+    assert bench.changes() == [("reset", "missing")]
     assert bench.backend.missing == [(A, epoch, 1, 4)]
 
 
@@ -273,7 +273,7 @@ def test_an_epoch_begins_where_numbers_could_be_given_twice(
         bench.backend.disk.close()
     for _ in range(2):
         bench.opened(boot_id, board)
-        assert bench.news() == told
+        assert bench.changes() == told
         assert (bench.backend.active.property("ep") != epoch) == bool(told)
         bench.backend.close()
         epoch, told = bench.backend.active.properties["ep"], []
@@ -283,7 +283,7 @@ def test_a_commit_is_small_where_the_log_must_not_grow(bench: Bench) -> None:
     assert bench.backend.max_rows == 4000
     disk = bench.backend.disk
     assert disk is not None
-    disk.cramp()
+    disk.cap_size()
     assert bench.backend.max_rows == 400
     bench.backend.upkeep()
     assert bench.backend.max_rows == 4000, "there is room on the disk"

@@ -29,10 +29,10 @@ def committed(database: Database, *all_readings: Reading, settled: list[tuple[st
 def test_numbers_are_given_in_order_for_each_stream_and_go_on_after_a_restart(tmp_path: Path) -> None:
     database = opened(tmp_path / "store.db")
     first = committed(database, *readings("telemetry/a", 3), *readings("event/a", 1))
-    assert first.given == {"telemetry/a": (1, 4), "event/a": (1, 2)}
+    assert first.assigned == {"telemetry/a": (1, 4), "event/a": (1, 2)}
     database.close()
     database = opened(tmp_path / "store.db")
-    assert committed(database, *readings("telemetry/a", 2)).given == {"telemetry/a": (4, 6)}
+    assert committed(database, *readings("telemetry/a", 2)).assigned == {"telemetry/a": (4, 6)}
     rows = database.rows("telemetry/a", 1, 99, 10)
     assert [row.seq for row in rows] == [1, 2, 3, 4, 5]
     assert rows[0].context == ("aaaaaaaa", "b0070000", 1, "mh000000")
@@ -61,7 +61,7 @@ def test_a_commit_that_fails_changes_nothing(tmp_path: Path) -> None:
         committed(database, *readings("telemetry/a", 3), unusable, settled=[("telemetry/a", 1, 2)])
     assert database.accounts["telemetry/a"].next == 3
     assert list(database.accounts["telemetry/a"].settled) == []
-    assert committed(database, *readings("telemetry/a", 1)).given == {"telemetry/a": (3, 4)}
+    assert committed(database, *readings("telemetry/a", 1)).assigned == {"telemetry/a": (3, 4)}
     assert len(database.rows("telemetry/a", 1, 99, 99)) == 3
     database.close()
 
@@ -72,7 +72,7 @@ def test_the_ring_keeps_its_size_and_lets_delivered_rows_go_first(tmp_path: Path
     settled: list[tuple[str, int, int]] = []
     for _ in range(60):
         commit = committed(database, *readings("telemetry/a", 200, size=100), settled=settled)
-        start, stop = commit.given["telemetry/a"]
+        start, stop = commit.assigned["telemetry/a"]
         settled = [("telemetry/a", start, stop)]
         assert commit.shed == []
     account = database.accounts["telemetry/a"]
@@ -193,8 +193,8 @@ def test_a_commit_that_fails_takes_back_new_streams_contexts_and_properties(tmp_
     commit = Commit([*readings("telemetry/a", 1), unusable], NOW, "", properties={"x": "1"})
     with pytest.raises(StoreError):
         database.commit(commit)
-    assert (commit.given, database.accounts, database.ids, database.property("x")) == ({}, {}, {}, "")
-    assert committed(database, *readings("telemetry/b", 1)).given == {"telemetry/b": (1, 2)}
+    assert (commit.assigned, database.accounts, database.ids, database.property("x")) == ({}, {}, {}, "")
+    assert committed(database, *readings("telemetry/b", 1)).assigned == {"telemetry/b": (1, 2)}
     assert database.ids == {"telemetry/b": 1}
     committed(database, *readings("telemetry/a", 1))
     assert database.ids == {"telemetry/b": 1, "telemetry/a": 2}

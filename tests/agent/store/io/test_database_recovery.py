@@ -15,13 +15,15 @@ def test_rows_of_another_database_are_taken_over_with_their_accounts(tmp_path: P
     database = opened(tmp_path / "store.db")
     committed(database, *readings("telemetry/a", 1))
     rows = memory.rows("telemetry/a", 2, 6, 99)
-    database.absorb(memory.accounts, [("telemetry/a", rows)], {"ep": "cccccccc"}, {"mh": b"{}"}, Commit([], NOW, ""))
+    database.import_state(
+        memory.accounts, [("telemetry/a", rows)], {"ep": "cccccccc"}, {"mh": b"{}"}, Commit([], NOW, "")
+    )
     database.close()
     database = opened(tmp_path / "store.db")
     assert database.property("ep") == "cccccccc"
     assert database.rows("telemetry/a", 2, 9, 9) == rows
     assert database.accounts["telemetry/a"].next == 6
-    assert committed(database, *readings("telemetry/a", 1)).given == {"telemetry/a": (6, 7)}
+    assert committed(database, *readings("telemetry/a", 1)).assigned == {"telemetry/a": (6, 7)}
     database.close()
 
 
@@ -35,7 +37,7 @@ def test_rescued_rows_are_put_back_as_far_as_they_are_owed(tmp_path: Path) -> No
     account.gone.add(1, 2)
     account.hold(5)
     other.put_account("telemetry/a", account)
-    assert other.recover([("telemetry/a", row) for row in rows[:3]], Commit([], NOW, "")) == 2
+    assert other.restore_rescued([("telemetry/a", row) for row in rows[:3]], Commit([], NOW, "")) == 2
     assert [row.seq for row in other.rows("telemetry/a", 1, 9, 9)] == [2, 3]
     assert list(other.accounts["telemetry/a"].held) == [(4, 5)]
     other.give_up(Commit(readings("event/_agent", 1), NOW, ""), [("telemetry/a", 4, 5)])
@@ -55,22 +57,22 @@ def test_a_cramped_file_does_not_grow_and_takes_rows_for_delivered_ones(tmp_path
     database = opened(path)
     committed(database, *readings("telemetry/a", 2000, size=100))
     committed(database, settled=[("telemetry/a", 1, 2001)])
-    database.cramp()
-    assert database.cramped
+    database.cap_size()
+    assert database.capped
     size = path.stat().st_size
     for _ in range(20):
         assert committed(database, *readings("telemetry/b", 50, size=100)).shed == []
     assert path.stat().st_size <= size
     assert len(database.rows("telemetry/b", 1, 9999, 9999)) == 1000
-    database.relax()
-    assert not database.cramped
+    database.uncap_size()
+    assert not database.capped
     database.close()
 
 
 def test_a_small_cramped_file_gives_up_nothing_undelivered(tmp_path: Path) -> None:
     database = opened(tmp_path / "store.db")
     committed(database, *readings("telemetry/a", 500, size=100))
-    database.cramp()
+    database.cap_size()
     with pytest.raises(StoreFull):
         committed(database, *readings("telemetry/b", 2500, size=100))
     assert database.accounts["telemetry/a"].unsettled() == 500

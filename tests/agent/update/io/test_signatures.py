@@ -145,7 +145,7 @@ async def test_a_verifier_that_fails_has_verified_nothing(program: str, code: st
     with pytest.raises(RejectedError, match=why.replace("[", r"\[")) as caught:
         await verified(RFC_8032[:1], (sys.executable, "-c", program))
     assert caught.value.code == code
-    assert caught.value.passing
+    assert caught.value.transient
 
 
 async def test_a_verifier_that_is_not_there_has_verified_nothing() -> None:

@@ -1,32 +1,32 @@
-"""When numbers are given in memory because the disk takes nothing, and when it is tried again. Pure."""
+"""Decides when a failing disk is replaced by memory, and when the disk is tried again. No I/O."""
 
 from agent.store.limits import StoreLimits
 
 
-class DiskPatience:
+class FailureGrace:
     """How long commits may fail. Times are milliseconds of any monotonic clock."""
 
     def __init__(self, limits: StoreLimits) -> None:
-        self._patience_ms = limits.patience_s * 1000
+        self._grace_ms = limits.failure_grace_s * 1000
         self._failing_since_ms: int | None = None
 
     def failed(self, now_ms: int) -> bool:
-        """A commit failed. Whether there has been patience enough."""
+        """Record a failed commit; return whether commits have failed for too long."""
         if self._failing_since_ms is None:
             self._failing_since_ms = now_ms
-        return now_ms - self._failing_since_ms >= self._patience_ms
+        return now_ms - self._failing_since_ms >= self._grace_ms
 
-    def worked(self) -> None:
-        """The disk took something."""
+    def succeeded(self) -> None:
+        """Record a successful commit."""
         self._failing_since_ms = None
 
-    def hurry(self) -> None:
-        """There is no time to wait for a disk."""
-        self._patience_ms = 0
+    def skip(self) -> None:
+        """End the grace period now: there is no time to wait for the disk."""
+        self._grace_ms = 0
 
 
-class Probe:
-    """When a disk that takes nothing is tried again: soon, and then twice as late each time."""
+class DiskProbe:
+    """When to retry a failing disk: soon, then after twice the delay each time."""
 
     def __init__(self, limits: StoreLimits) -> None:
         self._first_ms, self._max_ms = round(limits.probe_s * 1000), round(limits.max_probe_s * 1000)
@@ -34,12 +34,12 @@ class Probe:
         self._due_ms = 0
 
     def begin(self, now_ms: int) -> None:
-        """The disk has just failed."""
+        """Start over: the disk has just failed."""
         self._wait_ms = self._first_ms
         self._due_ms = now_ms + self._wait_ms
 
     def due(self, now_ms: int) -> bool:
-        """Whether to try it now; then the next time is later."""
+        """Return whether to try the disk now; if so, the next attempt is scheduled later."""
         if now_ms < self._due_ms:
             return False
         self._wait_ms = min(self._max_ms, self._wait_ms * 2)

@@ -11,9 +11,9 @@ from agent.base.reading import Context
 from agent.store.format.row_key import SEQ_BITS, SEQ_MASK
 from agent.store.format.sqlite_records import Unreadable, record
 from agent.store.io.database import Commit, Database
-from agent.store.io.rescue.pages import Remains
-from agent.store.io.rescue.remains import known_remains
+from agent.store.io.rescue.damaged_tables import DamagedTables
 from agent.store.io.rescue.rescue_child import whole_rows
+from agent.store.io.rescue.salvage import salvage_state
 from agent.store.io.rescue.sqlite_pages import Pages
 from tests.agent.store.store_fakes import DOOR, NOW, A, reading
 
@@ -29,10 +29,10 @@ def filled(path: Path, *, closed: bool = True, size: int = 3) -> Database:
 
 
 @contextmanager
-def remains(path: Path) -> Iterator[Remains]:
+def remains(path: Path) -> Iterator[DamagedTables]:
     pages = Pages(path, path.with_name(path.name + "-wal"))
     try:
-        yield Remains(pages)
+        yield DamagedTables(pages)
     finally:
         pages.close()
 
@@ -93,11 +93,11 @@ def test_the_rescue_gives_what_is_not_known_to_be_settled_with_its_names(tmp_pat
 def test_a_file_says_of_itself_what_is_needed_to_go_on(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     filled(path)
-    known = known_remains(path, tmp_path / "none")
+    known = salvage_state(path, tmp_path / "none")
     assert known.whole
     assert known.accounts[A].next == 201
     assert dict(known.ids) == {A: 1, DOOR: 2}
-    assert known_remains(tmp_path / "missing", tmp_path / "none").accounts == {}
+    assert salvage_state(tmp_path / "missing", tmp_path / "none").accounts == {}
 
 
 def test_without_the_page_of_its_accounts_a_file_does_not_know_all(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_without_the_page_of_its_accounts_a_file_does_not_know_all(tmp_path: Pat
     with path.open("r+b") as stream:
         stream.seek(2 * 1024)
         stream.write(bytes(1024))
-    known = known_remains(path, tmp_path / "none")
+    known = salvage_state(path, tmp_path / "none")
     assert not known.whole
     assert dict(known.ids) == {A: 1, DOOR: 2}, "the index still has the names"
     assert known.properties["ep"] == "aaaaaaaa"

@@ -1,4 +1,4 @@
-"""What is known of a store that is given up: at once its accounts, and later, from a child process, its rows."""
+"""Recovers a damaged store: its accounts at once, and its rows later, through a child process."""
 
 import asyncio
 import base64
@@ -9,22 +9,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from agent.base.io.helper_process import module
+from agent.base.io.helper_process import module_command
 from agent.base.reading import Context, Row
 from agent.store.format.account_text import parse_account
-from agent.store.io.rescue.pages import Remains
+from agent.store.io.rescue.damaged_tables import DamagedTables
 from agent.store.io.rescue.sqlite_pages import Pages
 from agent.store.stream_account import StreamAccount
 
 _BUILD_MS = 1_577_836_800_000
-"""A time from before 2020 was no true one."""
+"""A time before 2020 cannot be correct."""
 _LINE_BYTES = 8 << 20
 _SILENCE_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """``ids``: the streams' numbers inside the file. ``whole``: whether ``accounts`` are all its streams."""
+class KnownState:
+    """What is known about a store. ``ids``: the streams' ids inside the file. ``whole``: ``accounts`` contains all its
+    streams."""
 
     accounts: Mapping[str, StreamAccount] = field(default_factory=dict)
     properties: Mapping[str, str] = field(default_factory=dict)
@@ -33,36 +34,36 @@ class Known:
     whole: bool = False
 
 
-def known_remains(path: Path, log: Path) -> Known:
-    """What a file says of itself that SQLite refuses. Blocks; reads a few pages, and the log."""
+def salvage_state(path: Path, log: Path) -> KnownState:
+    """Read the state of a file that SQLite refuses. Blocks; reads a few pages and the log."""
     accounts: dict[str, StreamAccount] = {}
     try:
         pages = Pages(path, log)
     except OSError:
-        return Known()
+        return KnownState()
     try:
-        remains = Remains(pages)
-        for name, columns in remains.streams().items():
+        tables = DamagedTables(pages)
+        for name, columns in tables.streams().items():
             with suppress(ValueError):
                 accounts[name] = parse_account(*columns)
-        names = remains.stream_names()
-        properties, descriptions = remains.properties(), remains.descriptions()
+        names = tables.stream_names()
+        properties, descriptions = tables.properties(), tables.descriptions()
         ids = {name: number for number, name in names.items()}
-        whole = remains.trusted() and set(ids) == set(accounts) and "ep" in properties
-        return Known(accounts, properties, descriptions, ids, whole)
+        whole = tables.trusted() and set(ids) == set(accounts) and "ep" in properties
+        return KnownState(accounts, properties, descriptions, ids, whole)
     finally:
         pages.close()
 
 
 class RescueFailed(Exception):
-    """The child did not come to its end."""
+    """The child process failed."""
 
 
 async def rescued_rows(aside: Path, names: Mapping[str, str]) -> AsyncIterator[list[tuple[str, Row]]]:
-    """The rows of a file that was set aside, in groups. Raises :class:`RescueFailed`."""
+    """Yield the rows of a file that was set aside, in groups. Raises :class:`RescueFailed`."""
     try:
         process = await asyncio.create_subprocess_exec(
-            *module("agent.store.io.rescue.rescue_child"),
+            *module_command("agent.store.io.rescue.rescue_child"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.DEVNULL,
@@ -74,15 +75,15 @@ async def rescued_rows(aside: Path, names: Mapping[str, str]) -> AsyncIterator[l
     assert process.stdout is not None
     ended = False
     try:
-        question = {"path": str(aside), "wal": f"{aside}-wal", "names": dict(names)}
-        process.stdin.write(json.dumps(question).encode())
+        request = {"path": str(aside), "wal": f"{aside}-wal", "names": dict(names)}
+        process.stdin.write(json.dumps(request).encode())
         process.stdin.close()
         while not ended:
             line = await asyncio.wait_for(process.stdout.readline(), _SILENCE_S)
             if line == b"\n":
                 ended = True
             elif line:
-                yield [_row(*one) for one in json.loads(line)]
+                yield [_row(*fields) for fields in json.loads(line)]
             else:
                 raise RescueFailed(f"exit status {await process.wait()}")
     except (OSError, ValueError, TypeError, TimeoutError) as error:
@@ -95,6 +96,6 @@ async def rescued_rows(aside: Path, names: Mapping[str, str]) -> AsyncIterator[l
 
 
 def _row(stream: str, number: int, context: Any, t: int, mono_ms: int, body: str) -> tuple[str, Row]:
-    # Where the page of the context is lost, the epoch is found by the account, and the rest is not known.
-    known = Context(*context) if context else Context("", "00000000", 1 if t >= _BUILD_MS else 0, "")
-    return stream, Row(number, t, mono_ms, known, base64.b64decode(body))
+    # If the page of the context is lost, the account supplies the epoch, and the rest is unknown.
+    found = Context(*context) if context else Context("", "00000000", 1 if t >= _BUILD_MS else 0, "")
+    return stream, Row(number, t, mono_ms, found, base64.b64decode(body))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.store.io.rescue.remains import RescueFailed, rescued_rows
-from tests.agent.store.io.rescue.test_pages import filled
+from agent.store.io.rescue.salvage import RescueFailed, rescued_rows
+from tests.agent.store.io.rescue.test_damaged_tables import filled
 from tests.agent.store.store_fakes import DOOR, A
 
 

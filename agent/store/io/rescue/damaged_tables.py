@@ -1,7 +1,7 @@
-"""The tables of a damaged store, as far as they can be read, page by page.
+"""Reads the tables of a damaged store page by page, as far as possible.
 
-The tables are those of :mod:`agent.store.io.database_schema`. Every row carries its own checksum, so a row found in a
-page that nothing leads to is as good as any other. Used by the rescue's child: imports nothing large.
+The tables are those of :mod:`agent.store.io.database_schema`. Every row carries its own checksum, so a row found in an
+unreferenced page is as good as any other. The rescue's child process uses this module: no large imports.
 """
 
 import struct
@@ -23,11 +23,11 @@ from agent.store.format.sqlite_records import (
 from agent.store.io.rescue.sqlite_pages import Pages
 
 _ROOTS = {"property": 2, "stream": 3, "stream_names": 4, "context": 5, "description": 6, "reading": 7}
-"""Where a new store has its tables; used where the schema cannot be read."""
+"""The root pages of the tables of a new store, used if the schema cannot be read."""
 
 
-class Remains:
-    """The tables of a store, as far as they can be read."""
+class DamagedTables:
+    """The tables of a store, as far as they are readable."""
 
     def __init__(self, pages: Pages) -> None:
         self._pages = pages
@@ -42,15 +42,15 @@ class Remains:
         self._holes = 0  # without the schema, the tables are where a new store has them
 
     def trusted(self) -> bool:
-        """Whether the pages of the accounts and their index were all there."""
+        """Return whether all pages of the accounts and their index were readable."""
         return not self._holes
 
     def table(self, name: str, seen: bytearray | None = None) -> Iterator[Record]:
-        """The records of a table that its tree leads to. ``seen``: marked with the pages that were read."""
+        """Yield the records of a table found through its tree. ``seen``: the pages read are marked here."""
         return self._walk(self._roots[name], self._none_seen() if seen is None else seen)
 
     def properties(self) -> dict[str, str]:
-        """What the store remembered."""
+        """Return the store's properties."""
         return {
             columns[0]: columns[1]
             for _, columns in self.table("property")
@@ -58,7 +58,7 @@ class Remains:
         }
 
     def descriptions(self) -> dict[str, bytes]:
-        """The descriptions, by ``mh``."""
+        """Return the descriptions, by ``mh``."""
         return {
             columns[0]: columns[1]
             for _, columns in self.table("description")
@@ -66,7 +66,7 @@ class Remains:
         }
 
     def streams(self) -> dict[str, tuple[int, str, str, str]]:
-        """By name: the next number; epochs, settled and gone as the store writes them."""
+        """Return by name: the next number; epochs, settled and gone as stored."""
         return {
             columns[1]: (columns[2], columns[3], columns[4], columns[5])
             for key, columns in self.table("stream")
@@ -77,7 +77,7 @@ class Remains:
         }
 
     def stream_names(self) -> dict[int, str]:
-        """The names of streams by their id: from the table, and from its index where the table has a hole."""
+        """Return the streams' names by id: from the table, and from its index where the table has a gap."""
         found = {
             columns[1]: columns[0]
             for _, columns in self.table("stream_names")
@@ -91,7 +91,7 @@ class Remains:
         return found
 
     def contexts(self) -> dict[int, tuple[str, str, int, str]]:
-        """Epoch, boot, clock quality and description by their id."""
+        """Return epoch, boot, clock quality and description by id."""
         return {
             key: (columns[1], columns[2], columns[3], columns[4])
             for key, columns in self.table("context")
@@ -101,8 +101,8 @@ class Remains:
         }
 
     def rows(self) -> Iterator[tuple[int, int, int, int, bytes]]:
-        """All rows that are whole: key, context, time, monotonic time, body. First those that the tree leads to, then
-        those in pages that nothing leads to any more; some of these may come twice."""
+        """Yield all intact rows: key, context, time, monotonic time, body. Rows found through the tree come first, then
+        those of unreferenced pages; some of the latter may be repeated."""
         seen = self._none_seen()
         for found in self.table("reading", seen):
             yield from _row(found)

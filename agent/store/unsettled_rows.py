@@ -1,35 +1,35 @@
-"""Rows that a store owes to the broker, as ranges within one epoch: of its accounts, and in a note. Pure."""
+"""Unsettled rows as ranges within one epoch: from a store's accounts, and in the note for the next start. No I/O."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
 from agent.base.reading import Row
 from agent.store.stream_account import StreamAccount
 
-Owed = list[tuple[str, str, int, int]]
+RowRanges = list[tuple[str, str, int, int]]
 """Rows by stream, epoch, first number and the number after the last."""
 
 
-def owed(accounts: Mapping[str, StreamAccount]) -> Owed:
-    """Everything that is not settled."""
+def unsettled_rows(accounts: Mapping[str, StreamAccount]) -> RowRanges:
+    """Return everything that is not settled."""
     return [
         (name, *part)
         for name, account in accounts.items()
         for start, stop in account.settled.gaps(1, account.next)
-        for part in by_epoch(account, start, stop)
+        for part in split_by_epoch(account, start, stop)
     ]
 
 
-def by_epoch(account: StreamAccount, start: int, stop: int) -> Iterator[tuple[str, int, int]]:
-    """A range as parts that lie within one epoch each: epoch, first number, the one after the last."""
+def split_by_epoch(account: StreamAccount, start: int, stop: int) -> Iterator[tuple[str, int, int]]:
+    """Split a range into parts within one epoch each: epoch, first number, the number after the last."""
     while start < stop:
         end = min(stop, account.epoch_end(start))
         yield account.epoch_of(start), start, end
         start = end
 
 
-def parse_owed(value: object) -> Owed:
-    """What a note says is owed, as far as it makes sense."""
-    found: Owed = []
+def parse_row_ranges(value: object) -> RowRanges:
+    """Parse the rows listed in a note; invalid entries are ignored."""
+    found: RowRanges = []
     for entry in value if isinstance(value, list) else []:
         match entry:
             case [str(stream), str(epoch), int(start), int(stop)] if 0 < start < stop:
@@ -37,8 +37,8 @@ def parse_owed(value: object) -> Owed:
     return found
 
 
-def is_whole(account: StreamAccount, rows: Sequence[Row], start: int, stop: int) -> bool:
-    """Whether ``rows`` are all that is owed of ``[start, stop)``."""
+def is_complete(account: StreamAccount, rows: Sequence[Row], start: int, stop: int) -> bool:
+    """Return whether ``rows`` includes every deliverable row of ``[start, stop)``."""
     if len(rows) == stop - start:
         return True
     for row in rows:

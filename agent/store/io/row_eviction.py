@@ -1,32 +1,32 @@
-"""Makes room in the store's file: deletes what has to leave, and tells of what was not delivered."""
+"""Makes room in the store's file: deletes rows and reports those that were not delivered."""
 
 from agent.base.events import Why, rows_lost
 from agent.base.reading import AGENT, Reading, event, packed
 from agent.store.commit import Commit
 from agent.store.io.database_tables import Tables
-from agent.store.retention import next_to_leave
+from agent.store.retention import next_eviction
 
 
-class Room:
-    """Works inside the transactions of these tables. ``why``: the reason that its events give."""
+class RowEvictor:
+    """Works inside the transactions of ``tables``. ``why``: the reason given in its events."""
 
     def __init__(self, tables: Tables, why: Why) -> None:
         self._tables = tables
         self._why = why
 
-    def make(self, commit: Commit, limit_pages: int, sheds: bool = True) -> list[Reading]:
-        """Let rows go until the file fits, and give the events that tell of undelivered ones. ``sheds``: whether such
-        may go at all."""
+    def make_room(self, commit: Commit, limit_pages: int, may_shed: bool = True) -> list[Reading]:
+        """Delete rows until the file fits; return the events that report undelivered ones. ``may_shed``: whether
+        undelivered rows may be deleted."""
         events: list[Reading] = []
         while self._tables.used_pages() > limit_pages:
-            leaving = next_to_leave(self._tables.accounts, self._tables.time_of, sheds)
-            if leaving is None:
+            eviction = next_eviction(self._tables.accounts, self._tables.time_of, may_shed)
+            if eviction is None:
                 break
-            if leaving.undelivered:
-                commit.shed.append(leaving.rows)
-                events.append(self._lost(commit, *leaving.rows))
-            self._delete(*leaving.rows)
-            commit.gone.append(leaving.rows)
+            if eviction.undelivered:
+                commit.shed.append(eviction.rows)
+                events.append(self._lost(commit, *eviction.rows))
+            self._delete(*eviction.rows)
+            commit.gone.append(eviction.rows)
         return events
 
     def _delete(self, name: str, start: int, stop: int) -> None:

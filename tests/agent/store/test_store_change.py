@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.store.news import News, line_and_code
+from agent.store.store_change import StoreChange, log_line_and_code
 from agent.store.stream_account import StreamAccount
 from tests.agent.store.store_fakes import A, B
 
@@ -21,7 +21,7 @@ from tests.agent.store.store_fakes import A, B
     ],
 )
 def test_each_reason_has_a_line_and_a_code(why: str, words: str, code: str) -> None:
-    line, found = line_and_code(News("reset", why, "detail", "aaaaaaaa", {}), Path("/x"))
+    line, found = log_line_and_code(StoreChange("reset", why, "detail", "aaaaaaaa", {}), Path("/x"))
     assert line.startswith(words)
     assert found == code
 
@@ -31,4 +31,4 @@ def test_the_newest_ended_epoch_that_owes_rows_is_named_for_each_stream() -> Non
         A: StreamAccount([(1, "a"), (4, "b"), (9, "c")], 20),
         B: StreamAccount([(1, "a"), (4, "c")], 20, settled=[(1, 4)]),
     }
-    assert News("reset", "x", "", "c", accounts).before == [(A, "b", 9)]
+    assert StoreChange("reset", "x", "", "c", accounts).before == [(A, "b", 9)]

@@ -2,27 +2,27 @@
 
 import pytest
 
-from agent.store.owed_rows import by_epoch, is_whole, owed, parse_owed
 from agent.store.stream_account import StreamAccount
+from agent.store.unsettled_rows import is_complete, parse_row_ranges, split_by_epoch, unsettled_rows
 from tests.agent.store.store_fakes import A, B, row
 
 TWO = StreamAccount([(1, "aaaaaaaa"), (5, "bbbbbbbb")], 9, [(2, 4)])
 
 
 def test_everything_that_is_not_settled_is_owed_epoch_by_epoch() -> None:
-    assert owed({A: TWO, B: StreamAccount([(1, "aaaaaaaa")], 1)}) == [
+    assert unsettled_rows({A: TWO, B: StreamAccount([(1, "aaaaaaaa")], 1)}) == [
         (A, "aaaaaaaa", 1, 2),
         (A, "aaaaaaaa", 4, 5),
         (A, "bbbbbbbb", 5, 9),
     ]
-    assert list(by_epoch(TWO, 3, 3)) == []
+    assert list(split_by_epoch(TWO, 3, 3)) == []
 
 
 def test_a_note_is_believed_as_far_as_it_makes_sense() -> None:
     good = [A, "aaaaaaaa", 1, 4]
     bad = [[A, "a", 0, 4], [A, "a", 4, 4], [1, "a", 1, 2], [A, "a", "1", 2], "x", [A], None]
-    assert parse_owed([*bad, good]) == [tuple(good)]
-    assert parse_owed({"a": 1}) == parse_owed(None) == []
+    assert parse_row_ranges([*bad, good]) == [tuple(good)]
+    assert parse_row_ranges({"a": 1}) == parse_row_ranges(None) == []
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,4 @@ def test_a_note_is_believed_as_far_as_it_makes_sense() -> None:
     ],
 )
 def test_a_row_that_is_owed_must_be_there(found: list[int], start: int, stop: int, whole: bool) -> None:
-    assert is_whole(TWO, [row(number) for number in found], start, stop) == whole
+    assert is_complete(TWO, [row(number) for number in found], start, stop) == whole
