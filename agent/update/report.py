@@ -10,6 +10,7 @@ from agent.base import events
 from agent.base.codes import LogCode, log_extra
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
+from agent.base.io.log_rate_limit import LogRateLimit
 from agent.config.generation import Cause
 from agent.config.resolve import ResolvedConfig
 from agent.update.io.update_store import UpdateStore

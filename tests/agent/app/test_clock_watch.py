@@ -3,6 +3,7 @@
 import pytest
 
 from agent.app.clock_watch import ClockWatch
+from agent.base.clock_trust import parse_state
 from agent.base.reading import Stamp
 from tests.agent.fakes import FakeClock, FakeStore
 
