@@ -13,7 +13,7 @@ from agent.base.i18n import _
 from agent.config.document import Document, read_document, written_document
 from agent.config.layers import Tables
 from agent.fleet.reports import ReportedGateway
-from agent.update.signed.dsse import CONFIG_TYPE, Envelope, parse, pre_authentication, table, written
+from agent.update.signed.dsse import CONFIG_TYPE, Envelope, encode, parse, pre_authentication, to_json
 
 Sign = Callable[[bytes], Mapping[bytes, bytes]]
 """The signatures of a message, by public key."""
@@ -98,7 +98,7 @@ def order(
             Rejection.ROLLBACK, _("already has version {mark}; --version must be higher").format(mark=signed)
         )
     payload = wanted.payload(version, now_ms)
-    message = written(table(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
+    message = encode(to_json(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     parse(message)
     return RolloutMessage(at.name, version, read_document(payload).hash, message, at.reported)
 

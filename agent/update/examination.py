@@ -1,4 +1,4 @@
-"""Messages from outside are examined as this gateway stands: its trust, its high-water mark, its clock."""
+"""Examines messages from outside against this gateway's trust, high-water mark and clock."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -11,14 +11,14 @@ from agent.update.io.update_store import UpdateStore
 from agent.update.ports import Catalog, Clock
 from agent.update.trust_store import TrustStore
 
-# What reads and verifies signed documents is loaded when one comes: most gateways run for months without.
+# Import the code for signed documents only when one arrives: most gateways run for months without.
 if TYPE_CHECKING:
     from agent.base.trusted_time import TrustedTime
     from agent.update.signed.acceptance import Accepted, GatewayContext, NoChange
 
 
 class Examiner:
-    """Decides about messages of ``config/desired``, and changes nothing."""
+    """Examines messages of ``config/desired`` without changing anything."""
 
     def __init__(self, store: UpdateStore, trust: TrustStore, inbox: UpdateInbox, catalog: Catalog, now: Clock) -> None:
         self._store = store
@@ -28,19 +28,20 @@ class Examiner:
         self._clock = now
 
     async def examine(self, raw: bytes, running: ResolvedConfig) -> "Accepted | NoChange":
-        """What to do about a message where ``running`` runs. Raises :class:`Refused`."""
+        """Decide whether to accept a message while ``running`` runs. Raises
+        :class:`~agent.base.errors.RejectedError`."""
         from agent.update.signed.acceptance import examine
 
-        return await self._trust.answered(examine(raw, self._context(running), running.generation, self._catalog))
+        return await self._trust.decide(examine(raw, self._context(running), running.generation, self._catalog))
 
     async def plan(self, raw: bytes, running: ResolvedConfig) -> Mapping[str, object]:
-        """What the message would change where ``running`` runs. Raises :class:`Refused`."""
+        """Return what the message would change in ``running``. Raises :class:`~agent.base.errors.RejectedError`."""
         from agent.update.signed.plan import plan
 
-        return await self._trust.answered(plan(raw, self._context(running), self._catalog, running))
+        return await self._trust.decide(plan(raw, self._context(running), self._catalog, running))
 
-    def moment(self) -> "TrustedTime":
-        """What is known of the time."""
+    def trusted_time(self) -> "TrustedTime":
+        """Return the current time and its lower bound."""
         from agent.base.trusted_time import TrustedTime
 
         now = self._clock.now()
@@ -51,15 +52,15 @@ class Examiner:
         from agent.update.signed.acceptance import GatewayContext
 
         state, document = self._store.state, running.document
-        # What was accepted last is no news, unless its file was lost since.
+        # Skip the message that was accepted last, unless its file was lost since.
         accepted = state.processed if self._store.is_named(running.generation) else ""
         return GatewayContext(
             running.settings.gateway.id,
             __version__,
             self._store.trust,
             state.mark,
-            self.moment(),
-            frozenset({accepted, self._inbox.looked_at}),
+            self.trusted_time(),
+            frozenset({accepted, self._inbox.unchanged_hash}),
             document.hash if document else "",
             frozenset(state.bad),
         )

@@ -1,4 +1,4 @@
-"""The guard around each piece of news about configurations: it can be refused, it can never end the agent."""
+"""The guard around every step of an update: a step can be rejected, but it can never end the agent."""
 
 from collections.abc import Coroutine
 from typing import Any
@@ -9,19 +9,19 @@ from agent.base.i18n import _
 
 
 class BrokenState(Exception):
-    """What runs at this gateway is not known any more: only a new start helps."""
+    """It is unknown what runs at this gateway; only a restart of the agent helps."""
 
 
 class Guard:
-    """Runs one piece of work after another. Only :class:`BrokenState` gets out."""
+    """Runs one step after another. Only :class:`BrokenState` propagates."""
 
     async def run(self, what: str, work: Coroutine[Any, Any, None]) -> RejectedError | None:
-        """Do it; give the refusal where it failed in a way that nobody foresaw. ``what``: for people."""
+        """Run a step; return a rejection if it failed unexpectedly. ``what`` names it for people."""
         try:
             await work
         except BrokenState:
             raise
-        except Exception as error:  # noqa: BLE001 - the guard: whatever it is, it is refused
+        except Exception as error:  # noqa: BLE001 - the guard: reject the step, whatever failed
             unexpected(what, error)
             return RejectedError(INTERNAL_ERROR, _("internal error: {why}").format(why=repr(error)[:200]))
         return None

@@ -1,4 +1,4 @@
-"""Messages about configurations: the newest of each kind, and those that were refused and may be worth another look."""
+"""Messages about configurations: the newest of each kind, and rejected ones that are worth a retry."""
 
 import asyncio
 import hashlib
@@ -11,21 +11,21 @@ from agent.update.timings import UpdateTimings
 _NEVER = float("inf")
 _STEP_MS = 2000
 _LATER_MS = 3_600_000
-"""By itself time makes good only dates in the future, which lie days ahead."""
+"""As time passes, only dates in the future become valid, and those are days ahead."""
 
 
 class UpdateInbox:
-    """``wake`` is set when something comes; ``edited``: the gateway's own files were perhaps changed. ``looked_at``:
-    SHA-256 (hex) of the message that would change nothing."""
+    """``wake`` is set when something arrives. ``edited``: the gateway's own files may have changed. ``unchanged_hash``:
+    SHA-256 (hex) of the last message that changed nothing."""
 
     def __init__(self, timings: UpdateTimings) -> None:
         self._timings = timings
         self.edited = False
         self.wake = asyncio.Event()
-        self.looked_at = ""
+        self.unchanged_hash = ""
         self._news: dict[str, bytes] = {}
-        self._put_by: dict[str, bytes] = {}
-        self._again_s = _NEVER
+        self._deferred: dict[str, bytes] = {}
+        self._retry_s = _NEVER
         self._untimely: Stamp | None = None
 
     def on_message(self, message: Message) -> None:
@@ -39,48 +39,48 @@ class UpdateInbox:
         self.wake.set()
 
     def pop(self, kind: str) -> bytes:
-        """The newest message of a kind, once; empty where there is none."""
+        """Return the newest message of a kind and remove it; empty if there is none."""
         return self._news.pop(kind, b"")
 
-    def seen(self, raw: bytes) -> None:
-        """It changes nothing, however often it comes."""
-        self.looked_at = hashlib.sha256(raw).hexdigest()
+    def mark_unchanged(self, raw: bytes) -> None:
+        """Record that this message changes nothing, however often it arrives."""
+        self.unchanged_hash = hashlib.sha256(raw).hexdigest()
 
     def begin(self, kind: str) -> None:
-        """A message of this kind is looked at: what was put by before is history."""
-        self._put_by.pop(kind, None)
+        """Drop the deferred message of this kind: a newer one is being handled."""
+        self._deferred.pop(kind, None)
         self._untimely = None
 
-    def put_by(self, kind: str, raw: bytes, error: RejectedError, now: Stamp) -> None:
-        """A message was refused; keep it for when another look may end otherwise."""
+    def defer(self, kind: str, raw: bytes, error: RejectedError, now: Stamp) -> None:
+        """Keep a rejected message if a retry may have another result."""
         if error.transient:
-            self._again_s = now.mono_ms / 1000 + self._timings.again_s
+            self._retry_s = now.mono_ms / 1000 + self._timings.retry_s
         elif kind == "desired":
-            self.seen(raw)
+            self.mark_unchanged(raw)
         if error.depends_on_clock:
             self._untimely = now
         if error.code != "too_large":
-            self._put_by[kind] = raw
+            self._deferred[kind] = raw
 
-    def look_again(self) -> None:
-        """What messages were refused for may have changed."""
-        self.looked_at, self._again_s, self._untimely = "", _NEVER, None
-        if self._put_by:
+    def retry(self) -> None:
+        """Queue the deferred messages again: the reason for their rejection may be gone."""
+        self.unchanged_hash, self._retry_s, self._untimely = "", _NEVER, None
+        if self._deferred:
             self.wake.set()
-        self._news = self._put_by | self._news
-        self._put_by = {}
+        self._news = self._deferred | self._news
+        self._deferred = {}
 
-    def look_again_if_due(self, now: Stamp) -> None:
-        """The same, where enough time has passed, or the clock was set."""
-        if now.mono_ms / 1000 >= self._again_s or self._was_set(now):
-            self.look_again()
+    def retry_if_due(self, now: Stamp) -> None:
+        """Call :meth:`retry` if enough time has passed or the clock was set."""
+        if now.mono_ms / 1000 >= self._retry_s or self._was_set(now):
+            self.retry()
 
     def due_s(self, now_s: float) -> float:
-        """When to call :meth:`look_again_if_due`."""
-        return self._again_s if self._untimely is None else min(self._again_s, now_s + self._timings.clock_s)
+        """Return when to call :meth:`retry_if_due`."""
+        return self._retry_s if self._untimely is None else min(self._retry_s, now_s + self._timings.clock_s)
 
     def _was_set(self, now: Stamp) -> bool:
-        """Whether the clock shows another time than it would by itself, or is trusted now."""
+        """Return whether the clock was stepped or became trusted since the message was rejected."""
         since = self._untimely
         if since is None:
             return False

@@ -1,4 +1,4 @@
-"""What following configurations is made of, before there is a store of readings or anything that runs."""
+"""Creates the parts that handle configurations, before the store is open or anything runs."""
 
 import logging
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class UpdateParts:
-    """Made by :meth:`of`. ``inbox``: where messages about configurations go."""
+    """The parts that handle configurations. Created by :meth:`of`. ``inbox`` receives messages about configurations."""
 
     store: UpdateStore
     files: LocalFiles
@@ -48,20 +48,20 @@ class UpdateParts:
         timings: UpdateTimings,
         verify: "Verify | None" = None,
     ) -> "UpdateParts":
-        """All parts over this store and these files. ``verify``: what verifies signatures, if not the usual one."""
+        """Create all parts. ``verify``: verifies signatures, if not the default."""
         inbox, trust, report = UpdateInbox(timings), TrustStore(store, clock, verify), UpdateReport(store, clock)
         examiner = Examiner(store, trust, inbox, catalog, clock)
         start = UpdateStart(store, files, catalog, clock, timings, report)
         return cls(store, files, catalog, clock, timings, inbox, trust, report, examiner, start)
 
     async def choose(self) -> Chosen:
-        """The configuration to start with. Raises :class:`~agent.update.start.NoConfiguration`."""
+        """Choose the configuration to start with. Raises :class:`~agent.update.start.NoConfiguration`."""
         await self.store.settle()
         await Guard().run("trust.json", self.read_trust_file())
         return await self.start.choose()
 
     async def read_trust_file(self) -> None:
-        """Install the technician's ``trust.json``, where it is another one than before."""
+        """Install the technician's ``trust.json`` if it is new."""
         try:
             if raw := self.files.trust():
                 await self.trust.install(raw)

@@ -1,4 +1,4 @@
-"""What following configurations needs of the rest of the agent."""
+"""What the update package needs from the rest of the agent."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -12,63 +12,63 @@ from agent.update.probation import Observation
 
 
 class Clock(Protocol):
-    """What tells the time."""
+    """The system clock."""
 
     def now(self) -> Stamp:
-        """The time of this moment, with its quality; ``mono_ms`` is what durations are measured with."""
+        """Return the current time with its quality. Use ``mono_ms`` to measure durations."""
 
     @property
     def proven_ms(self) -> int:
-        """The newest time of a synchronised clock, over restarts; 0 where there was none."""
+        """The newest time of a synchronised clock, kept over restarts; 0 if there was none."""
 
 
 class Catalog(DriverLookup, Protocol):
-    """The drivers, and whether others have come."""
+    """The installed drivers."""
 
     def stamp(self) -> object:
-        """Another value when profiles or drivers were changed. Cheap."""
+        """Return a value that differs after profiles or drivers have changed. Cheap."""
 
 
 class LocalFiles(Protocol):
-    """The gateway's own files, as they are now. Raises :class:`~agent.base.errors.RejectedError`."""
+    """The current content of the gateway's own files. Raises :class:`~agent.base.errors.RejectedError`."""
 
     @property
     def name(self) -> str:
-        """Of the main one, for people."""
+        """The name of the main file, for people."""
 
     def trust(self) -> bytes: ...
     def generation(self, payload: str | None) -> Generation: ...
 
 
 class Runtime(Protocol):
-    """What runs under one configuration."""
+    """Everything that runs under one configuration."""
 
     async def change(self, resolved: ResolvedConfig) -> object:
-        """Run this configuration in place of the one before."""
+        """Run this configuration instead of the current one."""
 
     def observe(self) -> Observation:
-        """How sensors and broker are now."""
+        """Return how the sensors and the broker are doing."""
 
     def report(self, message: Mapping[str, object], rejected_edit: str) -> None:
-        """Publish what came of a configuration. ``rejected_edit``: why the gateway's own files were rejected."""
+        """Publish ``config/reported``. ``rejected_edit``: why the gateway's own files were rejected."""
 
     def report_health(self) -> None:
-        """Send a reading of the agent's own at once."""
+        """Send one of the agent's own readings at once."""
 
 
 class Journal(Protocol):
-    """What keeps the agent's own events, and small texts over restarts."""
+    """Stores the agent's own events, and small values that survive a restart."""
 
     def announce(self, row: events.Row) -> None:
-        """Keep one and send it."""
+        """Store an event and send it."""
 
     def remember(self, name: str, value: str) -> None:
-        """Keep a small text."""
+        """Store a small text under a name."""
 
     def recall(self, name: str) -> str:
-        """What was remembered; empty where there is nothing."""
+        """Return the stored text; empty if there is none."""
 
 
 def seconds(clock: Clock) -> float:
-    """Monotonic seconds."""
+    """Return the monotonic time in seconds."""
     return clock.now().mono_ms / 1000

@@ -1,4 +1,4 @@
-"""Whether a configuration on trial is to be kept. Pure."""
+"""Decides whether to keep a configuration on trial. Pure."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -11,17 +11,17 @@ from agent.config.generation import Cause
 Verdict = Literal["wait", "confirm"] | Cause
 
 _RESTART_S = 60.0
-"""What is left of the time, at least, after the agent was stopped and started again: sensors need some to begin."""
+"""Minimum time left after a restart of the agent: sensors need some time to start."""
 _CONTACT_S = 30.0
 _MAX_SESSIONS = 3
-"""A broker that was connected for so long, or so often, has had the time to acknowledge something."""
+"""A broker that was connected this long, or this often, had enough time to acknowledge something."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """How a running gateway is: ids of sensors that have ``proven`` to work since they started, and of those that are
-    ``lost``; the broker as its uplink sees it: ``sessions`` that it took, whether it ``acknowledged`` telemetry of this
-    uplink, and ``echoed`` the gateway's own state."""
+    """The condition of a running gateway. ``proven``: ids of sensors that have worked since they started; ``lost``: ids
+    of sensors that fail now. As the uplink sees the broker: number of ``sessions``, whether the broker ``acknowledged``
+    telemetry of this uplink, and whether it ``echoed`` the gateway's own ``state``."""
 
     proven: frozenset[str] = frozenset()
     lost: frozenset[str] = frozenset()
@@ -33,27 +33,27 @@ class Observation:
 
 @dataclass(slots=True)
 class BrokerContact:
-    """What is known of the broker since the configuration runs. ``sessions``: how many began; ``connected_s``: how long
-    they lasted together, as far as it was looked; ``acknowledged``: whether it has acknowledged telemetry."""
+    """Contact with the broker since the configuration started. ``sessions``: number of sessions; ``connected_s``: their
+    total time, as far as it was observed; ``acknowledged``: whether the broker has acknowledged telemetry."""
 
     sessions: int = 0
     connected_s: float = 0.0
     acknowledged: bool = False
-    _looked_s: float | None = field(default=None)
+    _observed_s: float | None = field(default=None)
 
-    def look(self, now_s: float, *, online: bool, sessions: int, acknowledged: bool) -> None:
-        """Note how it is at ``now_s``."""
-        if online and self._looked_s is not None:
-            self.connected_s += now_s - self._looked_s
-        self._looked_s = now_s if online else None
+    def observe(self, now_s: float, *, online: bool, sessions: int, acknowledged: bool) -> None:
+        """Record the state of the connection at ``now_s``."""
+        if online and self._observed_s is not None:
+            self.connected_s += now_s - self._observed_s
+        self._observed_s = now_s if online else None
         self.sessions = max(self.sessions, sessions)
         self.acknowledged = self.acknowledged or acknowledged
 
 
 @dataclass(frozen=True, slots=True)
 class Probation:
-    """``watched``: the changed sensors that must work (required ones that were not failing before). ``broker_changed``:
-    whether anything of the way to the broker is another one. ``spent_s``: how long it was tried before this start."""
+    """The rules of one trial. ``watched``: changed sensors that must work (required, and not failing before);
+    ``broker_changed``: whether the connection settings changed; ``spent_s``: time on trial before this start."""
 
     confirm_s: float
     watched: frozenset[str]
@@ -62,14 +62,14 @@ class Probation:
 
     @property
     def deadline_s(self) -> float:
-        """How long this run may try it."""
+        """How long this run of the agent may try the configuration."""
         return max(self.confirm_s - self.spent_s, min(self.confirm_s, _RESTART_S))
 
     def judge(self, passed_s: float, proven: Collection[str], contact: BrokerContact) -> Verdict:
-        """What to do ``passed_s`` after the configuration began to run (in this run of the agent).
+        """Decide what to do ``passed_s`` after the configuration started (in this run of the agent).
 
-        Where the way to the broker is the same, a broker that cannot be reached only makes it wait: the old
-        configuration would do no better. One that takes the connection and acknowledges nothing is another matter.
+        If the connection settings are unchanged, an unreachable broker only makes the trial wait: the old configuration
+        would not reach it either. A broker that accepts the connection but acknowledges nothing fails the trial.
         """
         failing = sorted(self.watched - set(proven))
         if not failing and contact.acknowledged:

@@ -1,4 +1,4 @@
-"""What runs: how it is changed, tried, kept and taken back."""
+"""Changes, tries, confirms and rolls back the running configuration."""
 
 import logging
 from collections.abc import Coroutine
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 
 class UpdateRunning:
-    """``resolved``: what runs; ``trial``: where that is not kept yet. Both begin as ``chosen`` has them, which runs."""
+    """``resolved``: the running configuration; ``trial``: set while unconfirmed. ``chosen`` must already run."""
 
     def __init__(
         self,
@@ -43,36 +43,36 @@ class UpdateRunning:
         self.resolved = chosen.resolved
         self.trial = chosen.trial
 
-    async def begun(self) -> None:
-        """What was chosen runs."""
+    async def started(self) -> None:
+        """Record and report that the configuration runs."""
         if self.trial is not None:
             await self._store.probation()
             self._runtime.report_health()
         self.report()
 
-    async def set_down(self) -> None:
-        """The agent stops in good order: what is on trial goes on at the next start."""
+    async def suspend(self) -> None:
+        """Save the trial when the agent stops cleanly; it continues at the next start."""
         if self.trial is not None and self._store.state.under_way:
-            await self._store.set_down(seconds(self._clock) - self.trial.began_s)
+            await self._store.suspend(seconds(self._clock) - self.trial.began_s)
 
     async def change(self, resolved: ResolvedConfig) -> None:
-        """Try a staged configuration in place of what runs."""
+        """Replace the running configuration with a staged one, on trial."""
         self._report.accepted()
         running = self.resolved
         good = running if running.generation.name == self._store.state.good else self._start.last_good()
-        self.trial = self._start.trial(resolved, good, before=self._runtime.observe())
+        self.trial = self._start.begin_trial(resolved, good, before=self._runtime.observe())
         self._report.degrade(resolved.degraded)
         await self._store.applying()
         try:
             await self._run(resolved)
-        except Exception as error:  # noqa: BLE001 - the configuration brought it, whatever it is
+        except Exception as error:  # noqa: BLE001 - whatever failed, the new configuration caused it
             _log.debug("the change failed", exc_info=error)
             await self.roll_back(Cause(Rejection.APPLY, _("it cannot be applied: {why}").format(why=repr(error))))
             return
-        await self.begun()
+        await self.started()
 
     async def judge(self) -> None:
-        """Keep what is on trial, or take it back, if it is time."""
+        """Confirm the configuration on trial, or roll it back, if it is time."""
         if self.trial is None:
             return
         verdict = self.trial.judge(self._runtime.observe(), seconds(self._clock))
@@ -84,24 +84,25 @@ class UpdateRunning:
             await self.roll_back(verdict)
 
     async def roll_back(self, cause: Cause) -> None:
-        """Take back what is on trial. Raises :class:`BrokenState`."""
-        await self._take_back(cause, self._store.roll_back(cause))
+        """Roll back the configuration on trial. Raises :class:`BrokenState`."""
+        await self._return_to_good(cause, self._store.roll_back(cause))
 
     async def withdraw(self, payload: str, cause: Cause) -> None:
-        """Take back what never should have been taken; ``payload``: its hash. Raises :class:`BrokenState`."""
+        """Withdraw a configuration that should not have been accepted. ``payload``: its hash. Raises
+        :class:`BrokenState`."""
         on_trial = self._store.state.trying == payload
         step = self._store.roll_back(cause) if on_trial else self._store.withdraw(payload, cause)
-        await self._take_back(cause, step)
+        await self._return_to_good(cause, step)
 
-    async def _take_back(self, cause: Cause, step: Coroutine[Any, Any, None]) -> None:
-        """Go back to the good configuration; ``step`` says so to the disk. Raises :class:`BrokenState`."""
+    async def _return_to_good(self, cause: Cause, step: Coroutine[Any, Any, None]) -> None:
+        """Return to the good configuration. ``step`` records it on disk. Raises :class:`BrokenState`."""
         self.trial = None
         _log.error(_("rolled back the new configuration: {why}").format(why=cause.message), extra=log_extra(cause.code))
         await step
         good = self._start.last_good()
         if good is None:
             try:
-                good = await self._start.stand_in()
+                good = await self._start.fallback()
             except RejectedError as error:
                 line = _("continuing with it, as there is no other configuration ({why})").format(why=error)
                 _log.error(line, extra=log_extra(error.code))
@@ -112,8 +113,8 @@ class UpdateRunning:
         self.report()
 
     async def complete(self) -> None:
-        """Run all of what was accepted, or more of it than before, where that is possible now. It is not tried again:
-        it was accepted, and has perhaps worked."""
+        """Run all of the accepted configuration, or more of it than before, if that is possible now. There is no new
+        trial: it was accepted, and may have worked before."""
         before = self.resolved
         resolved = self._start.last_good()
         if self.trial is not None:
@@ -138,11 +139,11 @@ class UpdateRunning:
         await self._runtime.change(resolved)
 
     async def _restore(self, resolved: ResolvedConfig) -> None:
-        """Go back to what ran before. Raises :class:`BrokenState` if that fails twice: then a restart must do it."""
+        """Run the previous configuration again. Raises :class:`BrokenState` if that fails twice: restart the agent."""
         try:
             await self._run(resolved)
-        except Exception as error:  # noqa: BLE001 - what the failed change left behind may be gone now
-            _log.debug("going back failed once", exc_info=error)
+        except Exception as error:  # noqa: BLE001 - try again: remains of the failed change may be gone by then
+            _log.debug("the first attempt to return to the previous configuration failed", exc_info=error)
             try:
                 await self._run(resolved)
             except Exception as second:

@@ -1,4 +1,4 @@
-"""Which configuration a start begins with, and which one there is to go back to."""
+"""Chooses the configuration to start with, and the one to roll back to."""
 
 import logging
 from dataclasses import dataclass
@@ -13,26 +13,26 @@ from agent.update.ports import Catalog, Clock, LocalFiles, seconds
 from agent.update.probation import Observation
 from agent.update.report import UpdateReport
 from agent.update.timings import UpdateTimings
-from agent.update.trial import Trial, trial
+from agent.update.trial import Trial, begin_trial
 
 _log = logging.getLogger(__name__)
 
 
 class NoConfiguration(Exception):
-    """The files are wrong, and there is no last good configuration; the text says what is wrong."""
+    """The gateway's files are invalid and there is no last good configuration. The text says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What a start begins with; ``trial``: where it is not kept yet."""
+    """The configuration to start with. ``trial``: set if it is not confirmed yet."""
 
     resolved: ResolvedConfig
     trial: Trial | None = None
 
 
 class UpdateStart:
-    """What was accepted once is never given up because a start cannot load it: the gateway runs as much of it as it
-    can, or what worked before it, and it comes back when the rest does."""
+    """Chooses what to run. An accepted configuration is never discarded because it cannot be loaded at a start: the
+    gateway runs as much of it as it can, or the one before it, and returns to it once the missing parts are back."""
 
     def __init__(
         self,
@@ -52,35 +52,35 @@ class UpdateStart:
         self._unusable: Cause | None = None
 
     async def choose(self) -> Chosen:
-        """The configuration to start with. Raises :class:`NoConfiguration`."""
+        """Choose the configuration to start with. Raises :class:`NoConfiguration`."""
         was_on_trial = self._store.state.under_way
         candidate = await self._candidate()
         if candidate is None:
             return Chosen(await self._first(was_on_trial))
-        tried = self.trial(candidate, self.last_good(), self._store.state.spent_s)
+        tried = self.begin_trial(candidate, self.last_good(), self._store.state.spent_s)
         self._report.degrade(candidate.degraded)
         await self._store.applying()
         return Chosen(candidate, tried)
 
-    def trial(
+    def begin_trial(
         self,
         resolved: ResolvedConfig,
         good: ResolvedConfig | None,
         spent_s: float = 0.0,
         before: Observation | None = None,
     ) -> Trial:
-        """A trial that begins now (:func:`~agent.update.trial.trial`)."""
-        return trial(resolved, good, seconds(self._clock), self._timings.confirm_s, spent_s, before)
+        """Begin a trial now (:func:`~agent.update.trial.begin_trial`)."""
+        return begin_trial(resolved, good, seconds(self._clock), self._timings.confirm_s, spent_s, before)
 
     async def _candidate(self) -> ResolvedConfig | None:
-        """What was on trial when the agent ended, if it may be tried again."""
+        """Return what was on trial when the agent stopped, if it may be tried again."""
         if not self._store.state.under_way:
             return None
         generation = self._store.candidate()
         try:
             if generation is None:
                 raise RejectedError(Rejection.TORN, _("its file is damaged"))
-            if self._store.state.worn_out:
+            if self._store.state.attempts_exhausted:
                 raise RejectedError(Rejection.ATTEMPTS, _("the gateway has started three times with it"))
             return resolve(generation, self._catalog, remaining=True)
         except RejectedError as error:
@@ -92,11 +92,11 @@ class UpdateStart:
             return None
 
     async def _first(self, was_on_trial: bool) -> ResolvedConfig:
-        """What to run where nothing is on trial. Raises :class:`NoConfiguration`."""
+        """Return what to run if nothing is on trial. Raises :class:`NoConfiguration`."""
         good = self.last_good()
         if good is None:
             resolved = await self._from_files()
-        elif was_on_trial:  # an edit that was part of the trial is taken back with it
+        elif was_on_trial:  # an edit that was part of the trial is rolled back with it
             resolved = good
         else:
             resolved = await self._edited(good)
@@ -104,43 +104,44 @@ class UpdateStart:
         return resolved
 
     def last_good(self) -> ResolvedConfig | None:
-        """What the state says is good, or the one before it, as far as it can be built."""
+        """Return the last good configuration, or the one before it, as far as it can be built."""
         self._unusable = None
         state = self._store.state
         for generation in self._store.goods():
             try:
                 resolved = resolve(generation, self._catalog, remaining=True)
-            except RejectedError as error:  # a newer release may want it otherwise
+            except RejectedError as error:  # a newer release may have stricter rules
                 line = _("cannot use the last good configuration: {why}").format(why=error)
                 _log.error(line, extra=log_extra(error.code))
                 self._unusable = self._unusable or Cause(Rejection.DEGRADED, str(error)[:500], error.path)
                 continue
-            # One whose payload was withdrawn, with an edit of the technician's on top, is not good.
+            # Skip one that combines a withdrawn payload with an edit of the technician's.
             if resolved.document is None or resolved.document.hash not in state.bad:
                 return resolved
         return None
 
     def shortfall(self, resolved: ResolvedConfig) -> Cause | None:
-        """Why this is not all that was accepted, after :meth:`last_good`; ``None`` where it is."""
+        """Return why this is not all of the accepted configuration, or ``None`` if it is. Call :meth:`last_good`
+        before."""
         if not self._store.is_named(resolved.generation) and self._unusable:
             return self._unusable
         return resolved.degraded
 
-    async def stand_in(self) -> ResolvedConfig | None:
-        """The gateway's own files, where there is no good configuration to go back to. Raises
+    async def fallback(self) -> ResolvedConfig | None:
+        """Return the gateway's own files as the configuration, if there is no good one to roll back to. Raises
         :class:`RejectedError`."""
         resolved = resolve(self._files.generation(None), self._catalog, remaining=True)
         if self._unusable is None:
-            await self._store.stand_in(resolved.generation)
+            await self._store.use_fallback(resolved.generation)
         return resolved
 
     async def _edited(self, good: ResolvedConfig) -> ResolvedConfig:
-        """The good one, or with the files as they are now."""
+        """Return the good configuration, updated with the gateway's files if they were edited."""
         state = self._store.state
         if good.generation.name != state.good:
             if self._unusable is not None:
                 return good
-            self._report.refuse(
+            self._report.reject(
                 RejectedError(
                     Rejection.TORN, _("the file of the last good configuration is damaged; running the one before it")
                 )
@@ -155,9 +156,9 @@ class UpdateStart:
                 return good
             resolved = resolve(current, self._catalog, remaining=bool(good.missing))
         except RejectedError as error:
-            self._report.refuse(error, local=True)
+            self._report.reject(error, local=True)
             return good
-        # Edited while stopped: a technician is on site, so adopt it without a trial. A reload is tried out.
+        # Edited while stopped: a technician is on site, so adopt it without a trial. A reload is put on trial.
         await self._store.adopt(resolved.generation)
         return resolved
 
@@ -166,6 +167,6 @@ class UpdateStart:
             resolved = resolve(self._files.generation(None), self._catalog, remaining=self._unusable is not None)
         except RejectedError as error:
             raise NoConfiguration(f"{error.path}: {error.message}".removeprefix(": ")) from error
-        if self._unusable is None:  # or what was accepted could not come back
+        if self._unusable is None:  # otherwise the accepted configuration could never come back
             await self._store.adopt(resolved.generation)
         return resolved

@@ -1,4 +1,4 @@
-"""A configuration on trial: what is watched, and what is known of it so far."""
+"""A configuration on trial: what is watched, and what was observed so far."""
 
 from dataclasses import dataclass, field
 
@@ -9,8 +9,8 @@ from agent.update.probation import BrokerContact, Observation, Probation, Verdic
 
 @dataclass(slots=True)
 class Trial:
-    """A configuration that runs and is not kept yet. ``echo``: whether the broker must send the gateway's own ``state``
-    back to it, as it did before: on MQTT 3.1.1 it acknowledges also what it denies."""
+    """A configuration that runs but is not confirmed. ``echo``: whether the broker must echo the gateway's own
+    ``state``, as it did before: on MQTT 3.1.1 a broker also acknowledges messages that its ACL denies."""
 
     probation: Probation
     began_s: float
@@ -18,13 +18,13 @@ class Trial:
     contact: BrokerContact = field(default_factory=BrokerContact)
 
     def judge(self, seen: Observation, now_s: float) -> Verdict:
-        """Decide by how sensors and broker are at ``now_s``."""
+        """Decide from the condition of the sensors and the broker at ``now_s``."""
         acknowledged = seen.acknowledged and (seen.echoed or not self.echo)
-        self.contact.look(now_s, online=seen.online, sessions=seen.sessions, acknowledged=acknowledged)
+        self.contact.observe(now_s, online=seen.online, sessions=seen.sessions, acknowledged=acknowledged)
         return self.probation.judge(now_s - self.began_s, seen.proven, self.contact)
 
 
-def trial(
+def begin_trial(
     resolved: ResolvedConfig,
     good: ResolvedConfig | None,
     now_s: float,
@@ -32,9 +32,9 @@ def trial(
     spent_s: float = 0.0,
     before: Observation | None = None,
 ) -> Trial:
-    """Watch what restarts in comparison with the good one. ``confirm_s``: where no document says so; ``spent_s``: how
-    long it was tried before this start; ``before``: how the gateway was, whose failing sensors are not the candidate's
-    fault."""
+    """Start a trial that watches what differs from ``good``. ``confirm_s``: used if the document has none;
+    ``spent_s``: time on trial before this start; ``before``: the gateway's condition before the change, since sensors
+    that already failed are not the candidate's fault."""
     before = before or Observation()
     changes = diff(good, resolved)
     required = {sensor.id for sensor in resolved.settings.sensor if sensor.required}

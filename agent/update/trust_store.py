@@ -1,4 +1,4 @@
-"""Whom this gateway trusts: the technician's first root, the ones that followed, and what their keys have signed."""
+"""The roots that this gateway trusts, and the verification of signatures against them."""
 
 import logging
 from typing import TYPE_CHECKING, TypeVar
@@ -10,7 +10,7 @@ from agent.base.io.log_rate_limit import LogRateLimit
 from agent.update.io.update_store import UpdateStore
 from agent.update.ports import Clock, seconds
 
-# What reads and verifies signed documents is loaded when one comes: most gateways run for months without.
+# Import the code for signed documents only when one arrives: most gateways run for months without.
 if TYPE_CHECKING:
     from agent.update.io.signatures import Verify
     from agent.update.signed.dsse import VerificationSteps
@@ -20,7 +20,8 @@ _log = logging.getLogger(__name__)
 
 
 class TrustStore:
-    """``verify``: what verifies signatures; made when it is needed, where none is given."""
+    """Trusts the root that the technician installed and its successors. ``verify``: verifies signatures; by default one
+    is created when it is first needed."""
 
     def __init__(self, store: UpdateStore, clock: Clock, verify: "Verify | None" = None) -> None:
         self._store = store
@@ -28,62 +29,62 @@ class TrustStore:
         self._budget = LogRateLimit()
         self._verify = verify
 
-    async def answered(self, decision: "VerificationSteps[T]") -> T:
-        """Run a decision to its end, its signatures verified. Raises :class:`RejectedError`."""
-        from agent.update.io.signatures import Verifier, answered
+    async def decide(self, decision: "VerificationSteps[T]") -> T:
+        """Run a decision to its end, verifying its signatures. Raises :class:`RejectedError`."""
+        from agent.update.io.signatures import Verifier, run_verification
 
         if self._verify is None:
             self._verify = Verifier()
-        return await answered(decision, self._verify)
+        return await run_verification(decision, self._verify)
 
     async def open_command(self, raw: bytes) -> bytes:
-        """What the envelope of a command holds, once enough keys of the role have signed it. Raises
+        """Return the payload of a signed command if enough keys of the role have signed it. Raises
         :class:`RejectedError`."""
-        from agent.update.signed.dsse import COMMAND_TYPE, authenticated, parse
+        from agent.update.signed.dsse import COMMAND_TYPE, authenticate, parse
 
         if self._store.trust is None:
             raise RejectedError(Rejection.NO_TRUST, _("this gateway trusts no key yet: install trust.json"))
-        return await self.answered(authenticated(parse(raw), self._store.trust.roles["command"], COMMAND_TYPE))
+        return await self.decide(authenticate(parse(raw), self._store.trust.roles["command"], COMMAND_TYPE))
 
     async def install(self, raw: bytes) -> None:
-        """The technician's ``trust.json``, where it is another one than before. Raises :class:`RejectedError`."""
-        from agent.update.signed.trust import first, leads_to, parse_chain, read_root
+        """Install the technician's ``trust.json`` if its oldest root is new. Raises :class:`RejectedError`."""
+        from agent.update.signed.trust import adopt, leads_to, parse_chain, parse_root
 
         chain = parse_chain(raw)
-        origin = read_root(chain[0].payload).fingerprint
+        origin = parse_root(chain[0].payload).fingerprint
         if origin == self._store.state.origin and self._store.trust is not None:
             return
         if self._store.trust_lost:
             line = _("no copy of the trust root can be read; using {file} again").format(file="trust.json")
             _log.error(line, extra=log_extra(LogCode.TRUST_LOST))
         elif self._store.lost and self._store.trust is not None and leads_to(chain, self._store.trust):
-            # Which file was installed was forgotten; the root that was reached was not.
+            # The state was lost with the record of which file was installed, but the trusted root was not.
             await self._store.keep_origin(origin)
             await self.follow(raw)
             return
-        followed = await self.answered(first(raw))
+        followed = await self.decide(adopt(raw))
         await self._store.keep_trust(followed, origin)
 
     async def follow(self, raw: bytes) -> bool:
-        """Follow ``config/trust`` as far as it is good; whether that led on. Raises :class:`RejectedError` where this
-        gateway failed, and not the message: look at it again."""
+        """Follow ``config/trust`` as far as it is valid, and return whether the trusted root changed. Raises
+        :class:`RejectedError` only if this gateway failed, not the message: retry it."""
         if self._store.trust is None:
             return False
         from agent.update.signed.trust import follow
 
         reached = self._store.trust.version
         try:
-            followed = await self.answered(follow(raw, self._store.trust))
+            followed = await self.decide(follow(raw, self._store.trust))
             if followed.payload is not None:
                 await self._store.keep_trust(followed)
-            if followed.refused is not None:
-                raise followed.refused
+            if followed.rejected is not None:
+                raise followed.rejected
         except RejectedError as error:
-            allowed, kept_back = self._budget.allows("trust", seconds(self._clock))
+            allowed, suppressed = self._budget.allows("trust", seconds(self._clock))
             if allowed:
                 line = _("cannot use {file}: {error}").format(file="config/trust", error=error)
-                if kept_back:
-                    line += " " + _("({count} more refusals were not logged)").format(count=kept_back)
+                if suppressed:
+                    line += " " + _("({count} more refusals were not logged)").format(count=suppressed)
                 _log.warning(line, extra=log_extra(error.code))
             if error.transient:
                 raise

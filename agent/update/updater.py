@@ -1,4 +1,4 @@
-"""Which configuration runs: from the gateway's files or from the city, on trial, kept, or the one before it again."""
+"""The updater: applies configurations from the gateway's files and from the city, with a trial and a rollback."""
 
 import asyncio
 import contextlib
@@ -24,10 +24,10 @@ _MARK = "config.mark"
 
 
 class Updater:
-    """Follows the gateway's files and what the city sends. ``chosen`` runs already, on ``runtime``.
+    """Follows the gateway's files and the messages of the city. ``chosen`` must already run on ``runtime``.
 
-    One message or edit is worked on at a time (:meth:`step`); each is examined, staged on the disk, run, watched, and
-    then confirmed or taken back. ``journal`` keeps events, and a second copy of the high-water mark.
+    It handles one message or edit at a time (:meth:`step`): each is examined, staged on disk, run, watched, and then
+    confirmed or rolled back. ``journal`` stores events and a second copy of the high-water mark.
     """
 
     def __init__(self, parts: UpdateParts, runtime: Runtime, journal: Journal, chosen: Chosen) -> None:
@@ -51,54 +51,54 @@ class Updater:
 
     @property
     def running(self) -> ResolvedConfig:
-        """What runs."""
+        """The running configuration."""
         return self._running.resolved
 
     @property
     def on_trial(self) -> bool:
-        """Whether that is not kept yet."""
+        """Whether it is not confirmed yet."""
         return self._running.trial is not None
 
     async def run(self) -> None:
-        """Follow, for ever."""
+        """Handle messages and edits for ever."""
         await self.begin()
         while True:
-            await self._woken()
+            await self._wait()
             await self.step()
 
     async def begin(self) -> None:
-        """Say what was found at the start, and what runs."""
+        """Report what happened at the start, and what runs."""
         await self._guard.run("config/reported", self._begin())
 
     async def step(self) -> None:
-        """Work on whatever came or is due, until nothing is left to do but wait."""
-        await self._guard.run("config", self._look_around())
+        """Handle whatever has arrived or is due."""
+        await self._guard.run("config", self._run_due_work())
         if raw := self._inbox.pop("trust"):
             await self._guard.run("config/trust", self._follow_trust(raw))
         if self._inbox.edited:
             self._inbox.edited = False
             failed = await self._guard.run(self._files.name, self._follow_edit())
             if failed is not None:
-                self._report.refuse(failed, self._journal, local=True)
+                self._report.reject(failed, self._journal, local=True)
                 self._running.report()
         if raw := self._inbox.pop("desired"):
             failed = await self._guard.run("config/desired", self._follow_desired(raw))
             if failed is not None:
-                self._refuse_desired(raw, failed)
-        await self._guard.run("config", self._prove())
+                self._reject_desired(raw, failed)
+        await self._guard.run("config", self._check_expiry())
         failed = await self._guard.run("config", self._running.judge())
         if failed is not None and self.on_trial:
             await self._running.roll_back(Cause(failed.code, failed.message))
 
     async def close(self) -> None:
-        """The agent stops in good order. Called after :meth:`run` was cancelled."""
+        """Save the trial for a clean stop. Call it after :meth:`run` was cancelled."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._timings.set_down_s):
-                await self._running.set_down()
+            async with asyncio.timeout(self._timings.suspend_s):
+                await self._running.suspend()
 
     async def _begin(self) -> None:
         self._report.begin(self._journal)
-        if self._store.prove(version_mark.decoded(self._journal.recall(_MARK))) or self._store.lost:
+        if self._store.merge_mark(version_mark.parse(self._journal.recall(_MARK))) or self._store.lost:
             version = self._store.state.mark.version
             line = _(
                 "the record of accepted configurations was lost; none older than version {version} is accepted"
@@ -108,10 +108,10 @@ class Updater:
             await self._store.settle()
         self._drivers = self._catalog.stamp()
         self._remember()
-        await self._running.begun()
+        await self._running.started()
 
-    async def _woken(self) -> None:
-        """Wait for news, or for something to come back to."""
+    async def _wait(self) -> None:
+        """Wait until something arrives or is due."""
         now_s, timings = seconds(self._clock), self._timings
         due_s = min(
             self._store.due_s,
@@ -125,17 +125,17 @@ class Updater:
                 await self._inbox.wake.wait()
         self._inbox.wake.clear()
 
-    async def _look_around(self) -> None:
-        """What comes by itself: a disk that takes things again, a clock that is set, a driver that is back."""
+    async def _run_due_work(self) -> None:
+        """Check what changes by itself: a disk that is writable again, a clock that was set, a driver that is back."""
         await self._store.settle_if_due()
         self._remember()
-        self._inbox.look_again_if_due(self._clock.now())
+        self._inbox.retry_if_due(self._clock.now())
         if self._report.degraded and (stamp := self._catalog.stamp()) != self._drivers:
             self._drivers = stamp
             await self._running.complete()
 
     def _remember(self) -> None:
-        """Keep the mark in the store as well: whoever loses the one still has the other."""
+        """Keep a second copy of the mark in the store, in case the first one is lost."""
         mark = self._store.state.mark
         text = mark.encoded() if mark != version_mark.Mark() else ""
         if text and text != self._remembered:
@@ -144,15 +144,15 @@ class Updater:
             self._remembered = text
 
     async def _follow_trust(self, raw: bytes) -> None:
-        """Follow ``config/trust``; what was refused may be right by it."""
+        """Follow ``config/trust``. If the root changed, retry the messages that were rejected."""
         try:
-            led_on = await self._trust.follow(raw)
+            changed = await self._trust.follow(raw)
         except RejectedError as error:
-            self._inbox.put_by("trust", raw, error, self._clock.now())
+            self._inbox.defer("trust", raw, error, self._clock.now())
             return
-        if led_on:
+        if changed:
             self._running.report()
-            self._inbox.look_again()
+            self._inbox.retry()
 
     async def _follow_edit(self) -> None:
         try:
@@ -161,17 +161,17 @@ class Updater:
         except RejectedError as error:
             line = _("{file} is invalid; continuing with the running configuration").format(file=self._files.name)
             _log.error(line, extra=log_extra(error.code))
-            self._report.refuse(error, self._journal, local=True)
+            self._report.reject(error, self._journal, local=True)
             self._running.report()
         else:
             _log.info(_("reloaded the configuration"))
             if self._report.edit_accepted():
                 self._running.report()
         finally:
-            self._inbox.look_again()
+            self._inbox.retry()
 
     async def _read_files(self) -> None:
-        """Try the files as they are now, with the payload that runs, or should. Raises :class:`RejectedError`."""
+        """Try the edited files together with the current payload. Raises :class:`RejectedError`."""
         if self._report.degraded:
             self._drivers = self._catalog.stamp()
             await self._running.complete()
@@ -181,9 +181,9 @@ class Updater:
         if generation.name == self.running.generation.name:
             return
         if good is not None and trial is None and generation.name == good.name:
-            return  # it is not edited, and cannot be loaded
+            return  # not edited: it is the good configuration, which cannot be loaded at present
         resolved = resolve(generation, self._catalog, remaining=bool(self.running.missing))
-        # A payload that is still on trial stays so: if this fails, it is as bad as the edit.
+        # A payload on trial stays on trial: if this fails, it is marked as bad together with the edit.
         trying = "" if resolved.document is None or (good and good.payload == payload) else resolved.document.hash
         await self._store.stage(resolved.generation, trying)
         await self._running.change(resolved)
@@ -195,24 +195,24 @@ class Updater:
         try:
             outcome = await self._examiner.examine(raw, self.running)
             if isinstance(outcome, NoChange):
-                self._inbox.seen(raw)
+                self._inbox.mark_unchanged(raw)
                 return
             document, generation = outcome.document, outcome.resolved.generation
             mark = self._store.state.mark.raised(document.version, document.hash, document.issued_ms)
             await self._store.stage(generation, document.hash, outcome.message, mark, unproven=outcome.unproven)
         except RejectedError as error:
-            self._refuse_desired(raw, error)
+            self._reject_desired(raw, error)
             return
-        self._inbox.looked_at = ""
+        self._inbox.unchanged_hash = ""
         await self._running.change(outcome.resolved)
 
-    def _refuse_desired(self, raw: bytes, error: RejectedError) -> None:
-        self._inbox.put_by("desired", raw, error, self._clock.now())
-        self._report.refuse(error, self._journal)
+    def _reject_desired(self, raw: bytes, error: RejectedError) -> None:
+        self._inbox.defer("desired", raw, error, self._clock.now())
+        self._report.reject(error, self._journal)
         self._running.report()
 
-    async def _prove(self) -> None:
-        """Once the clock is set: look whether what was accepted before had expired."""
+    async def _check_expiry(self) -> None:
+        """Once the clock is set, withdraw the configuration if it had expired when it was accepted."""
         document, unproven = self.running.document, self._store.state.unproven
         if not unproven or self._clock.now().clock_quality == 0:
             return
@@ -220,7 +220,7 @@ class Updater:
 
         if document is not None and document.hash == unproven:
             try:
-                check_expiry(document.expires_ms, self._examiner.moment())
+                check_expiry(document.expires_ms, self._examiner.trusted_time())
             except RejectedError as error:
                 await self._running.withdraw(unproven, Cause(error.code, error.message, error.path))
-        await self._store.proven()
+        await self._store.expiry_checked()

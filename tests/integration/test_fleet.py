@@ -321,6 +321,6 @@ def test_the_simulated_gateways_answer_of_what_they_were_sent() -> None:
     maintained = {"version": 3, "hash": ""}
     payload = b'{"target":{"gateways":["pos-1"]},"version":3,"issued":"2026-01-01T00:00:00Z",' \
               b'"expires":"2026-02-01T00:00:00Z","config":{}}'  # fmt: skip
-    message = dsse.written(dsse.table(dsse.CONFIG_TYPE, payload, {}))
+    message = dsse.encode(dsse.to_json(dsse.CONFIG_TYPE, payload, {}))
     maintained["hash"] = read_document(payload).hash
     assert SimulatedFleet.answer(message)["running"] == maintained

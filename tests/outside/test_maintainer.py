@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from agent.fleet.io import signing_key
-from agent.update.io.ed25519_check import answers
+from agent.update.io.ed25519_check import verify
 from agent.update.signed import dsse
 from tests.integration.test_fleet import Desk
 from tests.integration.test_listen import EP, Publisher, batch
@@ -192,9 +192,9 @@ async def test_28_a_command_is_signed_with_several_keys_and_at_two_desks(tmp_pat
         assert status == 0
         assert 'pos-1: output sensor="siren-1" value=1, signatures: 2, expires ' in err
     for asked in gateway.asked:
-        found = dsse.read(asked)
-        checks = dsse.checks(found, dsse.Role(tuple(key.public for key in keys), 2))
-        dsse.demand(checks, list(answers(checks)), dsse.Role(tuple(key.public for key in keys), 2))
+        found = dsse.from_json(asked)
+        checks = dsse.signature_checks(found, dsse.Role(tuple(key.public for key in keys), 2))
+        dsse.require_signatures(checks, list(verify(checks)), dsse.Role(tuple(key.public for key in keys), 2))
         inner = json.loads(found.payload)
         assert (inner["command"], inner["gateway"], inner["value"]) == ("output", "pos-1", 1)
         assert inner["exp"] <= 1000 * time.time() + 600_000

@@ -33,16 +33,16 @@ class Maintainer:
 
     def command(self, asked: Mapping[str, Any]) -> bytes:
         """A signed command."""
-        return dsse.written(self._signed(dsse.COMMAND_TYPE, json.dumps(asked).encode(), "command"))
+        return dsse.encode(self._signed(dsse.COMMAND_TYPE, json.dumps(asked).encode(), "command"))
 
     def trust(self) -> bytes:
         """The ``trust.json`` that a technician installs."""
-        return trust.written_chain([self._signed(trust.TRUST_TYPE, trust.payload(self.root), "root")])
+        return trust.encode_chain([self._signed(trust.TRUST_TYPE, trust.encode_root(self.root), "root")])
 
     def chain(self, last: int, first: int = 1) -> bytes:
         """A list of roots as ``config/trust`` carries it: roots of these versions, which change nothing."""
         roots = [replace(self.root, version=version) for version in range(first, last + 1)]
-        return trust.written_chain([self._signed(trust.TRUST_TYPE, trust.payload(one), "root") for one in roots])
+        return trust.encode_chain([self._signed(trust.TRUST_TYPE, trust.encode_root(one), "root") for one in roots])
 
     def configuration(self, version: int, config: Mapping[str, Any], **more: Any) -> bytes:
         """A signed message for ``config/desired``."""
@@ -52,12 +52,12 @@ class Maintainer:
             "issued": rfc_3339(round(1000 * now.timestamp())),
             "expires": rfc_3339(round(1000 * (now + timedelta(days=30)).timestamp())), **more,
         }  # fmt: skip
-        return dsse.written(self._signed(dsse.CONFIG_TYPE, json.dumps(document).encode(), "config"))
+        return dsse.encode(self._signed(dsse.CONFIG_TYPE, json.dumps(document).encode(), "config"))
 
     def signed(self, kind: str, payload: bytes, role: str) -> bytes:
         """Any payload, whatever it is, in a signed envelope."""
-        return dsse.written(self._signed(kind, payload, role))
+        return dsse.encode(self._signed(kind, payload, role))
 
     def _signed(self, kind: str, payload: bytes, role: str) -> dict[str, object]:
         key = self._keys[role]
-        return dsse.table(kind, payload, {key.public: key.sign(dsse.pre_authentication(kind, payload))})
+        return dsse.to_json(kind, payload, {key.public: key.sign(dsse.pre_authentication(kind, payload))})

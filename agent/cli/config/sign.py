@@ -68,9 +68,9 @@ def run(args: Namespace) -> int:
     raw = read(args.file)
     entries = _entries(raw, args) if is_envelope(raw) else None
     if entries is None:
-        entries = dsse.table(CONFIG_TYPE, _document(_checked(toml(raw, args.file), args), args), {})
+        entries = dsse.to_json(CONFIG_TYPE, _document(_checked(toml(raw, args.file), args), args), {})
     keys = private_keys(args.key)
-    document = read_document(dsse.read(entries).payload)
+    document = read_document(dsse.from_json(entries).payload)
     _show(document, args, [key.public for key in keys])
     if not args.yes:
         _ask()
@@ -169,9 +169,9 @@ def _entries(raw: bytes, args: Namespace) -> Mapping[str, object]:
 
 
 def _signed(entries: Mapping[str, object], keys: "Sequence[SigningKey]") -> bytes:
-    found = dsse.read(entries)
+    found = dsse.from_json(entries)
     signatures = {key.public: key.sign(found.signed) for key in keys}
-    signed = dsse.written(dsse.countersigned(entries, signatures))
+    signed = dsse.encode(dsse.countersign(entries, signatures))
     dsse.parse(signed)
     return signed
 

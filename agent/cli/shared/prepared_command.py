@@ -56,7 +56,7 @@ def prepared(
     if keys:
         inner = json.dumps({**asked, "command": name, "gateway": gateway}).encode()
         signed = dsse.pre_authentication(COMMAND_TYPE, inner)
-        payload = dsse.written(dsse.table(COMMAND_TYPE, inner, {key.public: key.sign(signed) for key in keys}))
+        payload = dsse.encode(dsse.to_json(COMMAND_TYPE, inner, {key.public: key.sign(signed) for key in keys}))
     _check_length(name, payload)
     return Prepared(gateway, name, identity, expires_ms, arguments, payload, len(keys))
 
@@ -90,8 +90,8 @@ def countersigned(one: Prepared, keys: "Sequence[SigningKey]", path: Path) -> Pr
     if not keys:
         return one
     signed = dsse.parse(one.payload).signed
-    entries = dsse.countersigned(json.loads(one.payload), {key.public: key.sign(signed) for key in keys})
-    payload = dsse.written(entries)
+    entries = dsse.countersign(json.loads(one.payload), {key.public: key.sign(signed) for key in keys})
+    payload = dsse.encode(entries)
     _check_length(one.name, payload)
     return read_prepared(payload, path)
 

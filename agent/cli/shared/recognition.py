@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.base.i18n import _
 from agent.fleet.rollout import Recognise
-from agent.update.signed.dsse import Envelope, Role, checks
+from agent.update.signed.dsse import Envelope, Role, signature_checks
 
 
 def add_trust_option(parser: ArgumentParser) -> None:
@@ -32,10 +32,10 @@ def recogniser(keys: Sequence[bytes], trust: Path | None) -> tuple[Recognise, in
             floor = max((root.floor for root in complete if root.floor is not None), default=0)
 
     def recognise(envelope: Envelope) -> bool:
-        from agent.update.io.ed25519_check import answers
+        from agent.update.io.ed25519_check import verify
 
-        asked = checks(envelope, role)
-        signers = {check.key for check, good in zip(asked, answers(asked), strict=True) if good}
+        asked = signature_checks(envelope, role)
+        signers = {check.key for check, good in zip(asked, verify(asked), strict=True) if good}
         return len(signers) >= role.threshold
 
     return recognise, floor

@@ -8,12 +8,11 @@ from pathlib import Path
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.cli.shared.maintainer_files import CommandFailed, private_keys, read
-from agent.update.io.ed25519_check import answers
-from agent.update.io.signatures import answered
+from agent.update.io.ed25519_check import verify
+from agent.update.io.signatures import run_verification
 from agent.update.signed import dsse as dsse
-from agent.update.signed.dsse import TRUST_TYPE, Role, SignatureCheck, checks
-from agent.update.signed.trust import Root, first, parse_chain, read_root, written_chain
-from agent.update.signed.trust import payload as root_payload
+from agent.update.signed.dsse import TRUST_TYPE, Role, SignatureCheck, signature_checks
+from agent.update.signed.trust import Root, adopt, encode_chain, encode_root, parse_chain, parse_root
 
 Entry = Mapping[str, object]
 _LACKING = ("unsigned", "wrong_key", "same_key", "threshold")
@@ -26,7 +25,7 @@ class TrustFile:
     def __init__(self, path: Path, entries: Sequence[Entry]) -> None:
         self._path = path
         self._entries = tuple(entries)
-        self.roots = tuple(read_root(dsse.read(entry).payload) for entry in entries)
+        self.roots = tuple(parse_root(dsse.from_json(entry).payload) for entry in entries)
         self.pending = self.roots[-1] if entries and self._lacks_signatures() else None
         """The last root, while it lacks signatures."""
 
@@ -57,12 +56,12 @@ class TrustFile:
 
     def encoded(self) -> bytes:
         """As it stands in the file."""
-        return written_chain(self._entries)
+        return encode_chain(self._entries)
 
     def with_pending(self, root: Root) -> "TrustFile":
         """With a new last root, in place of one that was not complete."""
         kept = self._entries[:-1] if self.pending else self._entries
-        return TrustFile(self._path, (*kept, dsse.table(TRUST_TYPE, root_payload(root), {})))
+        return TrustFile(self._path, (*kept, dsse.to_json(TRUST_TYPE, encode_root(root), {})))
 
     def signed_by(self, keys: Sequence[Path]) -> "TrustFile":
         """With the signatures of these keys under the last root. Raises :class:`CommandFailed` for a key that is not
@@ -70,7 +69,7 @@ class TrustFile:
         if not keys:
             return self
         asked = [key for root in self._demanding() for key in root.roles["root"].keys]
-        message = dsse.read(self._entries[-1]).signed
+        message = dsse.from_json(self._entries[-1]).signed
         signatures = {}
         for path, pair in zip(keys, private_keys(keys), strict=True):
             if pair.public not in asked:
@@ -78,22 +77,22 @@ class TrustFile:
                     _("{file} is not a key of the role root, before or after the change").format(file=path)
                 )
             signatures[pair.public] = pair.sign(message)
-        return TrustFile(self._path, (*self._entries[:-1], dsse.countersigned(self._entries[-1], signatures)))
+        return TrustFile(self._path, (*self._entries[:-1], dsse.countersign(self._entries[-1], signatures)))
 
     def signers(self) -> Iterator[tuple[Root, int]]:
         """The roots whose keys have to sign the last one, each with how many did."""
-        last = dsse.read(self._entries[-1])
+        last = dsse.from_json(self._entries[-1])
         for root in self._demanding():
-            asked = checks(last, Role(root.roles["root"].keys, 1))
-            yield root, len({check.key for check, good in zip(asked, answers(asked), strict=True) if good})
+            asked = signature_checks(last, Role(root.roles["root"].keys, 1))
+            yield root, len({check.key for check, good in zip(asked, verify(asked), strict=True) if good})
 
     def _demanding(self) -> tuple[Root, ...]:
         return self.roots[-2:]
 
     def _lacks_signatures(self) -> bool:
         try:
-            followed = asyncio.run(answered(first(self.encoded()), _verified_here))
-            refused = followed.refused
+            followed = asyncio.run(run_verification(adopt(self.encoded()), _verified_here))
+            refused = followed.rejected
             at_the_end = followed.root.version + 1 == self.last.version
         except RejectedError as error:
             refused, at_the_end = error, len(self._entries) == 1
@@ -106,4 +105,4 @@ class TrustFile:
 
 async def _verified_here(asked: Sequence[SignatureCheck]) -> Sequence[bool]:
     """Without a process of its own: a command ends soon."""
-    return list(answers(asked))
+    return list(verify(asked))

@@ -18,8 +18,7 @@ from agent.base.trusted_time import rfc_3339
 from agent.cli.shared.maintainer_files import CommandFailed, public_key_of, public_keys, write
 from agent.cli.trust.file import TrustFile
 from agent.update.signed.dsse import Role, key_id
-from agent.update.signed.trust import ROLES, RoleName, Root, grouped, read_root
-from agent.update.signed.trust import payload as root_payload
+from agent.update.signed.trust import ROLES, RoleName, Root, encode_root, format_fingerprint, parse_root
 
 _DAYS = 730.0
 
@@ -205,7 +204,7 @@ def _keep(file: TrustFile, version: int, roles: Mapping[RoleName, Role], floor: 
         raise CommandFailed(_("{what}: invalid value {value}").format(what="--days", value=args.days))
     now_ms = time.time_ns() // 1_000_000
     root = Root(version, now_ms, now_ms + round(args.days * 86_400_000), roles, floor)
-    read_root(root_payload(root))
+    parse_root(encode_root(root))
     return _write(file.with_pending(root).signed_by(args.key), args.file)
 
 
@@ -253,7 +252,7 @@ def _print_root(root: Root, pending: bool) -> None:
             version=root.version, state=state, date=rfc_3339(root.expires_ms)
         )
     )
-    print(f"  {grouped(root.fingerprint)}")
+    print(f"  {format_fingerprint(root.fingerprint)}")
     for name in ROLES:
         role = root.roles[name]
         ids = " ".join(key_id(key) for key in role.keys)
@@ -263,7 +262,7 @@ def _print_root(root: Root, pending: bool) -> None:
 
 
 def _plain(root: Root) -> dict[str, object]:
-    plain: dict[str, object] = json.loads(root_payload(root))
+    plain: dict[str, object] = json.loads(encode_root(root))
     return plain | {"fingerprint": root.fingerprint}
 
 
@@ -271,7 +270,7 @@ def _print_end(file: TrustFile) -> None:
     """How the list stands after a step."""
     if file.pending is None:
         complete = _("root {version} is complete: {fingerprint}").format(
-            version=file.last.version, fingerprint=grouped(file.last.fingerprint)
+            version=file.last.version, fingerprint=format_fingerprint(file.last.fingerprint)
         )
         print(complete, file=sys.stderr)
     _print_lack(file, sys.stderr)

@@ -1,6 +1,6 @@
-"""A program of its own: which of these Ed25519 signatures are good? It ends, and its library is out of memory again.
+"""A separate program that verifies Ed25519 signatures and exits, so that the agent never keeps the library in memory.
 
-Standard input: ``{"messages": [base64, …], "checks": [[key hex, number of the message, signature hex], …]}``;
+Standard input: ``{"messages": [base64, …], "checks": [[key hex, index of the message, signature hex], …]}``;
 standard output: a list of true and false. Exit status 3: the library is not installed.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 LIBRARY_MISSING = 3
 
 
-def answers(checks: Iterable[tuple[bytes, bytes, bytes]]) -> Iterator[bool]:
-    """One answer for each (key, message, signature). Raises :class:`ImportError` where the library is missing."""
+def verify(checks: Iterable[tuple[bytes, bytes, bytes]]) -> Iterator[bool]:
+    """Yield one answer for each (key, message, signature). Raises :class:`ImportError` without the library."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
@@ -27,12 +27,12 @@ def answers(checks: Iterable[tuple[bytes, bytes, bytes]]) -> Iterator[bool]:
 
 
 def main() -> int:
-    """Answer one batch."""
-    asked = json.load(sys.stdin)
-    messages = [base64.b64decode(message) for message in asked["messages"]]
-    checks = [(bytes.fromhex(key), messages[at], bytes.fromhex(signature)) for key, at, signature in asked["checks"]]
+    """Verify one batch."""
+    batch = json.load(sys.stdin)
+    messages = [base64.b64decode(message) for message in batch["messages"]]
+    checks = [(bytes.fromhex(key), messages[at], bytes.fromhex(signature)) for key, at, signature in batch["checks"]]
     try:
-        result = list(answers(checks))
+        result = list(verify(checks))
     except ImportError:
         return LIBRARY_MISSING
     json.dump(result, sys.stdout)

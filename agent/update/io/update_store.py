@@ -1,4 +1,4 @@
-"""What is kept of updates, for the event loop: its thread lives in here, since a card may take seconds to write."""
+"""The durable state of updates for the event loop. It uses a thread, since a card may take seconds to write."""
 
 import logging
 from collections.abc import Callable
@@ -23,11 +23,11 @@ _NEVER = float("inf")
 
 
 class UpdateStore:
-    """The durable steps of :class:`~agent.update.io.update_dir.UpdateDir`, one after the other.
+    """The steps of :class:`~agent.update.io.update_dir.UpdateDir`, one after the other.
 
-    :meth:`stage`, :meth:`keep_trust` and :meth:`keep_origin` must be on the disk before they have any effect: they
-    raise :class:`RejectedError` where they are not. The others have their effect whatever the disk says, which is asked
-    again later. ``now_s``: monotonic seconds; ``settle_s``: after which a disk that refused is asked again.
+    :meth:`stage`, :meth:`keep_trust` and :meth:`keep_origin` take effect only once they are on disk; otherwise they
+    raise :class:`RejectedError`. The other steps take effect at once, and a failed write is retried later. ``now_s``:
+    monotonic seconds; ``settle_s``: delay before a failed write is retried.
     """
 
     def __init__(self, files: Files, now_s: Callable[[], float], settle_s: float) -> None:
@@ -40,48 +40,48 @@ class UpdateStore:
 
     @property
     def state(self) -> UpdateState:
-        """Where the gateway stands."""
+        """The current state."""
         return self._dir.state
 
     @property
     def trust(self) -> "Root | None":
-        """The root that was reached."""
+        """The trusted root."""
         return self._dir.trust
 
     @property
     def lost(self) -> bool:
-        """Whether the state was there and could not be read."""
+        """Whether the state existed but could not be read."""
         return self._dir.lost
 
     @property
     def trust_lost(self) -> bool:
-        """Whether there was a root, and no copy of it can be read."""
+        """Whether there was a trusted root, but no copy of it can be read."""
         return self._dir.trust_lost
 
     @property
     def unwritten(self) -> bool:
-        """Whether the disk may not know what was done."""
+        """Whether the last step may not be on disk."""
         return self._dir.unwritten
 
     def goods(self) -> list[Generation]:
-        """The last good configuration and the one before it: those whose files are whole."""
+        """Return the last good configuration and the one before it, without damaged ones."""
         return self._dir.goods()
 
     def good(self) -> Generation | None:
-        """The first of them."""
+        """Return the last good configuration, or the one before it if that file is damaged."""
         return self._dir.good()
 
     def candidate(self) -> Generation | None:
-        """The candidate, where one is under way and its file is whole."""
+        """Return the candidate, if one is under way and its file is intact."""
         return self._dir.candidate()
 
     def is_named(self, generation: Generation) -> bool:
-        """Whether this is what the state says should run, or is tried."""
+        """Return whether this is the good configuration or the candidate."""
         return generation.name in (self.state.good, self.state.candidate)
 
-    def prove(self, mark: Mark | None) -> bool:
-        """Take a mark that was remembered at another place, where it is higher; whether it is."""
-        return self._dir.prove(mark)
+    def merge_mark(self, mark: Mark | None) -> bool:
+        """Use a copy of the mark that was stored elsewhere if it is higher, and return whether it is."""
+        return self._dir.merge_mark(mark)
 
     async def stage(
         self,
@@ -96,61 +96,61 @@ class UpdateStore:
         await self._keep(partial(self._dir.stage, generation, trying, message, mark, unproven=unproven))
 
     async def keep_trust(self, followed: "Followed", origin: str = "") -> None:
-        """Keep the root that was reached. Raises :class:`RejectedError`."""
+        """Store the newest root. Raises :class:`RejectedError`."""
         await self._keep(partial(self._dir.keep_trust, followed, origin))
 
     async def keep_origin(self, origin: str) -> None:
-        """Note which trust file the kept root comes from. Raises :class:`RejectedError`."""
+        """Record which trust file the stored root comes from. Raises :class:`RejectedError`."""
         await self._keep(partial(self._dir.keep_origin, origin))
 
     async def adopt(self, generation: Generation) -> None:
-        """Count a configuration as good without a trial."""
+        """Adopt a configuration as good without a trial."""
         await self._note(partial(self._dir.adopt, generation))
 
     async def applying(self) -> None:
-        """The candidate is begun with."""
+        """Record that the candidate is being started."""
         await self._note(self._dir.applying)
 
     async def probation(self) -> None:
-        """The candidate runs."""
+        """Record that the candidate runs."""
         await self._note(self._dir.probation)
 
     async def confirm(self) -> None:
-        """The candidate is the good one from now on."""
+        """Make the candidate the good configuration."""
         await self._note(self._dir.confirm)
 
     async def roll_back(self, cause: Cause) -> None:
-        """The candidate is bad, and the good one counts again."""
+        """Mark the candidate as bad and return to the good configuration."""
         await self._note(partial(self._dir.roll_back, cause))
 
     async def withdraw(self, payload: str, cause: Cause) -> None:
-        """The good one is bad after all, and the one before it counts again."""
+        """Mark the good configuration as bad and return to the one before it."""
         await self._note(partial(self._dir.withdraw, payload, cause))
 
-    async def stand_in(self, generation: Generation) -> None:
-        """There is no good one to go back to: this one is, from now on."""
-        await self._note(partial(self._dir.stand_in, generation))
+    async def use_fallback(self, generation: Generation) -> None:
+        """Make a fallback the good configuration, because there is none to roll back to."""
+        await self._note(partial(self._dir.use_fallback, generation))
 
-    async def proven(self) -> None:
-        """What was accepted while the clock was unset has not expired."""
-        await self._note(self._dir.proven)
+    async def expiry_checked(self) -> None:
+        """Record that the configuration accepted with an unset clock has not expired."""
+        await self._note(self._dir.expiry_checked)
 
-    async def set_down(self, spent_s: float) -> None:
-        """The agent is stopped in good order, after so long on trial."""
-        await self._note(partial(self._dir.set_down, spent_s))
+    async def suspend(self, spent_s: float) -> None:
+        """Suspend the trial for a clean stop, after ``spent_s`` on trial in this run."""
+        await self._note(partial(self._dir.suspend, spent_s))
 
     async def settle(self) -> None:
-        """Write down what the disk did not take before."""
+        """Write what could not be written before."""
         if self.unwritten:
             await self._note(self._dir.settle)
 
     async def settle_if_due(self) -> None:
-        """Ask a disk again that refused."""
+        """Retry a failed write if it is due."""
         if self._now_s() >= self.due_s:
             await self.settle()
 
     def close(self) -> None:
-        """Let the thread end."""
+        """Stop the thread."""
         if self._worker is not None:
             self._worker.close()
 
@@ -170,7 +170,7 @@ class UpdateStore:
         self.due_s = self._now_s() + self._settle_s if self.unwritten else _NEVER
 
     async def _in_thread(self, step: Callable[[], None]) -> None:
-        # Made when it is needed: most gateways run for months without. One thread: the steps keep their order.
+        # Start the thread only when it is needed: most gateways run for months without. One thread keeps the order.
         if self._worker is None:
             self._worker = Worker("configuration files")
         await self._worker.call(step)

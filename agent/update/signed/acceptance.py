@@ -1,7 +1,7 @@
-"""A configuration from outside: checked in a fixed order, so that the first thing wrong is what is reported. Pure.
+"""Checks a signed configuration in a fixed order, so that the first problem is the one reported. Pure.
 
-Nothing in the document is looked at before its signatures are verified, and the bytes that are read are the bytes that
-were signed.
+Nothing in the document is parsed before its signatures are verified, and the bytes parsed are the bytes that were
+signed.
 """
 
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from agent.config.generation import Generation
 from agent.config.layers import check_remote
 from agent.config.parse import DriverLookup
 from agent.config.resolve import ResolvedConfig, resolve
-from agent.update.signed.dsse import CONFIG_TYPE, VerificationSteps, authenticated, parse
+from agent.update.signed.dsse import CONFIG_TYPE, VerificationSteps, authenticate, parse
 from agent.update.signed.trust import Root
 from agent.update.signed.version_mark import Mark
 
 __all__ = ["Accepted", "Document", "GatewayContext", "NoChange", "examine", "fingerprint", "read_document"]
 
 MAX_VERSION = 2**53
-LARGEST_JUMP = 1_000_000
+MAX_JUMP = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayContext:
-    """What a gateway knows when a message comes in.
+    """What a gateway knows when a message arrives.
 
-    ``processed``: SHA-256 (hex) of messages that were looked at before; ``running``: ``hash`` of the configuration
-    that runs or is being tried, empty for the file's own; ``bad``: hashes of those that were rolled back.
+    ``processed``: SHA-256 (hex) of messages already handled; ``running``: ``hash`` of the configuration that runs or is
+    on trial, empty if it comes from the gateway's own file; ``bad``: hashes of configurations that were rolled back.
     """
 
     gateway: str
     agent: str
     trust: Root | None
     mark: Mark
-    moment: TrustedTime
+    trusted_time: TrustedTime
     processed: frozenset[str] = frozenset()
     running: str = ""
     bad: frozenset[str] = frozenset()
@@ -45,14 +45,14 @@ class GatewayContext:
 
 @dataclass(frozen=True, slots=True)
 class NoChange:
-    """There is nothing to do: the message is the last one again, or what it wants runs already."""
+    """Nothing to do: the message was already handled, or its configuration is already running."""
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A configuration to try: ``resolved`` is what will run. ``message``: SHA-256 (hex) of the message.
+    """A configuration to try: ``resolved`` will run. ``message``: SHA-256 (hex) of the message.
 
-    ``unproven``: the clock is unset, so ask :func:`~agent.base.trusted_time.check_expiry` again once it is set.
+    ``unproven``: the clock is unset; call :func:`~agent.base.trusted_time.check_expiry` again once it is set.
     """
 
     resolved: ResolvedConfig
@@ -64,12 +64,11 @@ class Accepted:
 def examine(
     raw: bytes, context: GatewayContext, local: Generation, catalog: DriverLookup
 ) -> VerificationSteps[Accepted | NoChange]:
-    """Decide about a message of ``config/desired``; ``local``: with the gateway's own files. Raises
-    :class:`RejectedError`.
+    """Decide whether to accept a message of ``config/desired``. ``local`` contains the gateway's own files.
 
-    The order: the message as before (nothing to do, nothing verified), size, envelope, threshold, payload type, strict
-    parse, target, version, time, agent, local keys, schema, drivers. What is refused changes nothing; once the
-    signatures are verified, the refusal says of which document it is.
+    The order: message already handled (then nothing is verified), size, envelope, threshold, payload type, strict
+    parse, target, version, time, agent, local keys, schema, drivers. Raises :class:`RejectedError`, which names the
+    document once its signatures are verified. A rejected message changes nothing.
     """
     message = fingerprint(raw)
     if message in context.processed:
@@ -77,46 +76,46 @@ def examine(
     envelope = parse(raw)
     if context.trust is None:
         raise RejectedError(Rejection.NO_TRUST, _("this gateway trusts no key yet: install trust.json"))
-    payload = yield from authenticated(envelope, context.trust.roles["config"], CONFIG_TYPE)
+    payload = yield from authenticate(envelope, context.trust.roles["config"], CONFIG_TYPE)
     document = read_document(payload)
     try:
         check_target(document, context.gateway)
         if not _is_new(document, context):
             return NoChange()
-        check_expiry(context.trust.expires_ms, context.moment, "trust.expires")
-        check_dates(document.issued_ms, document.expires_ms, context.moment)
+        check_expiry(context.trust.expires_ms, context.trusted_time, "trust.expires")
+        check_dates(document.issued_ms, document.expires_ms, context.trusted_time)
         _check_agent(document.min_agent, context.agent)
         check_remote(document.config)
         generation = Generation(local.base, local.overlay, payload.decode())
         resolved = resolve(generation, catalog, document)
     except RejectedError as error:
         raise error.for_document(document.version, document.hash) from error.__cause__
-    return Accepted(resolved, document, message, not context.moment.is_set)
+    return Accepted(resolved, document, message, not context.trusted_time.is_set)
 
 
 def _is_new(document: Document, context: GatewayContext) -> bool:
-    """Whether there is something to do. Raises :class:`RejectedError` where the version forbids it."""
+    """Return whether the document changes anything. Raises :class:`RejectedError` if its version is not acceptable."""
     mark = context.mark
     if document.version < mark.version:
         message = _("version {version} is older than {mark}").format(version=document.version, mark=mark.version)
         raise RejectedError(Rejection.ROLLBACK, message, "version")
-    if document.version > min(mark.version + LARGEST_JUMP, MAX_VERSION):
+    if document.version > min(mark.version + MAX_JUMP, MAX_VERSION):
         message = _("version {version} is too far above {mark}").format(version=document.version, mark=mark.version)
         raise RejectedError(Rejection.JUMP, message, "version")
     if document.version > mark.version:
         return True
     if document.hash != mark.hash:
         message = _("version {version} was already used with different content").format(version=document.version)
-        # Of a version that a root's floor has set nothing is known: it is only too low.
+        # If a root's floor set the mark, its content is unknown; the version is just too low.
         raise RejectedError(Rejection.EQUIVOCATION if mark.hash else "rollback", message, "version")
     if document.hash in context.bad:
         message = _("version {version} was tried and rolled back").format(version=document.version)
         raise RejectedError(Rejection.KNOWN_BAD, message, "version")
-    # Not running: the power was cut after the mark was raised, and before the rest.
+    # It may have the mark and not run: the power was cut between the two.
     return document.hash != context.running
 
 
-def _check_agent(least: str, agent: str) -> None:
-    if release(agent) < release(least):
-        message = _("needs agent {least} or newer; this is {agent}").format(least=least, agent=agent)
+def _check_agent(min_agent: str, agent: str) -> None:
+    if release(agent) < release(min_agent):
+        message = _("needs agent {least} or newer; this is {agent}").format(least=min_agent, agent=agent)
         raise RejectedError(Rejection.MIN_AGENT, message, "min_agent")

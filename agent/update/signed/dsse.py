@@ -1,10 +1,10 @@
-"""A signed envelope, DSSE v1: payload, its type, and signatures over both. Pure: signatures are verified outside.
+"""Signed envelopes, DSSE v1: a payload, its type, and signatures over both. Pure: signatures are verified elsewhere.
 
 Source: Dead Simple Signing Envelope 1.0.2 (secure-systems-lab/dsse, ``protocol.md`` and ``envelope.md``). Nothing is
-canonicalised: what was signed is the payload's bytes, and these bytes are what is read.
+canonicalised: the payload's bytes are signed, and the same bytes are parsed.
 
-Functions that need signatures verified are generators: they yield :class:`SignatureCheck` s, are sent one answer for
-each, and return their result (``agent.update.io.signatures.answered`` runs them).
+Functions that need signatures verified are generators: they yield :class:`SignatureCheck` objects, receive one answer
+for each, and return their result (``agent.update.io.signatures.run_verification`` runs them).
 """
 
 import base64
@@ -39,12 +39,12 @@ class SignatureCheck(NamedTuple):
 
 
 VerificationSteps = Generator[Sequence[SignatureCheck], Sequence[bool], T]
-"""A decision that has signatures verified on its way."""
+"""A decision that needs signatures verified along the way."""
 
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """Public keys, and how many of them have to sign."""
+    """Public keys, and how many of them must sign."""
 
     keys: tuple[bytes, ...]
     threshold: int
@@ -52,7 +52,8 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """``signatures``: 64 bytes each. Key ids are hints, and are not kept: each signature is tried with each key."""
+    """A parsed envelope. ``signatures``: 64 bytes each. Key ids are only hints and are dropped: each signature is tried
+    with each key."""
 
     payload_type: str
     payload: bytes
@@ -60,23 +61,23 @@ class Envelope:
 
     @property
     def signed(self) -> bytes:
-        """The bytes that are signed: DSSE's pre-authentication encoding."""
+        """The signed bytes: DSSE's pre-authentication encoding."""
         return pre_authentication(self.payload_type, self.payload)
 
 
 def pre_authentication(payload_type: str, payload: bytes) -> bytes:
-    """The encoding that binds a payload to its type."""
+    """Return the encoding that binds a payload to its type."""
     kind = payload_type.encode()
     return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def parse(raw: bytes) -> Envelope:
-    """Read an envelope. Raises :class:`RejectedError`: ``too_large``, ``malformed``, ``duplicate_keys``."""
-    return read(loads(raw, MAX_BYTES))
+    """Parse an envelope. Raises :class:`RejectedError`: ``too_large``, ``malformed``, ``duplicate_keys``."""
+    return from_json(loads(raw, MAX_BYTES))
 
 
-def read(value: object, path: str = "") -> Envelope:
-    """An envelope that is already parsed. Raises :class:`RejectedError`: ``malformed``."""
+def from_json(value: object, path: str = "") -> Envelope:
+    """Return the envelope in parsed JSON. Raises :class:`RejectedError`: ``malformed``."""
     if not isinstance(value, dict):
         raise _malformed(path)
     inside = f"{path}." if path else ""
@@ -85,7 +86,7 @@ def read(value: object, path: str = "") -> Envelope:
         raise _malformed(f"{inside}payloadType")
     if not isinstance(signatures, list) or len(signatures) > MAX_SIGNATURES:
         raise _malformed(f"{inside}signatures")
-    found = []
+    decoded = []
     for at, entry in enumerate(signatures):
         where = f"{inside}signatures[{at}]"
         if not isinstance(entry, dict) or not isinstance(entry.get("keyid", ""), str):
@@ -93,56 +94,56 @@ def read(value: object, path: str = "") -> Envelope:
         signature = _bytes(entry.get("sig"), f"{where}.sig")
         if len(signature) != SIGNATURE_BYTES:
             raise _malformed(f"{where}.sig")
-        found.append(signature)
-    return Envelope(payload_type, _bytes(value.get("payload"), f"{inside}payload"), tuple(found))
+        decoded.append(signature)
+    return Envelope(payload_type, _bytes(value.get("payload"), f"{inside}payload"), tuple(decoded))
 
 
-def table(payload_type: str, payload: bytes, signatures: Mapping[bytes, bytes]) -> dict[str, object]:
-    """An envelope as JSON has it. ``signatures``: by public key."""
+def to_json(payload_type: str, payload: bytes, signatures: Mapping[bytes, bytes]) -> dict[str, object]:
+    """Return an envelope in its JSON form. ``signatures``: by public key."""
     encoded = base64.b64encode(payload).decode()
-    return countersigned({"payloadType": payload_type, "payload": encoded, "signatures": []}, signatures)
+    return countersign({"payloadType": payload_type, "payload": encoded, "signatures": []}, signatures)
 
 
-def countersigned(entries: Mapping[str, object], signatures: Mapping[bytes, bytes]) -> dict[str, object]:
-    """An envelope as JSON has it, with more signatures. Raises :class:`RejectedError` where it is none."""
-    read(entries)
+def countersign(entries: Mapping[str, object], signatures: Mapping[bytes, bytes]) -> dict[str, object]:
+    """Add signatures to an envelope in its JSON form. Raises :class:`RejectedError` if it is not a valid envelope."""
+    from_json(entries)
     before = cast(list[dict[str, str]], entries["signatures"])
     new = [{"keyid": key_id(key), "sig": base64.b64encode(signature).decode()} for key, signature in signatures.items()]
-    kept = [one for one in before if one["sig"] not in {entry["sig"] for entry in new}]
+    kept = [entry for entry in before if entry["sig"] not in {added["sig"] for added in new}]
     return {**entries, "signatures": [*kept, *new]}
 
 
-def written(entries: Mapping[str, object]) -> bytes:
-    """An envelope as it is published."""
+def encode(entries: Mapping[str, object]) -> bytes:
+    """Return the bytes to publish."""
     return json.dumps(entries, separators=(",", ":")).encode()
 
 
 def key_id(key: bytes) -> str:
-    """A public key's name for people and hints: the first 16 hex digits of its SHA-256."""
+    """Return a public key's short id: the first 16 hex digits of its SHA-256."""
     import hashlib
 
     return hashlib.sha256(key).hexdigest()[:16]
 
 
-def checks(envelope: Envelope, role: Role) -> tuple[SignatureCheck, ...]:
-    """What has to be verified to know who of ``role`` signed."""
+def signature_checks(envelope: Envelope, role: Role) -> tuple[SignatureCheck, ...]:
+    """Return the checks that tell which keys of ``role`` have signed."""
     message = envelope.signed
     return tuple(SignatureCheck(key, message, signature) for signature in envelope.signatures for key in role.keys)
 
 
-def demand(asked: Sequence[SignatureCheck], answers: Sequence[bool], role: Role, path: str = "") -> None:
-    """Raise :class:`RejectedError` unless enough different keys of ``role`` signed.
+def require_signatures(checks: Sequence[SignatureCheck], answers: Sequence[bool], role: Role, path: str = "") -> None:
+    """Raise :class:`RejectedError` unless enough different keys of ``role`` have signed.
 
-    ``unsigned``: no signature at all; ``wrong_key``: none by a key of the role; ``same_key``: enough signatures, but
-    by too few keys; ``threshold``: too few.
+    ``unsigned``: no signature at all; ``wrong_key``: none by a key of the role; ``same_key``: enough signatures, but by
+    too few keys; ``threshold``: too few.
     """
     good = [
-        check.key for check, answer in zip(asked, answers, strict=True) if answer is True and check.key in role.keys
+        check.key for check, answer in zip(checks, answers, strict=True) if answer is True and check.key in role.keys
     ]
     signers = set(good)
     if len(signers) >= role.threshold:
         return
-    if not asked:
+    if not checks:
         raise RejectedError(Rejection.UNSIGNED, _("not signed"), path)
     if not signers:
         raise RejectedError(Rejection.WRONG_KEY, _("not signed by any trusted key"), path)
@@ -153,12 +154,12 @@ def demand(asked: Sequence[SignatureCheck], answers: Sequence[bool], role: Role,
     raise RejectedError(code, message, path)
 
 
-def authenticated(envelope: Envelope, role: Role, payload_type: str) -> VerificationSteps[bytes]:
-    """The payload, once enough keys of ``role`` signed it as ``payload_type``. Raises :class:`RejectedError`: as
-    :func:`demand`, and ``type``."""
-    asked = checks(envelope, role)
-    answers = (yield asked) if asked else ()
-    demand(asked, answers, role)
+def authenticate(envelope: Envelope, role: Role, payload_type: str) -> VerificationSteps[bytes]:
+    """Return the payload if enough keys of ``role`` have signed it as ``payload_type``. Raises :class:`RejectedError`
+    as :func:`require_signatures`, and with ``type``."""
+    checks = signature_checks(envelope, role)
+    answers = (yield checks) if checks else ()
+    require_signatures(checks, answers, role)
     if envelope.payload_type != payload_type:
         message = _("signed as {found}, expected {wanted}").format(
             found=envelope.payload_type[:64], wanted=payload_type
@@ -168,7 +169,7 @@ def authenticated(envelope: Envelope, role: Role, payload_type: str) -> Verifica
 
 
 def _bytes(value: object, path: str) -> bytes:
-    """Base64, in the standard or the URL-safe alphabet."""
+    """Decode base64 in the standard or the URL-safe alphabet."""
     if not isinstance(value, str) or not value.isascii():
         raise _malformed(path)
     try:

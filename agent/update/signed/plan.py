@@ -1,4 +1,4 @@
-"""What a configuration from outside would change at a gateway, without being applied. Pure."""
+"""Shows what a configuration would change at a gateway, without applying it. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,27 +13,33 @@ from agent.update.signed.dsse import VerificationSteps
 def plan(
     raw: bytes, context: GatewayContext, catalog: DriverLookup, running: ResolvedConfig
 ) -> VerificationSteps[Mapping[str, object]]:
-    """Check a message as if it came as ``config/desired``, and compare it with what runs: ``version``, ``hash``,
-    :func:`summary` and ``drift``. Raises :class:`Refused`, as it would be refused.
+    """Check a message like one of ``config/desired`` and compare it with the running configuration.
+
+    Returns ``version``, ``hash``, :func:`summary` and ``drift``. Raises :class:`~agent.base.errors.RejectedError`, as
+    if the message had arrived as ``config/desired``.
     """
-    # Looked at before or not: here the question is new.
+    # Check it even if the same message was processed before.
     context = replace(context, processed=frozenset())
     outcome = yield from examine(raw, context, running.generation, catalog)
     after = outcome.resolved if isinstance(outcome, Accepted) else running
     document = after.document
-    assert document is not None  # what changes nothing is the document that runs
+    assert document is not None  # a message that changes nothing contains the running document
     changes = summary(running, after)
     return {"version": document.version, "hash": document.hash, **changes, "drift": list(after.drift)}
 
 
 def summary(old: Configuration, new: Configuration) -> dict[str, object]:
-    """What a change would do, for programs: ids of sensors that are ``added``, ``removed`` or ``changed`` (restart),
-    ``reconnect`` (whether the connection to the broker restarts), and ``paths``, everything else that differs."""
+    """Return the effects of a change for programs: ids of sensors that are ``added``, ``removed`` or ``changed`` (they
+    restart), ``reconnect`` (whether the broker connection restarts), and the ``paths`` of all other differences."""
     changes = diff(old, new)
     return {
         "added": sorted(changes.added),
         "removed": sorted(changes.removed),
         "changed": sorted(changes.changed),
         "reconnect": changes.reconnect,
-        "paths": [one.path for one in differences(old.tables, new.tables) if not one.path.startswith("sensor.")],
+        "paths": [
+            difference.path
+            for difference in differences(old.tables, new.tables)
+            if not difference.path.startswith("sensor.")
+        ],
     }

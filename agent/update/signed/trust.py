@@ -1,7 +1,7 @@
-"""Who may sign: a chain of root documents, each signed by the one before it and by itself. Pure.
+"""The trust chain: root documents that say who may sign, each signed by its predecessor and by itself. Pure.
 
-``trust.json``, as maintainers keep it, technicians install it and ``config/trust`` carries it, is a JSON list of all
-roots, oldest first, each an envelope. A gateway holds the one that it has reached.
+``trust.json`` is a JSON list of all roots, oldest first, each in an envelope. Maintainers keep it, technicians install
+it, and ``config/trust`` carries it. A gateway stores only the newest root that it has verified.
 """
 
 import hashlib
@@ -22,9 +22,9 @@ from agent.update.signed.dsse import (
     Role,
     SignatureCheck,
     VerificationSteps,
-    checks,
-    demand,
-    read,
+    from_json,
+    require_signatures,
+    signature_checks,
 )
 
 RoleName = Literal["root", "config", "command"]
@@ -34,17 +34,17 @@ MAX_ROOTS = 256
 MAX_KEYS = 16
 MAX_VERSION = 2**53
 MAX_CHAIN_BYTES = 260_096
-"""What a message of 256 KiB (a gateway takes no longer one) holds beside its topic and properties. As published,
-a root with one key for each role takes about 770 bytes, one of three keys each with two signatures about 1450."""
+"""What fits into a message of 256 KiB (the most that a gateway accepts) beside its topic and properties. As published,
+a root takes about 770 bytes with one key per role, and about 1450 with three keys per role and two signatures."""
 _ROOT_BYTES = 16_384
 _MAX_CHECKS = 4096
-"""Signatures verified at a time: a hostile list costs one step of this, since only a good one leads to the next."""
+"""Signatures verified at a time. A hostile list costs one such batch, since only a valid batch leads to the next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A root document. ``floor``: the version above which configurations are taken from here on; it replaces what
-    the gateway remembers. ``fingerprint``: SHA-256 of the payload, in hex."""
+    """A root document. ``floor``: from this root on, only configurations with a version above it are accepted; it
+    replaces the gateway's own record. ``fingerprint``: SHA-256 of the payload, in hex."""
 
     version: int
     issued_ms: int
@@ -56,7 +56,7 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class Floor:
-    """A floor that was passed on the way: of which root, its version, and when that root was issued."""
+    """A version floor found while following the chain: the version of its root, the floor, and when it was issued."""
 
     root: int
     version: int
@@ -65,17 +65,17 @@ class Floor:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What came of a chain: where it led, and why not further. ``payload``: that of ``root``, to be kept
-    (:func:`read_root` reads it), or ``None`` where nothing is new."""
+    """The result of following a chain: the newest valid root, and why the next one was rejected. ``payload``: the bytes
+    of ``root`` to store (see :func:`parse_root`), or ``None`` if the root is the one already trusted."""
 
     root: Root
     payload: bytes | None = None
     floor: Floor | None = None
-    refused: RejectedError | None = None
+    rejected: RejectedError | None = None
 
 
-def payload(root: Root) -> bytes:
-    """A root document as it is signed."""
+def encode_root(root: Root) -> bytes:
+    """Return the payload to sign."""
     roles = {
         name: {"keys": [key.hex() for key in role.keys], "threshold": role.threshold}
         for name, role in root.roles.items()
@@ -85,8 +85,8 @@ def payload(root: Root) -> bytes:
     return json.dumps({"version": root.version, **dates, "roles": roles, **floor}, separators=(",", ":")).encode()
 
 
-def read_root(raw: bytes, path: str = "") -> Root:
-    """Read the payload of a root. Raises :class:`RejectedError`: ``too_large``, ``malformed``, ``duplicate_keys``."""
+def parse_root(raw: bytes, path: str = "") -> Root:
+    """Parse the payload of a root. Raises :class:`RejectedError`: ``too_large``, ``malformed``, ``duplicate_keys``."""
     document = loads(raw, _ROOT_BYTES, path)
     keys = {"version", "issued", "expires", "roles"}
     if not isinstance(document, dict) or not keys <= document.keys() <= keys | {"floor"}:
@@ -100,25 +100,25 @@ def read_root(raw: bytes, path: str = "") -> Root:
     roles = document["roles"]
     if not isinstance(roles, dict) or roles.keys() != set(ROLES):
         raise _malformed(path)
-    read_roles = {name: _role(roles[name], path) for name in ROLES}
-    return Root(version, issued, expires, read_roles, floor, hashlib.sha256(raw).hexdigest())
+    parsed_roles = {name: _role(roles[name], path) for name in ROLES}
+    return Root(version, issued, expires, parsed_roles, floor, hashlib.sha256(raw).hexdigest())
 
 
 def parse_chain(raw: bytes) -> tuple[Envelope, ...]:
-    """All envelopes of a trust file or message. Raises :class:`RejectedError`."""
+    """Parse all envelopes of a trust file or message. Raises :class:`RejectedError`."""
     roots = loads(raw, MAX_CHAIN_BYTES)
     if not isinstance(roots, list) or not 0 < len(roots) <= MAX_ROOTS:
         raise _malformed("")
-    return tuple(read(root, f"[{at}]") for at, root in enumerate(roots))
+    return tuple(from_json(root, f"[{at}]") for at, root in enumerate(roots))
 
 
-def written_chain(roots: Sequence[Mapping[str, object]]) -> bytes:
-    """A trust file from its envelopes as JSON has them (:func:`agent.update.signed.dsse.table`)."""
+def encode_chain(roots: Sequence[Mapping[str, object]]) -> bytes:
+    """Return a trust file made of envelopes in their JSON form (:func:`agent.update.signed.dsse.to_json`)."""
     return (json.dumps(roots, indent=1) + "\n").encode()
 
 
 def leads_to(chain: Sequence[Envelope], trusted: Root) -> bool:
-    """Whether a trusted root can come from this chain, as far as it goes. Raises :class:`RejectedError`."""
+    """Return whether a trusted root is on this chain or may follow it. Raises :class:`RejectedError`."""
     roots = [_root(envelope, f"[{at}]") for at, envelope in enumerate(chain)]
     same = [root for root in roots if root.version == trusted.version]
     return all(root.fingerprint == trusted.fingerprint for root in same) and (
@@ -126,54 +126,53 @@ def leads_to(chain: Sequence[Envelope], trusted: Root) -> bool:
     )
 
 
-def first(raw: bytes) -> VerificationSteps[Followed]:
-    """Take over the chain that a technician installs: its oldest root is trusted as it is, if whole, and followed.
+def adopt(raw: bytes) -> VerificationSteps[Followed]:
+    """Adopt the chain that a technician installs: trust its oldest root if it has signed itself, then follow the rest.
 
     Raises :class:`RejectedError`.
     """
     oldest = parse_chain(raw)[0]
     root = _root(oldest, "[0]")
-    asked = checks(oldest, root.roles["root"])
-    demand(asked, (yield asked) if asked else (), root.roles["root"], "[0]")
+    checks = signature_checks(oldest, root.roles["root"])
+    require_signatures(checks, (yield checks) if checks else (), root.roles["root"], "[0]")
     floor = None if root.floor is None else Floor(root.version, root.floor, root.issued_ms)
     further = yield from follow(raw, root)
     if further.payload is None:
-        return Followed(root, oldest.payload, floor, further.refused)
+        return Followed(root, oldest.payload, floor, further.rejected)
     return further if further.floor else replace(further, floor=floor)
 
 
 def follow(raw: bytes, trusted: Root) -> VerificationSteps[Followed]:
-    """Go from ``trusted`` along a chain as far as it is good: one version at a time, each root signed by enough keys
-    of the one before it and of itself. An expired root still leads to the next.
+    """Follow a chain from ``trusted`` as far as it is valid: one version at a time, each root signed by enough keys of
+    its predecessor and by enough of its own. An expired root still leads to the next.
 
-    What stands in the list up to the trusted version is skipped. Raises :class:`RejectedError` where it is no chain at
-    all.
+    Roots up to the trusted version are skipped. Raises :class:`RejectedError` if it is not a chain at all.
     """
     reached = Followed(trusted)
-    coming, refused = _coming(parse_chain(raw), trusted)
-    while coming:
+    following, rejected = _following(parse_chain(raw), trusted)
+    while following:
         before = reached.root
-        asked: list[SignatureCheck] = []
+        checks: list[SignatureCheck] = []
         steps: list[tuple[_Step, Root, int, int]] = []
-        for step in coming:
+        for step in following:
             needed = _needed(step, before)
-            if steps and len(asked) + len(needed) > _MAX_CHECKS:
+            if steps and len(checks) + len(needed) > _MAX_CHECKS:
                 break
-            steps.append((step, before, len(asked), len(asked) + len(needed)))
-            asked += needed
+            steps.append((step, before, len(checks), len(checks) + len(needed)))
+            checks += needed
             before = step.root
-        answers = (yield tuple(asked)) if asked else ()
+        answers = (yield tuple(checks)) if checks else ()
         for step, before, begin, end in steps:
             try:
-                _demand_both(step, before, asked[begin:end], answers[begin:end])
+                _require_both(step, before, checks[begin:end], answers[begin:end])
             except RejectedError as error:
-                return replace(reached, refused=error)
+                return replace(reached, rejected=error)
             floor = reached.floor
             if step.root.floor is not None:
                 floor = Floor(step.root.version, step.root.floor, step.root.issued_ms)
             reached = Followed(step.root, step.envelope.payload, floor)
-        coming = coming[len(steps) :]
-    return replace(reached, refused=refused)
+        following = following[len(steps) :]
+    return replace(reached, rejected=rejected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +182,8 @@ class _Step:
     path: str
 
 
-def _coming(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], RejectedError | None]:
-    """The roots after the trusted one, without a gap; and what is wrong with the one after them."""
+def _following(chain: Sequence[Envelope], trusted: Root) -> tuple[list[_Step], RejectedError | None]:
+    """Return the roots after the trusted one, without a gap, and why the next one was rejected."""
     steps: list[_Step] = []
     version = trusted.version
     for at, envelope in enumerate(chain):
@@ -210,17 +209,17 @@ def _root(envelope: Envelope, path: str) -> Root:
     if envelope.payload_type != TRUST_TYPE:
         message = _("signed as {found}, expected {wanted}").format(found=envelope.payload_type[:64], wanted=TRUST_TYPE)
         raise RejectedError(Rejection.TYPE, message, path)
-    return read_root(envelope.payload, path)
+    return parse_root(envelope.payload, path)
 
 
 def _needed(step: _Step, before: Root) -> tuple[SignatureCheck, ...]:
     old, new = before.roles["root"], step.root.roles["root"]
-    return checks(step.envelope, Role(tuple(dict.fromkeys(old.keys + new.keys)), 1))
+    return signature_checks(step.envelope, Role(tuple(dict.fromkeys(old.keys + new.keys)), 1))
 
 
-def _demand_both(step: _Step, before: Root, asked: Sequence[SignatureCheck], answers: Sequence[bool]) -> None:
+def _require_both(step: _Step, before: Root, checks: Sequence[SignatureCheck], answers: Sequence[bool]) -> None:
     for root in (before, step.root):
-        demand(asked, answers, root.roles["root"], step.path)
+        require_signatures(checks, answers, root.roles["root"], step.path)
 
 
 def _role(value: object, path: str) -> Role:
@@ -229,11 +228,11 @@ def _role(value: object, path: str) -> Role:
     keys, threshold = value["keys"], value["threshold"]
     if not isinstance(keys, list) or not isinstance(threshold, int) or isinstance(threshold, bool):
         raise _malformed(path)
-    found = tuple(_key(key, path) for key in keys)
-    # A key that is listed twice, in whatever spelling, would count twice.
-    if len(set(found)) < len(found) or not 1 <= threshold <= len(found) <= MAX_KEYS:
+    parsed = tuple(_key(key, path) for key in keys)
+    # A key that is listed twice, whatever its spelling, would count twice.
+    if len(set(parsed)) < len(parsed) or not 1 <= threshold <= len(parsed) <= MAX_KEYS:
         raise _malformed(path)
-    return Role(found, threshold)
+    return Role(parsed, threshold)
 
 
 def _key(value: object, path: str) -> bytes:
@@ -244,7 +243,7 @@ def _key(value: object, path: str) -> bytes:
 
 
 def public_key(text: str) -> bytes | None:
-    """A public key of 64 hex digits; ``None`` where it is none."""
+    """Parse a public key of 64 hex digits; return ``None`` for any other text."""
     try:
         key = bytes.fromhex(text)
     except ValueError:
@@ -252,13 +251,13 @@ def public_key(text: str) -> bytes | None:
     return key if len(key) == KEY_BYTES and len(text) == 2 * KEY_BYTES else None
 
 
-def grouped(fingerprint: str) -> str:
-    """The first 128 bits of a fingerprint, as people compare them: eight groups of four."""
+def format_fingerprint(fingerprint: str) -> str:
+    """Return the first 128 bits of a fingerprint for people to compare: eight groups of four digits."""
     return " ".join(fingerprint[at : at + 4] for at in range(0, 32, 4))
 
 
-def _is_version(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_VERSION
+def _is_version(value: object, min_: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and min_ <= value <= MAX_VERSION
 
 
 def _malformed(path: str) -> RejectedError:

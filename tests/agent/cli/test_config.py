@@ -14,9 +14,9 @@ from agent.base.io.clock import BUILD_MS
 from agent.base.trusted_time import TrustedTime
 from agent.cli import main
 from agent.config.io.catalog import Catalog
-from agent.update.io.signatures import answered
+from agent.update.io.signatures import run_verification
 from agent.update.signed.acceptance import Accepted, examine
-from agent.update.signed.trust import first
+from agent.update.signed.trust import adopt
 from agent.update.signed.version_mark import Mark
 from tests.agent.update.signing_fakes import local_files, standing
 
@@ -104,10 +104,10 @@ def test_a_key_pair_is_made_and_its_private_half_is_never_shown(desk: Desk) -> N
 
 def _gateway_takes(team: Desk, name: str) -> Accepted:
     """What a gateway with the team's trust file makes of an envelope."""
-    trust = asyncio.run(answered(first(team.read("trust.json")))).root
-    at = standing(trust=trust, mark=Mark(3), moment=TrustedTime(0, False, BUILD_MS))
+    trust = asyncio.run(run_verification(adopt(team.read("trust.json")))).root
+    at = standing(trust=trust, mark=Mark(3), trusted_time=TrustedTime(0, False, BUILD_MS))
     files = local_files(base={"gateway": {"id": "batua-01", "site": "batua", "sector": "health"}})
-    result = asyncio.run(answered(examine(team.read(name), at, files, Catalog())))
+    result = asyncio.run(run_verification(examine(team.read(name), at, files, Catalog())))
     assert isinstance(result, Accepted)
     return result
 
@@ -254,7 +254,7 @@ def _versions(team: Desk) -> list[dict[str, object]]:
 
 def test_the_first_root_and_its_fingerprint(team: Desk) -> None:
     out, err = team("trust", "show", "trust.json")
-    reached = asyncio.run(answered(first(team.read("trust.json")))).root
+    reached = asyncio.run(run_verification(adopt(team.read("trust.json")))).root
     groups = " ".join(reached.fingerprint[at : at + 4] for at in range(0, 32, 4))
     assert out.splitlines()[0].startswith("root 1, complete, expires ")
     assert out.splitlines()[1].strip() == groups
@@ -272,12 +272,12 @@ def test_a_change_counts_once_the_old_and_the_new_keys_have_signed(team: Desk) -
         "root 2 has 1 of 2 signatures by keys of root 1",
         "root 2 has 0 of 2 signatures by keys of root 2",
     ]
-    assert asyncio.run(answered(first(team.read("trust.json")))).root.version == 1
+    assert asyncio.run(run_verification(adopt(team.read("trust.json")))).root.version == 1
     _, err = team("trust", "sign", "trust.json", "--key", "citra")
     assert err.splitlines()[1] == "root 2 has 1 of 2 signatures by keys of root 2"
     _, err = team("trust", "sign", "trust.json", "--key", "budi")
     assert err.startswith("root 2 is complete: ")
-    assert asyncio.run(answered(first(team.read("trust.json")))).root.version == 2
+    assert asyncio.run(run_verification(adopt(team.read("trust.json")))).root.version == 2
     assert team.fails("trust", "rotate", "trust.json", "config", "ayu.pub", "citra.pub", "--key", "ayu").startswith(
         "ayu is not a key of the role root"
     )
@@ -309,7 +309,7 @@ def test_every_step_makes_the_next_version(team: Desk) -> None:
     assert [root.get("floor") for root in roots] == [None, None, None, None, 40, None]
     out, _ = team("trust", "show", "trust.json")
     assert "the next configuration must have a version above 40" in out
-    followed = asyncio.run(answered(first(team.read("trust.json"))))
+    followed = asyncio.run(run_verification(adopt(team.read("trust.json"))))
     assert followed.root.version == 6
     assert followed.floor is not None
     assert followed.floor.version == 40

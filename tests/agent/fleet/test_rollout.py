@@ -9,7 +9,7 @@ from agent.base.errors import RejectedError
 from agent.config.document import read_document
 from agent.fleet.reports import Fleet, ReportedGateway
 from agent.fleet.rollout import RolloutMessage, RolloutTarget, judge, next_version, order, signed_document, standing
-from agent.update.signed.dsse import CONFIG_TYPE, parse, pre_authentication, table, written
+from agent.update.signed.dsse import CONFIG_TYPE, encode, parse, pre_authentication, to_json
 
 BASE = "makassar/v1/health/batua/batua-01"
 NOW_MS = 1_795_000_000_000
@@ -125,9 +125,9 @@ def test_what_stands_there_counts_only_with_our_signature_and_this_content() -> 
     other = RolloutTarget("batua-01", {"publish": {"max_rows": 99}}, 300.0, DAY_MS)
     assert standing(other, gateway(SENT.message), sign, NOW_MS) is None
     payload = WANTED.payload(4, NOW_MS)
-    forged = written(table(CONFIG_TYPE, payload, {b"k" * 32: b"x" * 64}))
+    forged = encode(to_json(CONFIG_TYPE, payload, {b"k" * 32: b"x" * 64}))
     assert standing(WANTED, gateway(forged), sign, NOW_MS) is None
-    good = written(table(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
+    good = encode(to_json(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     assert standing(WANTED, gateway(good), sign, NOW_MS) is not None
 
 

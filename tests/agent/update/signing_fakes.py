@@ -23,7 +23,7 @@ from agent.update.signed.dsse import (
     VerificationSteps,
     pre_authentication,
 )
-from agent.update.signed.trust import Root, payload
+from agent.update.signed.trust import Root, encode_root
 from agent.update.signed.version_mark import Mark
 from tests.agent.config.config_fakes import FakeCatalog
 
@@ -90,12 +90,14 @@ def root(version: int = 1, **changes: Any) -> Root:
     values: dict[str, Any] = {"issued_ms": NOW_MS - 10 * DAY_MS, "expires_ms": NOW_MS + 365 * DAY_MS, "floor": None}
     made = {name: Role(tuple(key(one) for one in names.split()), least) for name, (names, least) in roles.items()}
     bare = Root(version, roles=made, **(values | changes))
-    return Root(version, bare.issued_ms, bare.expires_ms, made, bare.floor, hashlib.sha256(payload(bare)).hexdigest())
+    return Root(
+        version, bare.issued_ms, bare.expires_ms, made, bare.floor, hashlib.sha256(encode_root(bare)).hexdigest()
+    )
 
 
 def chain(*roots: tuple[Root, str]) -> bytes:
     """A message of ``config/trust``: roots with the names of those who signed them."""
-    return json.dumps([envelope(payload(one), names.split(), TRUST_TYPE) for one, names in roots]).encode()
+    return json.dumps([envelope(encode_root(one), names.split(), TRUST_TYPE) for one, names in roots]).encode()
 
 
 @dataclass
@@ -145,7 +147,7 @@ def standing(**changes: Any) -> GatewayContext:
         "agent": "0.4.0",
         "trust": root(),
         "mark": Mark(17, "17" * 32, NOW_MS - 40 * DAY_MS),
-        "moment": TrustedTime(NOW_MS, True, NOW_MS - 40 * DAY_MS),
+        "trusted_time": TrustedTime(NOW_MS, True, NOW_MS - 40 * DAY_MS),
     }
     return GatewayContext(**(values | changes))
 

@@ -16,7 +16,7 @@ def _inbox(code: str, now: Stamp) -> UpdateInbox:
     inbox = UpdateInbox(UpdateTimings())
     inbox.on_message(Message("a/config/desired", b"one", True))
     inbox.begin("desired")
-    inbox.put_by("desired", inbox.pop("desired"), RejectedError(code, "why"), now)
+    inbox.defer("desired", inbox.pop("desired"), RejectedError(code, "why"), now)
     return inbox
 
 
@@ -35,22 +35,22 @@ def _inbox(code: str, now: Stamp) -> UpdateInbox:
 )
 async def test_a_clock_that_is_set_is_a_reason_to_look_again(code: str, before: Stamp, now: Stamp, again: bool) -> None:
     inbox = _inbox(code, before)
-    assert inbox.looked_at
-    inbox.look_again_if_due(now)
+    assert inbox.unchanged_hash
+    inbox.retry_if_due(now)
     assert inbox.pop("desired") == (b"one" if again else b"")
-    assert bool(inbox.looked_at) != again
+    assert bool(inbox.unchanged_hash) != again
 
 
 async def test_a_newer_message_takes_the_place_of_the_one_that_was_put_by() -> None:
     inbox = _inbox("expired", UNSET)
     inbox.on_message(Message("a/config/desired", b"two", True))
-    inbox.look_again_if_due(SET)
+    inbox.retry_if_due(SET)
     assert inbox.pop("desired") == b"two"
-    inbox.look_again()
+    inbox.retry()
     assert inbox.pop("desired") == b""
 
 
 async def test_what_is_too_large_is_not_kept() -> None:
     inbox = _inbox("too_large", UNSET)
-    inbox.look_again()
+    inbox.retry()
     assert inbox.pop("desired") == b""

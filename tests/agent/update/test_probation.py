@@ -41,10 +41,10 @@ def test_only_a_broker_that_is_away_makes_it_wait(contact: BrokerContact, code: 
 def test_the_time_of_a_connection_counts_and_that_between_does_not() -> None:
     contact = BrokerContact()
     for now_s, online in ((0, False), (10, True), (12, True), (14, False), (100, False), (200, True), (203, True)):
-        contact.look(now_s, online=online, sessions=2, acknowledged=False)
+        contact.observe(now_s, online=online, sessions=2, acknowledged=False)
     assert (contact.connected_s, contact.sessions, contact.acknowledged) == (5, 2, False)
-    contact.look(204, online=False, sessions=0, acknowledged=True)
-    contact.look(205, online=False, sessions=0, acknowledged=False)
+    contact.observe(204, online=False, sessions=0, acknowledged=True)
+    contact.observe(205, online=False, sessions=0, acknowledged=False)
     assert (contact.sessions, contact.acknowledged) == (2, True)
 
 

@@ -6,7 +6,7 @@ from agent.config.generation import Cause, Generation
 from agent.update.signed import version_mark
 from agent.update.signed.trust import Floor
 from agent.update.signed.version_mark import Mark
-from agent.update.state import MAX_ATTEMPTS, UpdateState, decoded, encoded
+from agent.update.state import MAX_ATTEMPTS, UpdateState, decode, encode
 
 CAUSE = Cause("silent", "sensor air-1 stays silent", "sensor.air-1")
 TRYING = UpdateState(good="g1").staged("g2", "hash-2", "message-2", Mark(2, "hash-2", 5))
@@ -40,10 +40,10 @@ def test_a_local_edit_leaves_mark_and_message() -> None:
 def test_a_candidate_is_begun_with_three_times() -> None:
     state = TRYING
     for _ in range(MAX_ATTEMPTS):
-        assert not state.worn_out
+        assert not state.attempts_exhausted
         state = state.applying().in_probation()
-    assert state.worn_out
-    assert not state.confirmed().worn_out
+    assert state.attempts_exhausted
+    assert not state.confirmed().attempts_exhausted
 
 
 @pytest.mark.parametrize("state", [UpdateState(), TRYING.confirmed(), TRYING.rolled_back(CAUSE)])
@@ -63,13 +63,13 @@ def test_only_the_last_bad_ones_are_remembered() -> None:
 
 @pytest.mark.parametrize("state", [UpdateState(), TRYING, TRYING.rolled_back(CAUSE), UpdateState().adopted("g1")])
 def test_a_state_is_read_as_it_was_written(state: UpdateState) -> None:
-    assert decoded(encoded(state)) == state
+    assert decode(encode(state)) == state
 
 
 def test_keys_of_another_release_are_borne() -> None:
-    raw = encoded(TRYING)[:-1] + b', "colour": "blue"}'
-    assert decoded(raw) == TRYING
-    assert decoded(b'{"phase": "confirmed", "good": "g1"}') == UpdateState("confirmed", good="g1")
+    raw = encode(TRYING)[:-1] + b', "colour": "blue"}'
+    assert decode(raw) == TRYING
+    assert decode(b'{"phase": "confirmed", "good": "g1"}') == UpdateState("confirmed", good="g1")
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"phase": "flying"}', b'{"phase": "none", "mark": 1}', b"\xff",
@@ -78,7 +78,7 @@ def test_keys_of_another_release_are_borne() -> None:
                                  b'{"phase": "none", "mark": {"version": "9"}}', b'{"good": null}'])  # fmt: skip
 def test_what_is_no_state(raw: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever is wrong with it
-        decoded(raw)
+        decode(raw)
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"base": 1, "overlay": "", "payload": null}', b"\xff"])
@@ -118,14 +118,14 @@ def test_a_floor_replaces_the_mark_once() -> None:
     ],
 )
 def test_the_higher_of_two_marks_counts_unless_a_floor_lies_between(other: Mark | None, proven: Mark) -> None:
-    assert Mark(5, "five", 1, root=2).proven(other) == proven
+    assert Mark(5, "five", 1, root=2).highest(other) == proven
 
 
 @pytest.mark.parametrize("text", ["", "x", "[]", "null", '{"version": "9"}', '{"version": true}', '{"hash": 1}'])
 def test_what_is_no_mark(text: str) -> None:
-    assert version_mark.decoded(text) is None
+    assert version_mark.parse(text) is None
 
 
 def test_a_mark_is_read_as_it_was_written() -> None:
     mark = Mark(5, "five", 1, root=2)
-    assert version_mark.decoded(mark.encoded()) == mark
+    assert version_mark.parse(mark.encoded()) == mark

@@ -100,9 +100,9 @@ class _Trust:
         roles["config"] = other.root.roles["config"]
         second = trust.Root(2, first.issued_ms, first.expires_ms, roles, None, "")
         third = trust.Root(3, first.issued_ms, first.expires_ms, roles, None, "")
-        signed = [maintainer._signed(trust.TRUST_TYPE, trust.payload(root), "root") for root in (first, second)]
-        strange = other._signed(trust.TRUST_TYPE, trust.payload(third), "root")
-        self.with_a_stranger = trust.written_chain([*signed, strange])
+        signed = [maintainer._signed(trust.TRUST_TYPE, trust.encode_root(root), "root") for root in (first, second)]
+        strange = other._signed(trust.TRUST_TYPE, trust.encode_root(third), "root")
+        self.with_a_stranger = trust.encode_chain([*signed, strange])
 
 
 async def test_a_configuration_that_came_before_its_trust_is_taken_when_that_has_come(

@@ -130,7 +130,7 @@ async def test_a_full_disk_at_each_write_stops_nothing_and_is_caught_up_with(
         await gateway.step(2)
         assert outcome(gateway.report)[1] == result or outcome(gateway.report)[2] == "not_kept"
         disk.fail_at = -1
-        await gateway.step(TIMINGS.again_s + TIMINGS.settle_s)
+        await gateway.step(TIMINGS.retry_s + TIMINGS.settle_s)
         await gateway.step(2)
         assert outcome(gateway.report)[:2] == (1, result)
         assert not gateway.parts.store.unwritten

@@ -200,7 +200,7 @@ class Gateway:
 
     async def _verify(self, asked: Sequence[SignatureCheck]) -> Sequence[bool]:
         self.verified.append(len(asked))
-        return await signatures.verified(asked)
+        return await signatures.verify_signatures(asked)
 
 
 def outcome(report: Mapping[str, Any]) -> tuple[int, str, str]:

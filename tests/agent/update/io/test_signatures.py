@@ -11,7 +11,7 @@ import pytest
 
 from agent.base.errors import RejectedError
 from agent.fleet.io.signing_key import KeyRefused, SigningKey, create, load
-from agent.update.io.signatures import Verifier, answered, verified
+from agent.update.io.signatures import Verifier, run_verification, verify_signatures
 from agent.update.signed import dsse as dsse
 from agent.update.signed.acceptance import Accepted, NoChange, examine, fingerprint
 from agent.update.signed.dsse import CONFIG_TYPE, Role, SignatureCheck
@@ -48,7 +48,7 @@ def _changed(check: SignatureCheck, **parts: bytes) -> SignatureCheck:
 
 
 async def test_the_examples_of_the_standard_are_good() -> None:
-    assert await verified(RFC_8032) == [True, True]
+    assert await verify_signatures(RFC_8032) == [True, True]
 
 
 async def test_each_question_has_its_own_answer() -> None:
@@ -67,7 +67,7 @@ async def test_each_question_has_its_own_answer() -> None:
         _changed(one, key=b"\xff" * 32),
         one,
     ]
-    assert await verified(asked) == [True, False, True, False, False, False, False, False, False, True]
+    assert await verify_signatures(asked) == [True, False, True, False, False, False, False, False, False, True]
 
 
 @pytest.fixture(scope="module")
@@ -85,12 +85,12 @@ def _with_config(keys: list[SigningKey]) -> Root:
 def _message(keys: list[SigningKey], kind: str = CONFIG_TYPE) -> bytes:
     body = json.dumps(document()).encode()
     signed = dsse.pre_authentication(kind, body)
-    return dsse.written(dsse.table(CONFIG_TYPE, body, {key.public: key.sign(signed) for key in keys}))
+    return dsse.encode(dsse.to_json(CONFIG_TYPE, body, {key.public: key.sign(signed) for key in keys}))
 
 
 async def test_a_configuration_that_two_maintainers_signed_is_taken(keys: list[SigningKey]) -> None:
     at = standing(trust=_with_config(keys))
-    result = await answered(examine(_message(keys[:2]), at, FILES, FakeCatalog()))
+    result = await run_verification(examine(_message(keys[:2]), at, FILES, FakeCatalog()))
     assert isinstance(result, Accepted)
 
 
@@ -100,17 +100,17 @@ async def test_real_signatures_below_the_threshold_are_refused(
 ) -> None:
     at = standing(trust=_with_config(keys))
     with pytest.raises(RejectedError) as caught:
-        await answered(examine(_message(keys[:number], kind), at, FILES, FakeCatalog()))
+        await run_verification(examine(_message(keys[:number], kind), at, FILES, FakeCatalog()))
     assert caught.value.code == code
 
 
 async def test_a_message_that_is_known_starts_no_process() -> None:
     async def never(asked: object) -> list[bool]:
-        raise AssertionError("nothing is verified")
+        raise AssertionError("nothing is verify_signatures")
 
     raw = b"whatever it was"
     at = standing(processed=frozenset({fingerprint(raw)}))
-    assert await answered(examine(raw, at, FILES, FakeCatalog()), never) == NoChange()
+    assert await run_verification(examine(raw, at, FILES, FakeCatalog()), never) == NoChange()
 
 
 async def test_the_library_is_not_in_this_process(tmp_path: Path) -> None:
@@ -118,8 +118,8 @@ async def test_the_library_is_not_in_this_process(tmp_path: Path) -> None:
     program.write_text(
         "import asyncio, sys\n"
         "from agent.update.signed.dsse import SignatureCheck\n"
-        "from agent.update.io.signatures import verified\n"
-        "print(asyncio.run(verified([SignatureCheck(bytes(32), b'', bytes(64))])))\n"
+        "from agent.update.io.signatures import verify_signatures\n"
+        "print(asyncio.run(verify_signatures([SignatureCheck(bytes(32), b'', bytes(64))])))\n"
         "print('cryptography' in sys.modules)\n"
     )
     process = await asyncio.create_subprocess_exec(
@@ -143,14 +143,14 @@ async def test_the_library_is_not_in_this_process(tmp_path: Path) -> None:
 )
 async def test_a_verifier_that_fails_has_verified_nothing(program: str, code: str, why: str) -> None:
     with pytest.raises(RejectedError, match=why.replace("[", r"\[")) as caught:
-        await verified(RFC_8032[:1], (sys.executable, "-c", program))
+        await verify_signatures(RFC_8032[:1], (sys.executable, "-c", program))
     assert caught.value.code == code
     assert caught.value.transient
 
 
 async def test_a_verifier_that_is_not_there_has_verified_nothing() -> None:
     with pytest.raises(RejectedError) as caught:
-        await verified(RFC_8032, ("/nonexistent/python",))
+        await verify_signatures(RFC_8032, ("/nonexistent/python",))
     assert caught.value.code == "verifier_failed"
 
 
@@ -158,7 +158,7 @@ def test_a_verifier_that_hangs_is_ended(tmp_path: Path) -> None:
     trace = tmp_path / "pid"
     program = f"import os, sys, time; open({str(trace)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     with pytest.raises(RejectedError, match="no answer within 1 s"):
-        asyncio.run(verified(RFC_8032, (sys.executable, "-c", program), time_limit_s=1.0))
+        asyncio.run(verify_signatures(RFC_8032, (sys.executable, "-c", program), time_limit_s=1.0))
     assert not Path(f"/proc/{trace.read_text()}").exists()
 
 
@@ -170,13 +170,13 @@ async def test_without_the_library_the_program_says_so(tmp_path: Path) -> None:
     program = (sys.executable, "-c", "import sys, runpy; sys.path.insert(0, sys.argv[1]); "
                "runpy.run_path(sys.argv[2], run_name='__main__')", str(tmp_path), signatures.PROGRAM[-1])  # fmt: skip
     with pytest.raises(RejectedError) as caught:
-        await verified(RFC_8032, program)
+        await verify_signatures(RFC_8032, program)
     assert caught.value.code == "library_missing"
 
 
 async def test_the_most_that_a_message_can_ask_is_answered_in_time() -> None:
     asked = [_changed(RFC_8032[0], message=bytes(48_000), signature=bytes([n]) * 64) for n in range(256)]
-    assert await verified(asked, time_limit_s=10) == [False] * 256
+    assert await verify_signatures(asked, time_limit_s=10) == [False] * 256
 
 
 def test_a_key_is_for_its_owner_alone(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from agent.base.io.atomic_files import AtomicDirectory
 from agent.config.generation import Cause, Generation
 from agent.update.io.update_dir import UpdateDir
-from agent.update.signed.trust import Floor, Followed, payload
+from agent.update.signed.trust import Floor, Followed, encode_root
 from agent.update.signed.version_mark import Mark
 from agent.update.state import UpdateState
 from tests.agent.update.signing_fakes import document, root
@@ -71,7 +71,7 @@ ERRORS = ("an error before it", "an error after it")
 Step = Callable[[UpdateDir], None]
 STEPS: list[tuple[str, Step]] = [
     ("adopt", lambda files: files.adopt(ONE)),
-    ("trust", lambda files: files.keep_trust(Followed(ROOT, payload(ROOT), Floor(4, 1, 9)), "origin")),
+    ("trust", lambda files: files.keep_trust(Followed(ROOT, encode_root(ROOT), Floor(4, 1, 9)), "origin")),
     ("stage", lambda files: files.stage(TWO, "hash-2", "message-2", files.state.mark.raised(2, "hash-2", 10))),
     ("apply", lambda files: files.applying()),
     ("try", lambda files: files.probation()),
@@ -276,7 +276,7 @@ def test_the_mark_outlives_a_roll_back() -> None:
 
 def test_a_floor_is_taken_once_and_anew_from_another_chain() -> None:
     files = UpdateDir(_begin(5))
-    floored = Followed(ROOT, payload(ROOT), Floor(4, 1, 9))
+    floored = Followed(ROOT, encode_root(ROOT), Floor(4, 1, 9))
     files.keep_trust(floored)
     assert files.state.mark.version == 2
     files.keep_trust(floored, "another origin")
@@ -336,7 +336,7 @@ def _with(*generations: Generation) -> Disk:
     """A disk with these, of which the record is lost."""
     disk = Disk()
     files = UpdateDir(disk)
-    files.keep_trust(Followed(ROOT, payload(ROOT)), "origin")
+    files.keep_trust(Followed(ROOT, encode_root(ROOT)), "origin")
     for generation in generations[:-1]:
         files.adopt(generation)
     files.stage(generations[-1])
@@ -365,7 +365,7 @@ def test_the_only_configuration_counts_as_good() -> None:
 def test_the_floor_of_the_root_proves_a_version_too(floor: int, version: int) -> None:
     disk = _with(_configured(9))
     lost = replace(ROOT, floor=floor)
-    UpdateDir(disk).keep_trust(Followed(lost, payload(lost)))
+    UpdateDir(disk).keep_trust(Followed(lost, encode_root(lost)))
     disk.contents |= {"state.0": b"", "state.1": b""}
     mark = UpdateDir(disk).state.mark
     assert (mark.version, mark.root) == (version, ROOT.version)
@@ -373,16 +373,16 @@ def test_the_floor_of_the_root_proves_a_version_too(floor: int, version: int) ->
 
 def test_a_mark_from_elsewhere_is_taken_where_it_is_higher() -> None:
     files = UpdateDir(_with(_configured(9)))
-    assert not files.prove(None)
-    assert not files.prove(Mark(8, "eight", 1))
-    assert files.prove(Mark(12, "twelve", 1))
+    assert not files.merge_mark(None)
+    assert not files.merge_mark(Mark(8, "eight", 1))
+    assert files.merge_mark(Mark(12, "twelve", 1))
     assert (files.state.mark, files.unwritten) == (Mark(12, "twelve", 1), True)
 
 
 def test_trust_is_lost_where_there_was_one() -> None:
     assert not UpdateDir(Disk()).trust_lost
     disk = Disk()
-    UpdateDir(disk).keep_trust(Followed(ROOT, payload(ROOT)), "origin")
+    UpdateDir(disk).keep_trust(Followed(ROOT, encode_root(ROOT)), "origin")
     assert not UpdateDir(disk).trust_lost
     for name in ("trust.0", "trust.1"):
         disk.contents[name] = b"x"

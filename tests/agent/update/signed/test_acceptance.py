@@ -130,7 +130,7 @@ def test_the_technicians_file_is_laid_over_and_reported() -> None:
 
 def test_an_unset_clock_leaves_the_expiry_to_be_asked_again() -> None:
     moment = TrustedTime(0, False, NOW_MS - 40 * DAY_MS)
-    assert _accepted(message(), moment=moment).unproven
+    assert _accepted(message(), trusted_time=moment).unproven
 
 
 @pytest.mark.parametrize("agent", ["0.4.0", "0.4", "0.4.1", "1.0.0", "0.10.0", "0.4.0rc1"])

@@ -15,7 +15,7 @@ from agent.base.errors import RejectedError
 from agent.base.trusted_time import TrustedTime, rfc_3339
 from agent.update.signed.acceptance import Accepted, GatewayContext
 from agent.update.signed.dsse import COMMAND_TYPE, TRUST_TYPE
-from agent.update.signed.trust import payload
+from agent.update.signed.trust import encode_root
 from agent.update.signed.version_mark import Mark
 from tests.agent.update.signing_fakes import (
     CONFIG,
@@ -145,7 +145,7 @@ OF_THE_SIGNATURES: list[Vector] = [
     ("signed without a type", json.dumps(envelope(BODY, ("ayu", "budi"), "")).encode(), "type", "payloadType"),
     ("signed as another version of the type", json.dumps(envelope(BODY, ("ayu", "budi"), "application/vnd.gardu.config.v2+json")).encode(), "type", "payloadType"),
     ("a command's type, called a configuration", json.dumps(envelope(BODY, ("ayu", "budi"), signed_kind=COMMAND_TYPE)).encode(), "wrong_key", ""),
-    ("a root, sent as a configuration", json.dumps(envelope(payload(root()), ("ayu", "budi"), TRUST_TYPE)).encode(), "type", "payloadType"),
+    ("a root, sent as a configuration", json.dumps(envelope(encode_root(root()), ("ayu", "budi"), TRUST_TYPE)).encode(), "type", "payloadType"),
 ]  # fmt: skip
 
 OF_THE_DOCUMENT: list[Vector] = [
@@ -307,4 +307,4 @@ def test_an_old_clock_revives_nothing() -> None:
     """C08: what is behind the lower bound stays expired, whatever the clock shows."""
     dead = message(document(issued=rfc_3339(NOW_MS - 9 * DAY_MS), expires=rfc_3339(NOW_MS - 1000)))
     for is_set in (True, False):
-        assert refused(dead, standing(moment=TrustedTime(NOW_MS - 5 * DAY_MS, is_set, NOW_MS)))[0] == "expired"
+        assert refused(dead, standing(trusted_time=TrustedTime(NOW_MS - 5 * DAY_MS, is_set, NOW_MS)))[0] == "expired"

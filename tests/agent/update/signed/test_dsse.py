@@ -13,12 +13,12 @@ from agent.update.signed.dsse import (
     COMMAND_TYPE,
     Role,
     SignatureCheck,
-    authenticated,
-    checks,
-    demand,
+    authenticate,
     key_id,
     parse,
     pre_authentication,
+    require_signatures,
+    signature_checks,
 )
 from tests.agent.update.signing_fakes import Verifier, envelope, key, signature
 
@@ -44,8 +44,8 @@ def test_no_two_messages_have_the_same_encoding(one: str, body: bytes, other: st
 @given(st.binary(max_size=200), st.lists(st.sampled_from(["ayu", "budi", "citra"]), unique=True))
 def test_what_is_written_is_read_again(body: bytes, names: list[str]) -> None:
     message = pre_authentication(COMMAND_TYPE, body)
-    entries = dsse.table(COMMAND_TYPE, body, {key(name): signature(name, message) for name in names})
-    found = parse(dsse.written(entries))
+    entries = dsse.to_json(COMMAND_TYPE, body, {key(name): signature(name, message) for name in names})
+    found = parse(dsse.encode(entries))
     assert (found.payload_type, found.payload, found.signed) == (COMMAND_TYPE, body, message)
     assert found.signatures == tuple(signature(name, message) for name in names)
 
@@ -53,8 +53,8 @@ def test_what_is_written_is_read_again(body: bytes, names: list[str]) -> None:
 def test_a_second_signature_keeps_the_first_and_the_same_one_is_not_added_twice() -> None:
     first = envelope(b"{}", ["ayu"])
     message = parse(json.dumps(first).encode()).signed
-    both = dsse.countersigned(first, {key("budi"): signature("budi", message), key("ayu"): signature("ayu", message)})
-    found = dsse.read(both)
+    both = dsse.countersign(first, {key("budi"): signature("budi", message), key("ayu"): signature("ayu", message)})
+    found = dsse.from_json(both)
     assert sorted(found.signatures) == sorted(signature(name, message) for name in ("ayu", "budi"))
     assert both["payload"] == first["payload"]
 
@@ -77,11 +77,11 @@ def test_a_key_has_a_short_name() -> None:
     ],
 )
 def test_different_keys_of_the_role_are_counted(names: str, code: str) -> None:
-    found = dsse.read(envelope(b"{}", names.split()))
-    asked = checks(found, TWO_OF_THREE)
+    found = dsse.from_json(envelope(b"{}", names.split()))
+    asked = signature_checks(found, TWO_OF_THREE)
     refused = ""
     try:
-        demand(asked, Verifier().answers(asked), TWO_OF_THREE)
+        require_signatures(asked, Verifier().answers(asked), TWO_OF_THREE)
     except RejectedError as error:
         refused = error.code
     assert refused == code
@@ -90,21 +90,21 @@ def test_different_keys_of_the_role_are_counted(names: str, code: str) -> None:
 def test_only_a_true_answer_counts() -> None:
     asked = [SignatureCheck(one, b"", b"") for one in TWO_OF_THREE.keys]
     with pytest.raises(RejectedError) as caught:
-        demand(asked, [1, "yes", None], TWO_OF_THREE)  # type: ignore[list-item]
+        require_signatures(asked, [1, "yes", None], TWO_OF_THREE)  # type: ignore[list-item]
     assert caught.value.code == "wrong_key"
 
 
 def test_an_answer_for_a_key_of_nobody_does_not_count() -> None:
     asked = [SignatureCheck(key("mallory"), b"", b""), SignatureCheck(key("trudy"), b"", b"")]
     with pytest.raises(RejectedError) as caught:
-        demand(asked, [True, True], TWO_OF_THREE)
+        require_signatures(asked, [True, True], TWO_OF_THREE)
     assert caught.value.code == "wrong_key"
 
 
 @pytest.mark.parametrize("answers", [[], [True] * 5, [True] * 7])
 def test_answers_that_do_not_match_the_questions_are_a_fault(answers: list[bool]) -> None:
-    found = dsse.read(envelope(b"{}", ["ayu", "budi"]))
-    decision = authenticated(found, TWO_OF_THREE, dsse.CONFIG_TYPE)
+    found = dsse.from_json(envelope(b"{}", ["ayu", "budi"]))
+    decision = authenticate(found, TWO_OF_THREE, dsse.CONFIG_TYPE)
     next(decision)
     with pytest.raises(ValueError, match="zip"):
         decision.send(answers)
@@ -112,22 +112,22 @@ def test_answers_that_do_not_match_the_questions_are_a_fault(answers: list[bool]
 
 def test_a_command_is_authenticated_as_a_configuration_is() -> None:
     body = json.dumps({"id": "1", "exp": 1}).encode()
-    found = dsse.read(envelope(body, ["ayu", "budi"], COMMAND_TYPE))
-    assert Verifier().run(authenticated(found, TWO_OF_THREE, COMMAND_TYPE)) == body
+    found = dsse.from_json(envelope(body, ["ayu", "budi"], COMMAND_TYPE))
+    assert Verifier().run(authenticate(found, TWO_OF_THREE, COMMAND_TYPE)) == body
     with pytest.raises(RejectedError) as caught:
-        Verifier().run(authenticated(found, TWO_OF_THREE, dsse.CONFIG_TYPE))
+        Verifier().run(authenticate(found, TWO_OF_THREE, dsse.CONFIG_TYPE))
     assert caught.value.code == "type"
 
 
 def test_at_most_256_signatures_are_verified_for_a_message() -> None:
     role = Role(tuple(key(str(number)) for number in range(16)), 16)
-    found = dsse.read(envelope(b"{}", ["mallory"] * 16))
-    assert len(checks(found, role)) == 256
+    found = dsse.from_json(envelope(b"{}", ["mallory"] * 16))
+    assert len(signature_checks(found, role)) == 256
 
 
 def test_base64_is_the_whole_text() -> None:
     whole = envelope(b"{}", ["ayu"])
     whole["payload"] = base64.b64encode(b"{}").decode() + "AAAA"
     with pytest.raises(RejectedError) as caught:
-        dsse.read(whole)
+        dsse.from_json(whole)
     assert caught.value.path == "payload"

@@ -15,12 +15,12 @@ from agent.update.signed.trust import (
     Floor,
     Followed,
     Root,
-    first,
+    adopt,
+    encode_root,
     follow,
-    grouped,
+    format_fingerprint,
     parse_chain,
-    payload,
-    read_root,
+    parse_root,
 )
 from tests.agent.update.signing_fakes import DAY_MS, NOW_MS, Verifier, chain, envelope, key, root
 
@@ -34,14 +34,14 @@ def _follow(raw: bytes, trusted: Root = ONE) -> Followed:
 
 
 def _why(followed: Followed) -> tuple[str, str]:
-    return (followed.refused.code, followed.refused.path) if followed.refused else ("", "")
+    return (followed.rejected.code, followed.rejected.path) if followed.rejected else ("", "")
 
 
 def test_a_root_signed_by_the_old_keys_and_by_its_own_is_taken() -> None:
     reached = _follow(chain((ONE, "ayu budi"), (TWO, "budi citra")))
-    assert (reached.root, reached.payload, reached.refused) == (TWO, payload(TWO), None)
+    assert (reached.root, reached.payload, reached.rejected) == (TWO, encode_root(TWO), None)
     assert reached.payload is not None
-    assert read_root(reached.payload) == TWO
+    assert parse_root(reached.payload) == TWO
 
 
 def test_a_gateway_that_was_away_for_long_goes_step_by_step() -> None:
@@ -97,7 +97,7 @@ def test_a_root_is_not_skipped() -> None:
 
 def test_what_is_good_before_a_bad_root_is_taken() -> None:
     reached = _follow(chain((TWO, "budi citra"), (THREE, "mallory")))
-    assert (reached.root, reached.payload, _why(reached)) == (TWO, payload(TWO), ("wrong_key", "[1]"))
+    assert (reached.root, reached.payload, _why(reached)) == (TWO, encode_root(TWO), ("wrong_key", "[1]"))
 
 
 def test_a_shorter_list_takes_nothing_back() -> None:
@@ -110,7 +110,7 @@ def test_another_root_of_the_same_version_is_told() -> None:
 
 
 def test_a_configuration_is_no_root_even_if_root_keys_signed_it() -> None:
-    raw = json.dumps([envelope(payload(TWO), ["budi", "citra"], CONFIG_TYPE)]).encode()
+    raw = json.dumps([envelope(encode_root(TWO), ["budi", "citra"], CONFIG_TYPE)]).encode()
     assert _why(_follow(raw)) == ("type", "[0]")
 
 
@@ -125,28 +125,28 @@ def test_the_last_floor_on_the_way_counts(floors: tuple[int | None, int | None],
 
 
 def _again(changed: Root) -> Root:
-    return read_root(payload(changed))
+    return parse_root(encode_root(changed))
 
 
 def test_the_first_list_is_trusted_from_its_oldest_root_on() -> None:
-    reached = Verifier().run(first(chain((ONE, "ayu budi"), (TWO, "budi citra"))))
-    assert (reached.root, reached.refused) == (TWO, None)
+    reached = Verifier().run(adopt(chain((ONE, "ayu budi"), (TWO, "budi citra"))))
+    assert (reached.root, reached.rejected) == (TWO, None)
 
 
 def test_a_list_may_begin_with_any_version() -> None:
-    reached = Verifier().run(first(chain((TWO, "budi citra"))))
-    assert (reached.root, reached.payload) == (TWO, payload(TWO))
+    reached = Verifier().run(adopt(chain((TWO, "budi citra"))))
+    assert (reached.root, reached.payload) == (TWO, encode_root(TWO))
 
 
 def test_the_floor_of_the_first_root_counts_too() -> None:
     begin = _again(replace(ONE, floor=12))
-    assert Verifier().run(first(chain((begin, "ayu budi")))).floor == Floor(1, 12, ONE.issued_ms)
-    assert Verifier().run(first(chain((begin, "ayu budi"), (TWO, "budi citra")))).floor == Floor(1, 12, ONE.issued_ms)
+    assert Verifier().run(adopt(chain((begin, "ayu budi")))).floor == Floor(1, 12, ONE.issued_ms)
+    assert Verifier().run(adopt(chain((begin, "ayu budi"), (TWO, "budi citra")))).floor == Floor(1, 12, ONE.issued_ms)
 
 
 def test_a_first_root_that_its_own_keys_did_not_sign_is_refused() -> None:
     with pytest.raises(RejectedError) as caught:
-        Verifier().run(first(chain((ONE, "ayu"))))
+        Verifier().run(adopt(chain((ONE, "ayu"))))
     assert caught.value.code == "threshold"
 
 
@@ -202,7 +202,7 @@ def test_a_hostile_list_takes_little_memory(raw: bytes, code: str) -> None:
     assert caught.value.code == code
 
 
-BODY = json.loads(payload(ONE))
+BODY = json.loads(encode_root(ONE))
 KEY = key("ayu").hex()
 WRONG_ROOTS = {
     "no table": [],
@@ -240,7 +240,7 @@ WRONG_ROOTS = {
 @pytest.mark.parametrize("body", WRONG_ROOTS.values(), ids=WRONG_ROOTS)
 def test_a_root_that_is_none(body: object) -> None:
     with pytest.raises(RejectedError) as caught:
-        read_root(json.dumps(body).encode(), "[3]")
+        parse_root(json.dumps(body).encode(), "[3]")
     assert (caught.value.code, caught.value.path) == ("malformed", "[3]")
 
 
@@ -258,4 +258,4 @@ def test_a_root_is_written_as_it_is_read() -> None:
 
 
 def test_a_fingerprint_is_read_out_in_eight_groups() -> None:
-    assert grouped("0123456789abcdef" * 4) == "0123 4567 89ab cdef 0123 4567 89ab cdef"
+    assert format_fingerprint("0123456789abcdef" * 4) == "0123 4567 89ab cdef 0123 4567 89ab cdef"
