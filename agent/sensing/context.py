@@ -1,4 +1,4 @@
-"""What all sensors of one configuration have in common: the store, the time, threads, and limits."""
+"""What all sensors of one configuration share: store, time, threads, and limits."""
 
 import asyncio
 import random
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Worker(Protocol):
-    """A thread for code that may block. ``call`` raises :class:`~agent.sensing.sensor_errors.CallTimeout`."""
+    """A thread for code that may block. ``call`` raises :class:`~agent.base.errors.CallTimeout`."""
 
     async def call(self, function: Callable[[], T], timeout_s: float | None = None) -> T: ...
     def post(self, function: Callable[[], None]) -> None: ...
@@ -21,7 +21,7 @@ class Worker(Protocol):
 
 
 class SensorStore(Protocol):
-    """What sensors need of the store."""
+    """The part of the store that sensors use."""
 
     meta_hash: str
 
@@ -36,13 +36,13 @@ class SensorStore(Protocol):
 
 
 class Timer(Protocol):
-    """A callback that waits for its time."""
+    """A scheduled callback."""
 
     def cancel(self) -> None: ...
 
 
 class MonotonicTime(Protocol):
-    """A clock that never steps, and waiting by it."""
+    """A clock that never steps, with timers."""
 
     def now_s(self) -> float: ...
     async def sleep(self, seconds: float) -> None: ...
@@ -50,7 +50,7 @@ class MonotonicTime(Protocol):
 
 
 class LoopTime:
-    """The event loop's :class:`MonotonicTime`. Made while the loop runs."""
+    """The event loop's :class:`MonotonicTime`. Create it while the loop runs."""
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -58,29 +58,29 @@ class LoopTime:
         self._call_later = loop.call_later
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for ``seconds``."""
         await asyncio.sleep(seconds)
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Timer:
-        """Call ``callback`` after so many seconds."""
+        """Call ``callback`` after ``seconds``."""
         return self._call_later(seconds, callback)
 
 
 @dataclass(frozen=True, slots=True)
 class SensorLimits:
-    """How long a sensor waits for what.
+    """Time limits of a sensor.
 
-    ``missed_periods`` without a good frame make a sensor lost, but never less than ``silence_s``. ``stable_s``: work
-    for so long, and the next failure starts the backoff from the beginning. A backoff is the ceiling after the first
-    failure, which doubles with each further one, and the highest ceiling.
+    After ``missed_periods`` without a good frame, but at least ``silence_s``, a sensor is lost. ``stable_s``: after
+    working for this long, the backoff starts over at the next failure. A backoff is the ceiling after the first
+    failure, which doubles with each further failure, and the maximum ceiling.
 
-    ``decode_s``: a decoder that needs longer for one step is stuck. ``max_stuck``: threads that a driver may leave
-    behind; then it is not started any more.
+    ``decode_s``: a decoder that needs longer for one step is stuck. ``max_stuck``: after leaving this many stuck
+    threads, a driver is not started again.
 
-    ``frame_gap_s``: a serial device that pauses so long has ended its frame (USB adapters hold bytes back for less).
-    ``reopen_s``: a port that stays silent is opened again this often, because some adapters hang. ``rest_factor``: a
-    Modbus unit that does not answer is asked again only after so many times its timeout, so that its silence costs the
-    other units at most a tenth of the bus.
+    ``frame_gap_s``: a pause of this length ends a serial device's frame (USB adapters hold bytes back for less).
+    ``reopen_s``: how often a silent port is reopened, because some adapters hang. ``rest_factor``: a Modbus unit that
+    does not answer is asked again only after this many times its timeout, so that its silence costs the other units at
+    most a tenth of the bus.
     """
 
     missed_periods: int = 3
@@ -97,8 +97,8 @@ class SensorLimits:
 
 @dataclass(frozen=True, slots=True)
 class SensorContext:
-    """``stamp``: the time of a measurement that is made now. ``worker``: makes a thread with this name. ``uniform``:
-    draws from a range, for waits that are not the same for all."""
+    """Everything a sensor uses besides its driver and its port. ``stamp``: returns the current time for a measurement.
+    ``worker``: starts a thread of this name. ``uniform``: draws from a range, to randomize waits."""
 
     store: SensorStore
     stamp: Callable[[], Stamp]

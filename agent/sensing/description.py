@@ -1,17 +1,17 @@
-"""What ``meta`` says of the sensors of a configuration. Pure."""
+"""Builds what ``meta`` says about the sensors of a configuration. No I/O."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from agent.config.settings import Config
-from agent.sensing.privacy import published
+from agent.sensing.privacy import published_fields
 from drivers.sdk.contract import Driver, Field
 
 
 def sensors(config: Config, drivers: Mapping[str, Driver], own: Mapping[str, Field], agent: str) -> dict[str, Any]:
-    """The ``sensors`` object: the configured ones, and ``agent``, the agent's own, with the fields ``own``.
+    """Return the ``sensors`` object: the configured sensors, and ``agent``, the agent's own, with the fields ``own``.
 
-    ``drivers``: by sensor id. Fields stand as they are published: what privacy drops is not there.
+    ``drivers``: by sensor id. Fields are described as published: fields dropped for privacy are omitted.
     """
     described: dict[str, Any] = {}
     for sensor in config.sensor:
@@ -19,7 +19,7 @@ def sensors(config: Config, drivers: Mapping[str, Driver], own: Mapping[str, Fie
         if sensor.label:
             entry["label"] = sensor.label
         fields = drivers[sensor.id].fields
-        entry["fields"] = _fields(published(fields, config.privacy.identifiers, sensor.personal))
+        entry["fields"] = _fields(published_fields(fields, config.privacy.identifiers, sensor.personal))
         described[sensor.id] = entry
     described[agent] = {"driver": "agent", "fields": _fields(own)}
     return described
@@ -40,7 +40,7 @@ def _field(field: Field) -> dict[str, Any]:
 
 
 def site(config: Config) -> dict[str, Any]:
-    """The ``site`` object."""
+    """Return the ``site`` object."""
     gateway = config.gateway
     place = {"name": gateway.name or gateway.site, "lat": gateway.lat, "lon": gateway.lon}
     return {name: value for name, value in place.items() if value is not None} | {"timezone": gateway.timezone}

@@ -1,5 +1,4 @@
-"""Puts a sensor together: its runner, and the source that fits its driver. Kinds that a gateway does not use are not
-loaded."""
+"""Creates a sensor: its runner, and the source that fits its driver. Unused kinds of source are not loaded."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -15,19 +14,19 @@ if TYPE_CHECKING:
     from agent.sensing.sources import bus, gpio, modbus
 
     class Ports(serial.SerialPorts, modbus.ModbusPorts, bus.Buses, gpio.LinePorts, Protocol):
-        """How the sensors of one configuration get at their devices. ``buses``: its ``[[bus]]`` tables by id."""
+        """Gives the sensors of one configuration access to their devices. ``buses``: its ``[[bus]]`` tables by id."""
 
         @property
         def buses(self) -> Mapping[str, Bus]: ...
 
 
 def sensor_runner(settings: Sensor, driver: Driver, context: SensorContext, ports: "Ports") -> SensorRunner:
-    """The runner of a sensor with this driver. Raises :class:`TypeError` for a kind of driver that nothing runs."""
+    """Return the runner of a sensor with this driver. Raises :class:`TypeError` for an unknown kind of driver."""
     return SensorRunner(settings, driver, context, source_for(settings, driver, context, ports))
 
 
 def source_for(settings: Sensor, driver: Driver, context: SensorContext, ports: "Ports") -> Source:
-    """The source that fits the driver. Raises :class:`TypeError` as :func:`sensor_runner` does."""
+    """Return the source that fits the driver. Raises :class:`TypeError` for an unknown kind of driver."""
     if isinstance(driver, SerialDriver):
         return serial.SerialSource(settings, driver, ports)
     if isinstance(driver, PollDriver):

@@ -1,4 +1,4 @@
-"""Decides where a driver's code runs, so that code that blocks holds up nobody but its own sensor."""
+"""Decides where a driver's code runs, so that code that blocks delays only its own sensor."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 
 class DriverIsolation:
-    """One sensor's thread, started when it is first needed and left behind when a call does not return.
+    """One sensor's thread, started when first needed and abandoned when a call does not return.
 
-    ``new_worker`` makes a thread.
+    ``new_worker`` starts a thread.
     """
 
     def __init__(self, driver: Driver, new_worker: Callable[[], Worker], limits: SensorLimits) -> None:
@@ -27,15 +27,15 @@ class DriverIsolation:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the driver has left behind so many threads that it must not be started again."""
+        """True if the driver has abandoned so many threads that it must not be started again."""
         return self._stuck >= self._limits.max_stuck
 
     async def decode(self, step: Callable[[], T]) -> T:
-        """Call code that only computes. Raises :class:`Stuck`, and what it raises."""
+        """Call code that only computes. Raises :class:`Stuck`, and whatever the code raises."""
         return step() if self._driver.inline else await self.call(step, self._limits.decode_s)
 
     async def call(self, function: Callable[[], T], timeout_s: float) -> T:
-        """Call code that may block, in the thread. Raises :class:`Stuck`, and what it raises."""
+        """Call code that may block, in the thread. Raises :class:`Stuck`, and whatever the code raises."""
         if self._worker is None:
             self._worker = self._new_worker()
         try:
@@ -52,7 +52,7 @@ class DriverIsolation:
             self._worker.post(function)
 
     def close(self) -> None:
-        """Let the thread end after the calls it already has; does not wait."""
+        """Let the thread end after the calls already queued; does not wait."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None

@@ -1,4 +1,4 @@
-"""Follows what lies in front of a reader: it is read many times, but only its coming and its leaving are reported."""
+"""Tracks what is in front of a reader: it is read many times, but only its arrival and its departure are reported."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from drivers.sdk.contract import Measurement, Presence, Value
 
 
 class PresenceTracker:
-    """Turns a reader's measurements into the events ``seen`` and ``gone``. Pure; times are monotonic seconds."""
+    """Turns a reader's measurements into the events ``seen`` and ``gone``. No I/O; times are monotonic seconds."""
 
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
@@ -15,11 +15,11 @@ class PresenceTracker:
 
     @property
     def due_s(self) -> float | None:
-        """When :meth:`tick` must be called; None while nothing is present."""
+        """When to call :meth:`tick`; None while nothing is present."""
         return None if self._present is None else self._seen_s + self._presence.gone_s
 
     def feed(self, measurement: Measurement, at_s: float) -> list[Measurement]:
-        """The events that a measurement causes: none while the same thing stays."""
+        """Return the events caused by a measurement: none while the same object stays."""
         events = self.tick(at_s)
         key = self._key(measurement)
         if key is None:
@@ -32,7 +32,7 @@ class PresenceTracker:
         return events
 
     def tick(self, at_s: float) -> list[Measurement]:
-        """``gone``, once it has not been read for ``gone_s``."""
+        """Return ``gone`` once the object has not been read for ``gone_s``."""
         due_s = self.due_s
         if self._present is None or due_s is None or at_s < due_s:
             return []
@@ -40,7 +40,7 @@ class PresenceTracker:
         return [Measurement(gone, event="gone")]
 
     def _key(self, measurement: Measurement) -> Mapping[str, Value] | None:
-        """What identifies it; None where nothing is present, or where it could not be read."""
+        """Return what identifies the object; None if nothing is present or it could not be read."""
         key = {name: measurement.values[name] for name in self._presence.key if name in measurement.values}
         first = self._presence.key[0]
         return key if key.get(first) is not None else None

@@ -1,7 +1,7 @@
-"""What may be said of people: identifiers leave the gateway as keyed hashes, tracks only where a sensor may. Pure.
+"""Protects personal data: identifiers leave the gateway as keyed hashes, tracks only if the sensor allows it. No I/O.
 
-Law 27/2022 of Indonesia on the protection of personal data: what identifies a person, alone or together with
-other data, is personal.
+Law 27/2022 of Indonesia on the protection of personal data: whatever identifies a person, alone or together with other
+data, is personal.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ Mode = Literal["hmac", "none", "plain"]
 
 
 def pseudonym(key: bytes, value: Value) -> str:
-    """HMAC-SHA-256 of an identifier, the first 16 hex digits: the same card is the same at this site, and nobody
-    without the key finds the card."""
+    """Return the first 16 hex digits of the HMAC-SHA-256 of an identifier: the same card gives the same value at this
+    site, and nobody without the key can find the card."""
     return hmac.new(key, str(value).encode(), hashlib.sha256).hexdigest()[:HASH_DIGITS]
 
 
 class PrivacyFilter:
-    """How one sensor's fields are kept. ``personal``: the sensor may tell what people do."""
+    """Filters one sensor's fields. ``personal``: the sensor may publish what people do."""
 
     def __init__(self, fields: Mapping[str, Field], mode: Mode, key: bytes, personal: bool) -> None:
         self._identifiers = frozenset(name for name, field in fields.items() if field.identifier)
@@ -35,12 +35,12 @@ class PrivacyFilter:
         )
         self._mode = mode
         self._key = key
-        self.idle = not self._dropped and (mode == "plain" or not self._identifiers)
-        """Whether nothing is ever changed."""
+        self.is_noop = not self._dropped and (mode == "plain" or not self._identifiers)
+        """True if nothing is ever changed."""
 
-    def on(self, measurement: Measurement) -> Measurement:
-        """The measurement as it may leave the gateway."""
-        if self.idle:
+    def apply(self, measurement: Measurement) -> Measurement:
+        """Return the measurement as it may leave the gateway."""
+        if self.is_noop:
             return measurement
         values = {
             name: self._kept(name, value) for name, value in measurement.values.items() if name not in self._dropped
@@ -54,8 +54,8 @@ class PrivacyFilter:
         return value
 
 
-def published(fields: Mapping[str, Field], mode: Mode, personal: bool) -> dict[str, Field]:
-    """The fields as they are published, for ``meta``: without what is dropped, hashes as text."""
+def published_fields(fields: Mapping[str, Field], mode: Mode, personal: bool) -> dict[str, Field]:
+    """Return the fields as published, for ``meta``: without dropped fields, and with hashes as text."""
     kept: dict[str, Field] = {}
     for name, field in fields.items():
         if (field.personal and not personal) or (field.identifier and mode == "none"):

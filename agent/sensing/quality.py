@@ -1,25 +1,24 @@
-"""What a driver measured, made fit to be published: right type, within range, rounded.
+"""Prepares a driver's measurements for publication: right type, within range, rounded.
 
-Pure and quick: it is called for every measurement.
+No I/O, and fast: it is called for every measurement.
 """
 
 from collections.abc import Mapping
 
 from drivers.sdk.contract import NOTHING_DOUBTED, REASONS, Field, Measurement, Value
 
-LARGEST_WHOLE = 2**53
-"""The largest whole number that every subscriber reads exactly (a float's mantissa)."""
+MAX_EXACT_INT = 2**53
+"""The largest integer that every subscriber reads exactly (a float's mantissa)."""
 
-LONGEST_TEXT = 256
+MAX_TEXT_CHARS = 256
 _INFINITY = float("inf")
 
 
 def assess(measurement: Measurement, fields: Mapping[str, Field]) -> Measurement:
-    """The measurement with unknown fields dropped, values rounded to their resolution, and bad ones null.
+    """Return the measurement with unknown fields dropped, values rounded to their resolution, and bad ones null.
 
-    A value of the wrong type becomes ``bad:format``; NaN, an infinity and what lies outside of the field's
-    ``min`` and ``max`` become ``bad:range``; a missing value is ``bad:device`` where the driver gave no
-    reason.
+    A value of the wrong type becomes ``bad:format``; NaN, an infinity and a value outside the field's ``min`` and
+    ``max`` become ``bad:range``; a missing value is ``bad:device`` if the driver gave no reason.
     """
     doubts = measurement.q
     values: dict[str, Value] = {}
@@ -38,26 +37,26 @@ def assess(measurement: Measurement, fields: Mapping[str, Field]) -> Measurement
                     fault = "bad:range"
                 elif field.resolution is not None:
                     value = _rounded(value, field.resolution)
-            elif not -LARGEST_WHOLE <= value <= LARGEST_WHOLE:
+            elif not -MAX_EXACT_INT <= value <= MAX_EXACT_INT:
                 fault = "bad:range"
             if field.kind == "text":
                 fault = "bad:format"
         else:
-            fault = _fault_of_other(value, field)
+            fault = _check_other(value, field)
         if doubts and name in doubts:
-            q[name] = fault = _worse(doubts[name], fault)
+            q[name] = fault = _more_specific(doubts[name], fault)
             fault = fault if fault.startswith("bad:") else ""
         elif fault:
             q[name] = fault
         values[name] = None if fault else value
     for name, doubt in doubts.items() if doubts else ():
         if name in fields and name not in values and doubt.startswith("bad:"):
-            values[name], q[name] = None, _worse(doubt, "")
+            values[name], q[name] = None, _more_specific(doubt, "")
     return Measurement(values, q or NOTHING_DOUBTED, measurement.event)
 
 
-def _worse(doubt: str, fault: str) -> str:
-    """The driver's doubt, if it is one that may be published, or the fault found here if that says more."""
+def _more_specific(doubt: str, fault: str) -> str:
+    """Return the driver's doubt if it may be published, or the fault found here if that is more specific."""
     grade, _, reason = doubt.partition(":")
     if grade not in ("uncertain", "bad", "stale") or reason not in REASONS:
         return fault or "bad:device"
@@ -66,13 +65,13 @@ def _worse(doubt: str, fault: str) -> str:
     return f"bad:{reason}" if fault == "bad:device" else fault
 
 
-def _fault_of_other(value: object, field: Field) -> str:
+def _check_other(value: object, field: Field) -> str:
     if value is None:
         return "bad:device"
     if isinstance(value, bool):
         return "" if field.kind == "state" else "bad:format"
     if isinstance(value, str) and field.kind in ("text", "state"):
-        return "" if len(value) <= LONGEST_TEXT and _is_unicode(value) else "bad:format"
+        return "" if len(value) <= MAX_TEXT_CHARS and _is_unicode(value) else "bad:format"
     return "bad:format"
 
 
@@ -86,15 +85,15 @@ _STEPS: dict[float, tuple[int, bool]] = {}
 
 
 def _rounded(value: float, step: float) -> float:
-    """The nearest multiple of ``step``, without the tail that binary fractions leave."""
-    digits, decimal = _STEPS.get(step) or _learn(step)
+    """Return the nearest multiple of ``step``, without the tail of binary fractions."""
+    digits, decimal = _STEPS.get(step) or _step_digits(step)
     if decimal:
         return round(value, digits)
     return round(round(value / step) * step, digits)
 
 
-def _learn(step: float) -> tuple[int, bool]:
-    """Decimal places of a step, and whether rounding to them is all (0.1, 0.01, ...). Remembered."""
+def _step_digits(step: float) -> tuple[int, bool]:
+    """Return the decimal places of a step, and whether rounding to them is sufficient (0.1, 0.01, ...). Cached."""
     mantissa, _, exponent = f"{step:e}".partition("e")
     mantissa = mantissa.rstrip("0")
     digits = max(0, len(mantissa.partition(".")[2]) - int(exponent))

@@ -1,4 +1,4 @@
-"""Runs one sensor: hands its measurements on, lets it fail alone, and brings it back."""
+"""Runs one sensor: passes its measurements on, isolates its failures, and restarts it."""
 
 import asyncio
 import logging
@@ -31,13 +31,13 @@ T = TypeVar("T")
 
 
 class SensorRunner:
-    """One configured sensor: a driver, and the source that its measurements come from.
+    """One configured sensor: a driver, and the source of its measurements.
 
-    What is the same for every kind of source is decided here, once: retry, loss and recovery, output that is due by
-    time (a tag that leaves), the budget, and where the driver's code runs. It is the source's
+    Decides everything that is the same for all sources: retry, loss and recovery, time-driven output (a tag that
+    leaves), the budget, and where the driver's code runs. It is the source's
     :class:`~agent.sensing.sources.source.Feed`.
 
-    ``proven``: it has worked since it was started; a device without a period has once its port is open.
+    ``proven``: the sensor has worked since it was started; for a device without a period, an open port is enough.
     """
 
     def __init__(self, settings: Sensor, driver: Driver, context: SensorContext, source: Source) -> None:
@@ -57,14 +57,14 @@ class SensorRunner:
         self._period_s = source.poll_s or driver.period_s
         self._opened_s = self.now_s()
         self._last_logged = ""
-        self._due: Timer | None = None
+        self._tick_timer: Timer | None = None
         self._wake = asyncio.Event()
-        self._answer: asyncio.Future[Mapping[str, object]] | None = None
+        self._pending_measurement: asyncio.Future[Mapping[str, object]] | None = None
         self.proven = False
         self.health = Health(settings.id, self.now_s())
 
     async def run(self) -> None:
-        """Keep the sensor going. Returns only when its driver must not be started again."""
+        """Keep the sensor running. Returns only if its driver must not be started again."""
         try:
             while not self._isolation.exhausted:
                 await retry_forever(self._attempt, SensorFailure, self._wait_s, self._log_once, self._time.sleep)
@@ -73,34 +73,34 @@ class SensorRunner:
             )
             _log.error(line, extra=log_extra(LogCode.DRIVER_HANGS, self._settings.id))
         finally:
-            if self._due is not None:
-                self._due.cancel()
+            if self._tick_timer is not None:
+                self._tick_timer.cancel()
             self._writer.close()
             self._isolation.close()
 
     async def measure(self) -> Mapping[str, object]:
-        """The next measurement; a polled device is asked at once."""
-        if self._answer is None or self._answer.done():
-            self._answer = asyncio.get_running_loop().create_future()
+        """Return the next measurement; a polled device is asked at once."""
+        if self._pending_measurement is None or self._pending_measurement.done():
+            self._pending_measurement = asyncio.get_running_loop().create_future()
         self._wake.set()
-        return await asyncio.shield(self._answer)
+        return await asyncio.shield(self._pending_measurement)
 
     async def switch(self, on: bool) -> None:
-        """Set an output. Raises :class:`LookupError` where this is none, or cannot be set now."""
+        """Set an output. Raises :class:`LookupError` if the sensor is not an output, or cannot be set now."""
         if not isinstance(self._source, Output):
             raise LookupError(f"{self._settings.id} is no output")
         await self._source.switch(on, self)
 
     def status(self) -> SensorStatus:
-        """How the sensor is now."""
+        """Return the sensor's current status."""
         health = self.health
         why = self._last_logged if health.lost else ""
-        last_good_s = self.now_s() - health.quiet_since_s()
+        last_good_s = self.now_s() - health.last_good_s()
         return SensorStatus(health.lost, why, health.frames, health.rejected, health.restarts, last_good_s)
 
     async def _attempt(self) -> None:
-        """Run the source. Returns when that went well for a while, so that the backoff starts from the beginning, and
-        when the driver must not be started again."""
+        """Run the source. Returns after a failure if it was stable before, so that the backoff starts over, and when
+        the driver must not be started again."""
         if self._isolation.exhausted:
             return
         self._opened_s = began_s = self.now_s()
@@ -118,7 +118,7 @@ class SensorRunner:
 
     def _failed(self, why: str) -> None:
         self.health.restarts += 1
-        self._announce(self.health.fail(why))
+        self._announce(self.health.record_failure(why))
 
     def _wait_s(self, state: RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
@@ -127,7 +127,7 @@ class SensorRunner:
         return backoff_s(ceiling_s, state.attempt_number, self._uniform)
 
     def _log_once(self, error: BaseException) -> None:
-        """One line for each new reason: a sensor that stays broken is not logged again and again."""
+        """Log each new reason once: a sensor that stays broken is not logged again and again."""
         if str(error) != self._last_logged:
             self._last_logged = str(error)
             code = error.why if isinstance(error, SensorFailure) else "device"
@@ -137,18 +137,18 @@ class SensorRunner:
         if row is not None:
             self._store.announce(row)
 
-    # What the source needs (agent.sensing.sources.source.Feed).
+    # The interface for the source (agent.sensing.sources.source.Feed).
 
     def now_s(self) -> float:
-        """Monotonic seconds."""
+        """Return monotonic seconds."""
         return self._time.now_s()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for ``seconds``."""
         await self._time.sleep(seconds)
 
     async def pause(self, seconds: float) -> None:
-        """Wait before the next question; a :meth:`measure` since the last one cuts it short, once."""
+        """Wait before the next request; a call of :meth:`measure` since the last one ends the wait, once."""
         timer = self._time.call_later(seconds, self._wake.set)
         try:
             await self._wake.wait()
@@ -156,12 +156,12 @@ class SensorRunner:
             timer.cancel()
             self._wake.clear()
 
-    async def hold_back(self) -> None:
+    async def wait_for_room(self) -> None:
         """Wait for room in the store and in the budget."""
-        await self._writer.hold_back()
+        await self._writer.wait_for_room()
 
     async def decode(self, step: Callable[[], T]) -> T:
-        """Call the driver's code that only computes."""
+        """Call driver code that only computes."""
         return await self._isolation.decode(step)
 
     async def call(self, function: Callable[[], T], timeout_s: float) -> T:
@@ -169,71 +169,71 @@ class SensorRunner:
         return await self._isolation.call(function, timeout_s)
 
     def post(self, function: Callable[[], None]) -> None:
-        """Call code that may block, and do not wait for it."""
+        """Call code that may block, without waiting for it."""
         self._isolation.post(function)
 
     def opened(self) -> None:
-        """The port is open."""
+        """Record that the port is open."""
         self.proven = self.proven or not self._period_s
 
-    def well(self) -> None:
-        """The sensor works: report it, if it had been lost."""
+    def mark_working(self) -> None:
+        """Record that the sensor works; report it if it was lost."""
         self.proven = True
-        recovered = self.health.good(self.now_s())
+        recovered = self.health.record_good(self.now_s())
         if recovered is not None:
             self._announce(recovered)
             line = _("{sensor}: recovered").format(sensor=self._settings.id)
             _log.info(line, extra=log_extra(LogCode.SENSOR_RECOVERED, self._settings.id))
             self._last_logged = ""
 
-    def heard(self, size_bytes: int, items: int) -> None:
-        """Bytes came, and so many items were found in them."""
-        self.health.heard()
-        self._writer.heard(size_bytes, items)
+    def record_data(self, size_bytes: int, items: int) -> None:
+        """Record that bytes arrived, and how many items were found in them."""
+        self.health.record_data()
+        self._writer.record_data(size_bytes, items)
 
     def handle(self, items: list[Item], stamp: Stamp, *, urgent: bool = False) -> int:
-        """Publish what was decoded; gives the number of measurements."""
+        """Publish decoded items; return the number of measurements."""
         good = 0
         for item in items:
             if isinstance(item, Rejected):
-                self.health.reject(item.reason)
+                self.health.record_rejected(item.reason)
                 continue
             measurements = self._pipeline.feed(item, self.now_s())
             good += 1
             self.health.frames += 1
-            self.well()
+            self.mark_working()
             for measurement in measurements:
                 self._writer.write(measurement, stamp, urgent=urgent)
-            self._answer_command(item)
+            self._resolve_measurement(item)
         self._schedule_tick()
         return good
 
     def report_lost_edges(self, count: int) -> None:
-        """Report edges that the kernel had to drop."""
+        """Report edges dropped by the kernel."""
         self._writer.report_lost_edges(count, sampled=bool(self._source.poll_s))
 
     def silence_s(self) -> float:
-        """How long the device may give nothing good. One without a period may be silent for ever."""
+        """Return how long the device may deliver nothing good. One without a period may be silent forever."""
         limits = self.limits
         return max(limits.silence_s, limits.missed_periods * self._period_s) if self._period_s else float("inf")
 
     def check_silence(self, *, reopen: bool = False) -> None:
-        """Report the loss of a device that is silent; raises :class:`Silent` when its port is to be opened again."""
-        now_s, quiet_since_s = self.now_s(), self.health.quiet_since_s()
-        if now_s - quiet_since_s < self.silence_s():
+        """Report the loss of a silent device; raises :class:`Silent` when its port should be reopened."""
+        now_s, last_good_s = self.now_s(), self.health.last_good_s()
+        if now_s - last_good_s < self.silence_s():
             return
-        row = self.health.silent()
+        row = self.health.record_silence()
         if row is not None:
             self._log_once(self._silence())
             self._announce(row)
-        if reopen and now_s - max(self._opened_s, quiet_since_s) > self.limits.reopen_s:
+        if reopen and now_s - max(self._opened_s, last_good_s) > self.limits.reopen_s:
             raise self._silence()
 
     def _silence(self) -> Silent:
-        place, doubt, driver = self._source.place, self.health.doubt(), self._driver.name
-        if doubt == "timeout":
+        place, reason, driver = self._source.place, self.health.reason(), self._driver.name
+        if reason == "timeout":
             return Silent(_("no data from {port}: check the device's power and wiring").format(port=place))
-        if doubt == NO_FRAME:
+        if reason == NO_FRAME:
             return Silent(
                 _("data from {port} contains no frame of {driver}: check the driver and the baud rate").format(
                     port=place, driver=driver
@@ -241,31 +241,31 @@ class SensorRunner:
             )
         return Silent(
             _("only invalid data from {port} ({why}): check the device, the driver and the baud rate").format(
-                port=place, why=doubt
+                port=place, why=reason
             )
         )
 
     def _schedule_tick(self) -> None:
-        """Have what is due by time published then, though nothing more is measured."""
+        """Schedule time-driven output, which is due even if nothing more is measured."""
         due_s = self._pipeline.due_s
-        if due_s is not None and self._due is None:
-            self._due = self._time.call_later(max(0.0, due_s - self.now_s()), self._tick)
+        if due_s is not None and self._tick_timer is None:
+            self._tick_timer = self._time.call_later(max(0.0, due_s - self.now_s()), self._tick)
 
     def _tick(self) -> None:
-        self._due = None
+        self._tick_timer = None
         for measurement in self._pipeline.tick(self.now_s()):
             self._writer.write(measurement, self.stamp())
         self._schedule_tick()
 
-    def _answer_command(self, item: Measurement) -> None:
-        if self._answer is not None and not self._answer.done():
-            measurement = self._pipeline.single(item)
-            self._answer.set_result({**measurement.values, "q": dict(measurement.q)})
+    def _resolve_measurement(self, item: Measurement) -> None:
+        if self._pending_measurement is not None and not self._pending_measurement.done():
+            measurement = self._pipeline.process_single(item)
+            self._pending_measurement.set_result({**measurement.values, "q": dict(measurement.q)})
             self._wake.clear()
 
 
 def _fault(driver: str, error: Exception) -> str:
-    """What a driver raised and where, in one line."""
+    """Describe what a driver raised and where, in one line."""
     place = traceback.extract_tb(error.__traceback__)[-1]
     return _("driver {driver} raised {error} ({file}, line {line})").format(
         driver=driver, error=repr(error), file=place.filename, line=place.lineno

@@ -1,4 +1,4 @@
-"""How long a sensor that failed waits before it is started again. Pure."""
+"""Calculates how long a failed sensor waits before it is restarted. No I/O."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,10 @@ _MAX_DOUBLINGS = 16
 
 
 def backoff_s(ceiling_s: tuple[float, float], failures: int, uniform: Callable[[float, float], float]) -> float:
-    """Seconds to wait after this many failures in a row (1: the first).
+    """Return the seconds to wait after this many failures in a row (1: the first).
 
-    Drawn by ``uniform`` between 0 and a ceiling, so that sensors that failed together do not come back together.
-    ``ceiling_s``: the one after the first failure, which doubles with each further one, and the highest one.
+    Drawn by ``uniform`` between 0 and a ceiling, so that sensors that failed together do not restart together.
+    ``ceiling_s``: the ceiling after the first failure, which doubles with each further failure, and the maximum.
     """
     first_s, max_s = ceiling_s
     return uniform(0.0, min(max_s, first_s * 2.0 ** min(failures - 1, _MAX_DOUBLINGS)))

@@ -1,9 +1,10 @@
-"""How much one sensor may store, so that a broken or hostile one costs neither the card nor the other sensors. Pure."""
+"""Limits how much one sensor may store, so that a broken or hostile one harms neither the SD card nor the other
+sensors. No I/O."""
 
 from agent.base.token_bucket import TokenBucket
 
 BURST_S = 600.0
-"""At once: what the rate would give in ten minutes."""
+"""The burst: as much as the rate allows in ten minutes."""
 _URGENT_PER_S = 5.0
 _URGENT_BURST = 50
 _REPORT_S = 60.0
@@ -12,7 +13,7 @@ _GARBAGE_BYTES = 65_536
 
 
 class SensorBudget:
-    """Times are monotonic seconds. ``rows_per_s``: what is stored in the long run."""
+    """The budget of one sensor. Times are monotonic seconds. ``rows_per_s``: the average rate allowed."""
 
     def __init__(self, rows_per_s: float, now_s: float) -> None:
         self._rows = TokenBucket(rows_per_s, max(1.0, BURST_S * rows_per_s), now_s)
@@ -22,8 +23,8 @@ class SensorBudget:
         self._over = False
         self._garbage_bytes = 0
 
-    def takes(self, stream: str, now_s: float) -> bool:
-        """Whether a row of a stream may be stored; if not, it is counted."""
+    def allows(self, stream: str, now_s: float) -> bool:
+        """Return whether a row of a stream may be stored; if not, it is counted."""
         if self._rows.try_consume(now_s):
             self._over = False
             return True
@@ -33,21 +34,21 @@ class SensorBudget:
         self._dropped[stream] = self._dropped.get(stream, 0) + 1
         return False
 
-    def urgent(self, now_s: float) -> bool:
-        """Whether an event may still be written at once: each one costs the card a write of its own."""
+    def allows_urgent(self, now_s: float) -> bool:
+        """Return whether an event may be written at once: each one costs the card a separate write."""
         return self._urgent.try_consume(now_s)
 
-    def heard(self, size_bytes: int, items: int) -> None:
-        """Bytes came, and so much was found in them."""
+    def record_data(self, size_bytes: int, items: int) -> None:
+        """Record that bytes arrived, and how many items were found in them."""
         self._garbage_bytes = 0 if items else self._garbage_bytes + size_bytes
 
     def pause_s(self) -> float:
-        """How long to leave further bytes with the kernel: what is more than the budget, and garbage without end, is
-        not worth decoding at full speed."""
+        """Return how long to leave further bytes with the kernel, in seconds: data over the budget and endless garbage
+        are not worth decoding at full speed."""
         return _SLOW_S if self._over or self._garbage_bytes > _GARBAGE_BYTES else 0.0
 
     def report(self, now_s: float, final: bool = False) -> dict[str, int]:
-        """What was dropped and is to be told of now, by stream: once a minute, and at the end."""
+        """Return the dropped rows to report now, by stream: once a minute, and at the end."""
         if not self._dropped or (now_s < self._report_s and not final):
             return {}
         dropped, self._dropped = self._dropped, {}

@@ -1,29 +1,29 @@
-"""How a sensor fails, by the answer it calls for. ``why`` is what the ``sensor_lost`` event says."""
+"""Failures of a sensor, by how to respond. ``why`` is the reason in the ``sensor_lost`` event."""
 
 
 class SensorFailure(Exception):
-    """The sensor cannot be used now; the text says why, for people. Try again a little later each time."""
+    """The sensor cannot be used now; the text is the reason, for people. Retry with increasing delays."""
 
     why = "device"
 
 
 class PortLost(SensorFailure):
-    """The port is not there, or not any more. Open it again by its name."""
+    """The port does not exist, or was removed. Reopen it by its name."""
 
     why = "port"
 
 
 class Silent(SensorFailure):
-    """The port is there, but nothing usable came from it for long. Open it anew: some adapters hang."""
+    """The port is open, but delivered no usable data for a long time. Reopen it: some adapters hang."""
 
     why = "timeout"
 
 
 class DriverFault(SensorFailure):
-    """The driver's own code raised or gave up."""
+    """The driver's own code raised an exception or gave up."""
 
     why = "driver"
 
 
 class Stuck(DriverFault):
-    """The driver's code did not return: a thread is left behind, and there may not be many of those."""
+    """The driver's code did not return: its thread is abandoned, and few of those are allowed."""

@@ -1,4 +1,4 @@
-"""Hands one sensor's measurements to the store, within the sensor's budget."""
+"""Writes one sensor's measurements to the store, within the sensor's budget."""
 
 import logging
 from collections.abc import Mapping
@@ -16,7 +16,8 @@ _log = logging.getLogger(__name__)
 
 
 class ReadingWriter:
-    """The first reading after a start and every event are urgent: they skip group commit and batching."""
+    """Writes readings and events. The first reading after a start and every event are urgent: they skip group commit
+    and batching."""
 
     def __init__(self, settings: Sensor, context: SensorContext) -> None:
         self._settings = settings
@@ -29,40 +30,40 @@ class ReadingWriter:
         self._flooding = False
 
     def write(self, measurement: Measurement, stamp: Stamp, *, urgent: bool = False) -> None:
-        """Store a measurement; what is over the budget is dropped and counted."""
+        """Store a measurement; those over the budget are dropped and counted."""
         now_s = self._time.now_s()
         stream = self._events if measurement.event else self._telemetry
-        if not self._budget.takes(stream, now_s):
+        if not self._budget.allows(stream, now_s):
             self._report_flood(now_s)
             return
         self._report_dropped(self._budget.report(now_s))
         row = {**measurement.values, "q": dict(measurement.q)} if measurement.q else measurement.values
         if measurement.event:
             row = {"ev": measurement.event, "sev": "info", **row}
-            urgent = self._budget.urgent(now_s)
+            urgent = self._budget.allows_urgent(now_s)
         else:
             urgent = urgent or self._first
             self._first = False
         self._store.append(Reading(stream, stamp, self._store.meta_hash, packed(row), urgent))
 
-    def heard(self, size_bytes: int, items: int) -> None:
-        """Bytes came, and so many items were found in them."""
-        self._budget.heard(size_bytes, items)
+    def record_data(self, size_bytes: int, items: int) -> None:
+        """Record that bytes arrived, and how many items were found in them."""
+        self._budget.record_data(size_bytes, items)
 
-    async def hold_back(self) -> None:
-        """Wait for as long as the store has no room, or the sensor is over its budget."""
+    async def wait_for_room(self) -> None:
+        """Wait while the store has no room or the sensor is over its budget."""
         await self._store.wait_for_room()
         pause_s = self._budget.pause_s()
         if pause_s:
             await self._time.sleep(pause_s)
 
     def report_lost_edges(self, count: int, *, sampled: bool) -> None:
-        """Report edges that were lost before they could be numbered. ``sampled``: they would have counted."""
+        """Report edges lost before they could be numbered. ``sampled``: they would have been counted in a reading."""
         stream = self._telemetry if sampled else self._events
         self._store.announce(events.rows_lost_unnumbered(stream, self._store.epoch, count, "edges"))
 
     def close(self) -> None:
-        """Report what was dropped and is not reported yet."""
+        """Report dropped rows that were not reported yet."""
         self._report_dropped(self._budget.report(self._time.now_s(), final=True))
 
     def _report_flood(self, now_s: float) -> None:

@@ -147,7 +147,7 @@ def replies_are_forgotten() -> None:
 
 def no_budget() -> None:
     """37: a sensor may store what it likes."""
-    SensorBudget.takes = lambda self, stream, now_s: True  # type: ignore[method-assign]
+    SensorBudget.allows = lambda self, stream, now_s: True  # type: ignore[method-assign]
     SensorBudget.pause_s = lambda self: 0.0  # type: ignore[method-assign]
 
 
@@ -158,4 +158,4 @@ def no_back_pressure() -> None:
         return
 
     Store.wait_for_room = wait_for_room  # type: ignore[method-assign]
-    SensorBudget.takes = lambda self, stream, now_s: True  # type: ignore[method-assign]
+    SensorBudget.allows = lambda self, stream, now_s: True  # type: ignore[method-assign]

@@ -1,6 +1,7 @@
 """GPIO lines through the kernel's character device: the only importer of gpiod (version 2).
 
-Edges come with the kernel's monotonic time and a number for each line, so that what its buffer lost is counted.
+Edges carry the kernel's monotonic time and a sequence number for each line, so that edges lost in its buffer are
+counted.
 """
 
 import asyncio
@@ -15,15 +16,15 @@ from agent.base.i18n import _
 from agent.sensing.sensor_errors import PortLost
 
 _BUFFER_EVENTS = 1024
-"""For all lines of a request; the kernel's own default is 16 a line, a card's number is 34 edges on two."""
-_LOOK_S = 2.0
-"""Kernels before 6.6 wake nobody when a chip goes: so often is looked whether it is still there."""
+"""For all lines of a request. The kernel's default is 16 a line; a card number is 34 edges on two lines."""
+_CHIP_CHECK_S = 2.0
+"""Kernels before 6.6 do not report a removed chip: check this often whether it still exists."""
 DEVICES = Path("/dev")
 
 
 class GpioLineSettings(NamedTuple):
-    """How one line is to be asked for. ``line``: name or offset. ``edge``: both, rising or falling. ``bias``: as_is,
-    pull_up, pull_down or off."""
+    """How to request one line. ``line``: name or offset. ``edge``: both, rising or falling. ``bias``: as_is, pull_up,
+    pull_down or off."""
 
     line: str | int
     edge: str = "both"
@@ -33,7 +34,7 @@ class GpioLineSettings(NamedTuple):
 
 
 class LineEdge(NamedTuple):
-    """A change of the line ``role``. ``at_s``: the kernel's monotonic clock. ``lost``: edges of this line that were
+    """A change of the line ``role``. ``at_s``: the kernel's monotonic clock. ``lost``: number of edges of this line
     lost before this one."""
 
     at_s: float
@@ -43,7 +44,7 @@ class LineEdge(NamedTuple):
 
 
 class GpioLink:
-    """Requested lines. Made by :meth:`open`."""
+    """Requested lines, created by :meth:`open`."""
 
     def __init__(self, chip: str, request: Any, roles: Mapping[int, str]) -> None:
         self._chip = chip
@@ -56,9 +57,9 @@ class GpioLink:
     def open(
         cls, chip: str, lines: Mapping[str, GpioLineSettings], output: int | None = None, devices: Path = DEVICES
     ) -> "GpioLink":
-        """Ask for lines (role -> settings) of a chip, by its name or label; with ``output``, drive them at that level.
+        """Request lines (role -> settings) of a chip, by its name or label; with ``output``, drive them at that level.
 
-        Raises :class:`~agent.sensing.sensor_errors.PortLost`, with a text that says what to mend.
+        Raises :class:`~agent.sensing.sensor_errors.PortLost`, with a text that says what to fix.
         """
         try:
             import gpiod
@@ -70,18 +71,18 @@ class GpioLink:
                 settings = {offset: _settings(gpiod, lines[role], output) for offset, role in roles.items()}
                 request = found.request_lines(settings, consumer="gardu", event_buffer_size=_BUFFER_EVENTS)
             except OSError as error:
-                raise _refused(error, chip, ", ".join(str(one.line) for one in lines.values())) from error
+                raise _request_error(error, chip, ", ".join(str(request.line) for request in lines.values())) from error
         return cls(chip, request, roles)
 
     def levels(self) -> dict[str, int]:
-        """How the lines stand now (1 is active). Raises :class:`PortLost`."""
+        """Return the current levels of the lines (1 is active). Raises :class:`PortLost`."""
         try:
             return {role: int(self._request.get_value(offset).value) for offset, role in self._roles.items()}
         except OSError as error:
             raise self._lost(error) from error
 
     def drive(self, level: int) -> None:
-        """Set lines that were asked for as outputs; 1 is active. Raises :class:`PortLost`."""
+        """Set lines requested as outputs; 1 is active. Raises :class:`PortLost`."""
         from gpiod.line import Value
 
         try:
@@ -90,29 +91,29 @@ class GpioLink:
             raise self._lost(error) from error
 
     def now_s(self) -> float:
-        """The clock of the edges."""
+        """Return the time of the clock that stamps the edges."""
         return time.monotonic()
 
     async def edges(self, timeout_s: float) -> list[LineEdge]:
-        """The next edges, as many as are there; none after ``timeout_s``. Raises :class:`PortLost`."""
+        """Return all pending edges, waiting for the first; none after ``timeout_s``. Raises :class:`PortLost`."""
         end_s = self._loop.time() + timeout_s
         while True:
             left_s = end_s - self._loop.time()
-            await self._readable(min(left_s, _LOOK_S))
+            await self._readable(min(left_s, _CHIP_CHECK_S))
             try:
                 if self._request.wait_edge_events(timedelta(0)):
-                    return self._named(self._request.read_edge_events())
+                    return self._to_edges(self._request.read_edge_events())
             except OSError as error:
                 raise self._lost(error) from error
             self.levels()
-            if left_s <= _LOOK_S:
+            if left_s <= _CHIP_CHECK_S:
                 return []
 
     def close(self) -> None:
-        """Give the lines back; safe to call twice."""
+        """Release the lines; safe to call twice."""
         self._request.release()
 
-    def _named(self, events: Sequence[Any]) -> list[LineEdge]:
+    def _to_edges(self, events: Sequence[Any]) -> list[LineEdge]:
         found: list[LineEdge] = []
         for event in events:
             before = self._numbers.get(event.line_offset, 0)
@@ -123,7 +124,7 @@ class GpioLink:
         return found
 
     async def _readable(self, timeout_s: float) -> None:
-        """Wait for something to read, or an end of it; ``timeout_s`` at most."""
+        """Wait until the lines are readable or closed, at most ``timeout_s``."""
         ready: asyncio.Future[None] = self._loop.create_future()
         self._loop.add_reader(self._request.fd, _wake, ready)
         timer = self._loop.call_later(timeout_s, _wake, ready)
@@ -143,7 +144,7 @@ def _wake(future: "asyncio.Future[None]") -> None:
 
 
 def _open_chip(gpiod: Any, name: str, devices: Path) -> Any:
-    """A chip by path, by name (``gpiochip0``), or by label, which stays the same from board to board."""
+    """Open a chip by path, by name (``gpiochip0``), or by label, which is the same on all boards."""
     found: PortLost | None = None
     paths = [Path(name)] if "/" in name else sorted(devices.glob("gpiochip*"), key=lambda path: path.name != name)
     for path in paths:
@@ -161,46 +162,46 @@ def _open_chip(gpiod: Any, name: str, devices: Path) -> Any:
 
 
 def _offsets(chip: Any, name: str, lines: Mapping[str, GpioLineSettings]) -> dict[int, str]:
-    """The roles of lines by their numbers in the chip."""
+    """Return the roles of the lines by their offsets in the chip."""
     roles: dict[int, str] = {}
-    for role, one in lines.items():
-        offset = _offset(chip, one.line)
+    for role, request in lines.items():
+        offset = _offset(chip, request.line)
         if not 0 <= offset < chip.get_info().num_lines:
-            raise PortLost(_("chip {chip} has no line {line}").format(chip=name, line=one.line))
+            raise PortLost(_("chip {chip} has no line {line}").format(chip=name, line=request.line))
         if roles.setdefault(offset, role) != role:
-            raise PortLost(_("line {line} of {chip} is used twice").format(line=one.line, chip=name))
+            raise PortLost(_("line {line} of {chip} is used twice").format(line=request.line, chip=name))
     return roles
 
 
 def _offset(chip: Any, line: str | int) -> int:
-    """The number of a line, which may be written as text; -1 where there is none of this name. Lines that bear no name
-    are found by their numbers only."""
+    """Return the offset of a line given by name or number; -1 if it does not exist. Lines without a name are found by
+    their numbers only."""
     try:
         return int(chip.line_offset_from_id(line)) if line != "" else -1
     except (FileNotFoundError, ValueError):
         return -1
 
 
-def _refused(error: OSError, chip: str, lines: str) -> PortLost:
-    """What to mend when the kernel does not give the lines."""
+def _request_error(error: OSError, chip: str, lines: str) -> PortLost:
+    """Return what to fix if the kernel refuses the lines."""
     if error.errno == errno.EBUSY:
         return PortLost(_("line {lines} of {chip} is in use by another program").format(lines=lines, chip=chip))
     return PortLost(_("cannot use line {lines} of {chip}: {why}").format(lines=lines, chip=chip, why=error.strerror))
 
 
-def _settings(gpiod: Any, one: GpioLineSettings, output: int | None) -> Any:
+def _settings(gpiod: Any, request: GpioLineSettings, output: int | None) -> Any:
     line = gpiod.line
     if output is not None:
         return gpiod.LineSettings(
-            direction=line.Direction.OUTPUT, active_low=one.active_low, output_value=line.Value(output)
+            direction=line.Direction.OUTPUT, active_low=request.active_low, output_value=line.Value(output)
         )
     edges = {"both": line.Edge.BOTH, "rising": line.Edge.RISING, "falling": line.Edge.FALLING}
     biases = {"pull_up": line.Bias.PULL_UP, "pull_down": line.Bias.PULL_DOWN, "off": line.Bias.DISABLED}
     return gpiod.LineSettings(
         direction=line.Direction.INPUT,
-        edge_detection=edges[one.edge],
-        bias=biases.get(one.bias, line.Bias.AS_IS),
-        active_low=one.active_low,
-        debounce_period=timedelta(milliseconds=one.debounce_ms),
+        edge_detection=edges[request.edge],
+        bias=biases.get(request.bias, line.Bias.AS_IS),
+        active_low=request.active_low,
+        debounce_period=timedelta(milliseconds=request.debounce_ms),
         event_clock=line.Clock.MONOTONIC,
     )

@@ -1,4 +1,4 @@
-"""An I2C bus through the kernel: the only importer of smbus2. Blocking; used from the bus's own thread."""
+"""An I2C bus through the kernel: the only importer of smbus2. Blocking; called from the bus's own thread."""
 
 import contextlib
 import errno
@@ -11,15 +11,15 @@ from agent.base.i18n import _
 from agent.sensing.sensor_errors import PortLost
 
 _PLAIN_I2C = 0x1
-"""I2C_FUNC_I2C of the kernel: the adapter takes messages of any form, not only those that SMBus knows."""
-_MOST_SMBUS_BYTES = 32
+"""I2C_FUNC_I2C of the kernel: the adapter supports messages of any form, not only those of SMBus."""
+_MAX_SMBUS_BYTES = 32
 
 
 class I2cPort:
     """The bus ``/dev/i2c-N``, open until :meth:`close`.
 
     Raises :class:`~agent.sensing.sensor_errors.PortLost` if the bus itself does not exist, and :class:`OSError` if a
-    device does not answer. ``open_bus``: what opens it, by its number; smbus2 where there is none.
+    device does not answer. ``open_bus``: opens the bus by its number; default: smbus2.
     """
 
     def __init__(self, number: int, open_bus: Callable[[int], Any] | None = None) -> None:
@@ -41,14 +41,14 @@ class I2cPort:
         self._plain = bool(self._bus.funcs & _PLAIN_I2C)
 
     def write(self, address: int, raw: bytes) -> None:
-        """One write."""
+        """Write ``raw`` to a device."""
         if self._plain:
             self._bus.i2c_rdwr(self._message.write(address, raw))
         else:
             _smbus_write(self._bus, address, raw)
 
     def read(self, address: int, count: int) -> bytes:
-        """One read of exactly ``count`` bytes."""
+        """Read exactly ``count`` bytes from a device."""
         if not self._plain:
             _require(count == 1)
             return bytes((self._bus.read_byte(address),))
@@ -57,9 +57,9 @@ class I2cPort:
         return bytes(answer)
 
     def write_read(self, address: int, raw: bytes, count: int) -> bytes:
-        """A write and, after a repeated start, a read of exactly ``count`` bytes."""
+        """Write ``raw`` and, after a repeated start, read exactly ``count`` bytes."""
         if not self._plain:
-            _require(len(raw) == 1 and count <= _MOST_SMBUS_BYTES)
+            _require(len(raw) == 1 and count <= _MAX_SMBUS_BYTES)
             return bytes(self._bus.read_i2c_block_data(address, raw[0], count))
         answer = self._message.read(address, count)
         self._bus.i2c_rdwr(self._message.write(address, raw), answer)
@@ -70,14 +70,14 @@ class I2cPort:
         time.sleep(seconds)
 
     def close(self) -> None:
-        """Let go of the bus; safe to call twice."""
+        """Close the bus; safe to call twice."""
         with contextlib.suppress(OSError):
             self._bus.close()
 
 
 def _smbus_write(bus: Any, address: int, raw: bytes) -> None:
-    """The same bytes on the wire, by calls that every adapter knows."""
-    _require(1 <= len(raw) <= 1 + _MOST_SMBUS_BYTES)
+    """Write the same bytes with calls that every adapter supports."""
+    _require(1 <= len(raw) <= 1 + _MAX_SMBUS_BYTES)
     if len(raw) == 1:
         bus.write_byte(address, raw[0])
     else:
@@ -85,6 +85,6 @@ def _smbus_write(bus: Any, address: int, raw: bytes) -> None:
 
 
 def _require(possible: bool) -> None:
-    """Raises :class:`OSError` for what an adapter that knows only SMBus cannot do."""
+    """Raise :class:`OSError` if the request needs more than an SMBus-only adapter supports."""
     if not possible:
         raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))

@@ -1,4 +1,4 @@
-"""Modbus TCP as if it were a serial line: RTU frames in and out, their CRC exchanged for the header of TCP.
+"""Modbus TCP behind the interface of a serial line: RTU frames in and out, with their CRC replaced by the TCP header.
 
 Source: MODBUS messaging on TCP/IP implementation guide V1.0b, section 3.1.3 (MBAP header).
 """
@@ -12,13 +12,13 @@ from drivers.sdk.modbus import sealed
 
 _HEADER = struct.Struct(">HHHB")
 _CONNECT_S = 5.0
-_LONGEST = 260
+_MAX_LENGTH = 260
 _CHUNK_BYTES = 4096
 _DEFAULT_PORT = 502
 
 
 class ModbusTcpLink:
-    """One connection to a Modbus TCP server. Made by :meth:`open`."""
+    """One connection to a Modbus TCP server, created by :meth:`open`."""
 
     def __init__(self, name: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._name = name
@@ -51,11 +51,11 @@ class ModbusTcpLink:
             raise self._lost() from error
 
     async def read(self, timeout_s: float) -> bytes:
-        """The answer to the last request in its RTU form; empty after ``timeout_s``. Answers to earlier requests, which
-        were given up, are passed over. Raises :class:`PortLost`."""
+        """Return the answer to the last request in its RTU form; empty after ``timeout_s``. Late answers to earlier
+        requests are skipped. Raises :class:`PortLost`."""
         try:
             async with asyncio.timeout(timeout_s):
-                while (answer := self._whole_answer()) is None:
+                while (answer := self._next_answer()) is None:
                     chunk = await self._reader.read(_CHUNK_BYTES)
                     if not chunk:
                         raise self._lost()
@@ -66,10 +66,10 @@ class ModbusTcpLink:
         except OSError as error:
             raise self._lost() from error
 
-    def _whole_answer(self) -> bytes | None:
+    def _next_answer(self) -> bytes | None:
         while len(self._received) >= _HEADER.size:
             transaction, protocol, length, unit = _HEADER.unpack_from(self._received)
-            if protocol or not 2 <= length <= _LONGEST:
+            if protocol or not 2 <= length <= _MAX_LENGTH:
                 raise self._lost()
             end = _HEADER.size - 1 + length
             if len(self._received) < end:

@@ -6,14 +6,14 @@ DEVICES = Path("/sys/bus/w1/devices")
 
 
 class W1Files:
-    """Reads devices by the names of their folders. ``root``: where those lie. Blocking: a conversion takes a second."""
+    """Reads devices by the names of their directories in ``root``. Blocking: a conversion takes a second."""
 
     def __init__(self, root: Path = DEVICES) -> None:
         self._root = root
 
     def read(self, name: str) -> bytes:
-        """The text of ``w1_slave``. Raises :class:`OSError` when the device is away."""
+        """Return the text of ``w1_slave``. Raises :class:`OSError` if the device is disconnected."""
         return (self._root / name / "w1_slave").read_bytes()
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Nothing to close."""

@@ -1,4 +1,4 @@
-"""How the sensors of one configuration get at the world: ports of their own, and buses that they share."""
+"""Opens the ports and buses for the sensors of one configuration: exclusive ports, and shared buses."""
 
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class PortRegistry:
-    """Opens what sensors ask for; what several of them use is there once, and what none uses is not loaded.
+    """Opens what the sensors request. A shared port is opened once; unused kinds of port are not loaded.
 
-    ``now``: the time of this moment. ``buses``: by id.
+    ``now``: returns the current time. ``buses``: by id.
     """
 
     def __init__(self, now: Callable[[], Stamp]) -> None:
@@ -32,10 +32,10 @@ class PortRegistry:
         self._w1: BlockingBus[W1Files] | None = None
 
     def use(self, config: Config, drivers: Mapping[str, Driver], kept: Collection[str]) -> None:
-        """Serve this configuration from now on. ``drivers``: by sensor id; ``kept``: ids of the sensors that go on.
+        """Switch to this configuration. ``drivers``: by sensor id; ``kept``: ids of the sensors that keep running.
 
-        Call it when the other sensors have stopped, and before new ones start. A port that none of ``kept`` uses is
-        closed: it is opened again with the settings that count now, or left to other programs.
+        Call it after the other sensors have stopped, and before new ones start. A port used by none of ``kept`` is
+        closed, so that it can be reopened with the new settings or used by other programs.
         """
         self.buses = {bus.id: bus for bus in config.bus}
         in_use = {_port(sensor, self.buses) for sensor in config.sensor if sensor.id in kept}
@@ -44,7 +44,7 @@ class PortRegistry:
         self._release_buses(config, drivers)
 
     def _release_buses(self, config: Config, drivers: Mapping[str, Driver]) -> None:
-        """Close the I2C and 1-Wire buses that no sensor names. The others stay, with what is known of their hangs."""
+        """Close the I2C and 1-Wire buses that no sensor names. The others stay open, with their count of hangs."""
         if not self._i2c and self._w1 is None:
             return
         from drivers.sdk.bus import I2cDriver, W1Driver
@@ -58,15 +58,15 @@ class PortRegistry:
             self._w1 = None
 
     def worker(self, name: str) -> Worker:
-        """A thread for code that may block."""
+        """Start a thread for code that may block."""
         return Worker(name)
 
     def open_port(self, name: str, line: LineSettings) -> SerialLink:
-        """A serial port for one sensor. Raises :class:`~agent.sensing.sensor_errors.PortLost`."""
+        """Open a serial port for one sensor. Raises :class:`~agent.sensing.sensor_errors.PortLost`."""
         return SerialLink.open(name, line)
 
     def shared_port(self, name: str, line: LineSettings) -> "SharedPort":
-        """A serial port for several sensors: one for each set of line settings."""
+        """Return a serial port shared by several sensors: one for each set of line settings."""
 
         from agent.sensing.sources.shared_port import SharedPort
 
@@ -76,7 +76,7 @@ class PortRegistry:
         return self._ports.setdefault((name, line), SharedPort(open_link))
 
     def shared_tcp(self, name: str) -> "SharedPort":
-        """A connection to a Modbus TCP server, ``host:port``."""
+        """Return the shared connection to a Modbus TCP server, ``host:port``."""
 
         from agent.sensing.io.modbus_tcp import ModbusTcpLink
         from agent.sensing.sources.shared_port import SharedPort
@@ -87,7 +87,7 @@ class PortRegistry:
         return self._ports.setdefault((name, None), SharedPort(open_link))
 
     def i2c_bus(self, number: int) -> "BlockingBus[I2cPort]":
-        """An I2C bus."""
+        """Return an I2C bus."""
         from agent.sensing.io.i2c_bus import I2cPort
         from agent.sensing.sources.blocking_bus import BlockingBus
 
@@ -96,7 +96,7 @@ class PortRegistry:
         return self._i2c[number]
 
     def w1_bus(self) -> "BlockingBus[W1Files]":
-        """The 1-Wire buses: the kernel has one lock for all of them."""
+        """Return the 1-Wire buses as one: the kernel has one lock for all of them."""
         from agent.sensing.io.onewire import W1Files
         from agent.sensing.sources.blocking_bus import BlockingBus
 
@@ -105,14 +105,13 @@ class PortRegistry:
         return self._w1
 
     def open_lines(self, chip: str, lines: "Mapping[str, LineRequest]", output: int | None) -> "GpioLink":
-        """GPIO lines for one sensor. Raises :class:`~agent.sensing.sensor_errors.PortLost`."""
-        from agent.sensing.io.gpio_lines import GpioLineSettings as GpioLineSettings
-        from agent.sensing.io.gpio_lines import GpioLink
+        """Request GPIO lines for one sensor. Raises :class:`~agent.sensing.sensor_errors.PortLost`."""
+        from agent.sensing.io.gpio_lines import GpioLineSettings, GpioLink
 
-        return GpioLink.open(chip, {role: GpioLineSettings(*one) for role, one in lines.items()}, output)
+        return GpioLink.open(chip, {role: GpioLineSettings(*request) for role, request in lines.items()}, output)
 
     def close(self) -> None:
-        """Let go of what was shared; does not wait."""
+        """Close everything shared; does not wait."""
         for port in self._ports.values():
             port.close()
         for bus in (*self._i2c.values(), self._w1):
@@ -122,7 +121,7 @@ class PortRegistry:
 
 
 def _port(sensor: Sensor, buses: Mapping[str, Bus]) -> str:
-    """The serial port or server of a sensor; empty where it has none."""
+    """Return the serial port or server of a sensor; empty if it has none."""
     return buses[sensor.bus].port if sensor.bus in buses else sensor.port
 
 

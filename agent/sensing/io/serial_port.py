@@ -1,6 +1,6 @@
 """A serial port, opened by its stable name: the only importer of pyserial.
 
-pyserial sets the line up; reading and writing go through the event loop, without a thread.
+pyserial configures the line; reading and writing go through the event loop, without a thread.
 """
 
 import asyncio
@@ -16,21 +16,22 @@ from agent.sensing.sensor_errors import PortLost
 from drivers.sdk.contract import LineSettings
 
 _CHUNK_BYTES = 4096
-"""What the kernel's line discipline holds: more is never there at once, and a turn of one port stays short."""
+"""The size of the kernel's line buffer: one read never returns more, so a turn of one port stays short."""
 _PACE_S = 0.01
-"""A port is read at most this often: a fast or flooding device costs a hundred reads a second, not one a byte."""
+"""The minimum interval between reads of a port: a fast or flooding device costs a hundred reads a second, not one per
+byte."""
 _WRITE_S = 2.0
 
 
 class _Port(serial.Serial):
-    """pyserial's port, without its flush on opening: what the device said a moment ago is a first reading."""
+    """pyserial's port without the flush on opening: bytes that arrived before are a first reading."""
 
     def _reset_input_buffer(self) -> None:
         pass
 
 
 class SerialLink:
-    """An open port. Made by :meth:`open`."""
+    """An open port, created by :meth:`open`."""
 
     def __init__(self, name: str, port: serial.Serial) -> None:
         self._name = name
@@ -41,31 +42,31 @@ class SerialLink:
 
     @classmethod
     def open(cls, name: str, line: LineSettings) -> "SerialLink":
-        """Open and set up a port. Raises :class:`PortLost`, with a text that says what to mend."""
+        """Open and configure a port. Raises :class:`PortLost`, with a text that says what to fix."""
         try:
-            port = _opened(name, line)
-            # VMIN 1: else an idle port reads as empty, just as one that was unplugged does.
+            port = _open_serial(name, line)
+            # VMIN 1: otherwise an idle port reads as empty, just like an unplugged one.
             attributes: list[Any] = termios.tcgetattr(port.fileno())
             attributes[6][termios.VMIN] = 1
             termios.tcsetattr(port.fileno(), termios.TCSANOW, attributes)
         except (OSError, termios.error, ValueError) as error:
-            raise PortLost(_why(name, error)) from error
+            raise PortLost(_error_text(name, error)) from error
         return cls(name, port)
 
     async def read(self, timeout_s: float) -> bytes:
-        """The next bytes, as many as are there; empty after ``timeout_s``. Raises :class:`PortLost`."""
+        """Return all pending bytes, waiting for the first; empty after ``timeout_s``. Raises :class:`PortLost`."""
         pause_s = self._next_read_s - self._loop.time()
         if pause_s > 0:
             await asyncio.sleep(pause_s)
-        chunk = self._take()
+        chunk = self._read_now()
         if chunk is None and await self._readable(timeout_s):
-            chunk = self._take()
+            chunk = self._read_now()
         if chunk:
             self._next_read_s = self._loop.time() + _PACE_S
         return chunk or b""
 
     async def write(self, raw: bytes) -> None:
-        """Send all bytes. Raises :class:`PortLost`, also where the port takes none for 2 s."""
+        """Send all bytes. Raises :class:`PortLost`, also if the port accepts none for 2 s."""
         deadline_s = self._loop.time() + _WRITE_S
         while raw:
             try:
@@ -75,30 +76,30 @@ class SerialLink:
                     raise PortLost(_("port {port} accepts no data").format(port=self._name)) from None
                 await asyncio.sleep(_PACE_S)
             except OSError as error:
-                raise PortLost(_why(self._name, error)) from error
+                raise PortLost(_error_text(self._name, error)) from error
 
     def close(self) -> None:
         """Close the port; safe to call twice."""
-        # A port whose device is gone may fail to close; there is nothing left to lose.
+        # Closing may fail if the device was unplugged; there is nothing left to lose.
         with contextlib.suppress(OSError, termios.error):
             self._port.close()
 
-    def _take(self) -> bytes | None:
-        """What can be read now; ``None`` if nothing can."""
+    def _read_now(self) -> bytes | None:
+        """Return the bytes available now; ``None`` if there are none."""
         try:
             chunk = os.read(self._fd, _CHUNK_BYTES)
         except BlockingIOError:
             return None
         except OSError as error:
-            raise PortLost(_why(self._name, error)) from error
+            raise PortLost(_error_text(self._name, error)) from error
         if not chunk:
             raise PortLost(_("port {port} was unplugged").format(port=self._name))
         return chunk
 
     async def _readable(self, timeout_s: float) -> bool:
         ready: asyncio.Future[bool] = self._loop.create_future()
-        self._loop.add_reader(self._fd, _settle, ready, True)
-        timer = self._loop.call_later(timeout_s, _settle, ready, False)
+        self._loop.add_reader(self._fd, _resolve, ready, True)
+        timer = self._loop.call_later(timeout_s, _resolve, ready, False)
         try:
             return await ready
         finally:
@@ -106,24 +107,24 @@ class SerialLink:
             self._loop.remove_reader(self._fd)
 
 
-def _settle(future: "asyncio.Future[bool]", result: bool) -> None:
+def _resolve(future: "asyncio.Future[bool]", result: bool) -> None:
     if not future.done():
         future.set_result(result)
 
 
-def _opened(name: str, line: LineSettings) -> serial.Serial:
+def _open_serial(name: str, line: LineSettings) -> serial.Serial:
     settings: dict[str, Any] = {"baudrate": line.baud, "stopbits": line.stop_bits, "timeout": 0, "exclusive": True}
     try:
         return _Port(name, parity=line.parity, bytesize=line.data_bits, **settings)
     except termios.error:
-        # A pseudo terminal takes parity or 7 bits once and refuses them at its second opening; it has no use for
-        # them. On a real port this is a fault.
+        # A pseudo terminal accepts parity or 7 bits once and refuses them when opened again; it has no use for them. On
+        # a real port this is a fault.
         if not os.path.realpath(name).startswith("/dev/pts/"):
             raise
         return _Port(name, **settings)
 
 
-def _why(name: str, error: Exception) -> str:
+def _error_text(name: str, error: Exception) -> str:
     number = error.args[0] if isinstance(error, termios.error) else getattr(error, "errno", None)
     match number:
         case 2 | 6 | 19:  # ENOENT, ENXIO, ENODEV

@@ -1,4 +1,4 @@
-"""A bus whose calls block (I2C, 1-Wire): one thread, used by its sensors in turn."""
+"""A bus with blocking calls (I2C, 1-Wire): one thread, used by its sensors in turn."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,7 +17,7 @@ _OPEN_S = 5.0
 
 
 class Port(Protocol):
-    """The open bus, as its thread uses it."""
+    """The open bus, used from its thread."""
 
     def close(self) -> None: ...
 
@@ -36,8 +36,8 @@ class BlockingBus(Generic[P]):
         self._stuck = 0
 
     async def call(self, function: Callable[[P], T], timeout_s: float) -> T:
-        """Run ``function`` on the bus when it is free; the time counts from then, so that a slow neighbour costs a
-        device nothing of its own. Raises :class:`PortLost`, and what ``function`` raises."""
+        """Run ``function`` on the bus when it is free. The timeout starts then, so that a slow neighbour does not use
+        up a device's time. Raises :class:`PortLost`, and whatever ``function`` raises."""
         async with self._turn:
             if self._stuck >= _MAX_STUCK:
                 raise PortLost(
@@ -56,7 +56,7 @@ class BlockingBus(Generic[P]):
                 raise PortLost(_("{bus} did not return within {n:.0f} s").format(bus=self._name, n=timeout_s)) from None
 
     def close(self) -> None:
-        """Let the bus and its thread go; does not wait."""
+        """Close the bus and end its thread; does not wait."""
         if self._worker is not None:
             if self._port is not None:
                 self._worker.post(self._port.close)

@@ -1,4 +1,4 @@
-"""Devices on an I2C or a 1-Wire bus: read by blocking calls, in turn with the bus's other devices."""
+"""Devices on an I2C or a 1-Wire bus: read by blocking calls, in turn with the other devices of the bus."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -13,7 +13,7 @@ from drivers.sdk.contract import Decoder, Driver, Item
 
 T = TypeVar("T")
 Read = Callable[[], Awaitable[bytes]]
-"""Reads one raw answer. Raises :class:`OSError` where the device does not answer."""
+"""Reads one raw answer. Raises :class:`OSError` if the device does not answer."""
 
 
 class Bus(Protocol):
@@ -23,14 +23,14 @@ class Bus(Protocol):
 
 
 class Buses(Protocol):
-    """How sensors get at their buses."""
+    """Gives sensors access to their buses."""
 
     def i2c_bus(self, number: int) -> Bus: ...
     def w1_bus(self) -> Bus: ...
 
 
 class BusSource:
-    """One device. ``begin`` sets it up and gives what reads it."""
+    """One device on a bus. ``begin`` sets it up and returns the function that reads it."""
 
     downsample_s = 0.0
 
@@ -42,18 +42,18 @@ class BusSource:
         self.poll_s = settings.interval_s or driver.period_s
 
     async def run(self, feed: Feed) -> None:
-        """Set the device up and ask it on time until it fails."""
+        """Set the device up and poll it on schedule until it fails."""
         read = await self._answered(self._begin())
         decoder = await feed.decode(lambda: self._driver.decoder(self._settings.options))
         opened_s = feed.now_s()
         schedule = PollSchedule(self.poll_s, opened_s)
         while True:
-            await feed.hold_back()
+            await feed.wait_for_room()
             raw = await self._answered(read())
             if raw:
                 stamp = feed.stamp()
                 items = await feed.decode(partial(_decoded, decoder, raw, feed.now_s() - opened_s))
-                feed.heard(len(raw), len(items))
+                feed.record_data(len(raw), len(items))
                 feed.handle(items, stamp)
             feed.check_silence()
             await feed.pause(schedule.pause_s(feed.now_s()))
@@ -71,7 +71,7 @@ def _decoded(decoder: Decoder, raw: bytes, at_s: float) -> list[Item]:
 
 
 def i2c_source(settings: Sensor, driver: I2cDriver, buses: Buses) -> BusSource:
-    """A device on an I2C bus."""
+    """Return the source of a device on an I2C bus."""
     number = 1 if settings.i2c_bus is None else settings.i2c_bus
     address = driver.address if settings.address is None else settings.address
 
@@ -89,7 +89,7 @@ def i2c_source(settings: Sensor, driver: I2cDriver, buses: Buses) -> BusSource:
 
 
 def onewire_source(settings: Sensor, driver: W1Driver, buses: Buses) -> BusSource:
-    """A device on the kernel's 1-Wire bus."""
+    """Return the source of a device on the kernel's 1-Wire bus."""
 
     async def begin() -> Read:
         return partial(buses.w1_bus().call, lambda port: port.read(settings.w1), driver.timeout_s)

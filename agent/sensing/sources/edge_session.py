@@ -1,4 +1,4 @@
-"""All calls that one wake-up makes of a decoder of edges, bundled, so that they can run in one turn of a thread."""
+"""Bundles all calls that one wake-up makes to an edge decoder, so that they run in one turn of a thread."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
@@ -8,7 +8,7 @@ from drivers.sdk.gpio import Edge, EdgeDecoder
 
 
 class LineEdge(Protocol):
-    """A change of a line, and how many before it were lost."""
+    """A change of a line, and the number of changes lost before it."""
 
     @property
     def at_s(self) -> float: ...
@@ -21,8 +21,8 @@ class LineEdge(Protocol):
 
 
 class EdgeProgress(NamedTuple):
-    """What a step brought: items with the times they belong to, when the next step is due without an edge (None: not
-    at all), and the totals."""
+    """The result of a step: items with their times, when the next step is due without an edge (None: never), and the
+    totals."""
 
     items: list[tuple[float, list[Item]]]
     due_s: float | None
@@ -37,14 +37,14 @@ class EdgeSession:
         decoder.restore(totals)
 
     def start(self, levels: Mapping[str, int], at_s: float) -> EdgeProgress:
-        """The lines stand so."""
+        """Start with the current levels of the lines."""
         return self._progress([(at_s, self._decoder.start(levels, at_s))])
 
     def advance(
         self, edges: Sequence[LineEdge], levels: Mapping[str, int] | None, now_s: float, sample: bool
     ) -> EdgeProgress:
-        """Edges came, or time has passed. ``levels``: how the lines stood before these edges, where some before them
-        were lost; ``sample``: what stands is to be published."""
+        """Process edges and the passing of time. ``levels``: the levels before these edges, if earlier edges were lost;
+        ``sample``: publish the current state."""
         decoder = self._decoder
         items: list[tuple[float, list[Item]]] = []
         if levels is not None:
@@ -65,7 +65,7 @@ class EdgeSession:
 
 
 def levels_before(edges: Sequence[LineEdge], levels: Mapping[str, int]) -> dict[str, int]:
-    """How the lines stood before these edges, where they stand at ``levels`` after them."""
+    """Return the levels before these edges, given the ``levels`` after them."""
     before = dict(levels)
     for edge in reversed(edges):
         before[edge.role] = 1 - edge.level

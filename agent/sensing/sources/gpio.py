@@ -1,4 +1,4 @@
-"""Devices on GPIO lines: edges with the kernel's times, totals that survive a restart."""
+"""Devices on GPIO lines: edges with the kernel's times, and totals that survive a restart."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ _MAX_WAIT_S = 3600.0
 
 
 class LineRequest(NamedTuple):
-    """How one line is asked for."""
+    """How to request one line."""
 
     line: str | int
     edge: str
@@ -37,20 +37,20 @@ class Lines(Protocol):
 
 
 class LinePorts(Protocol):
-    """How sensors get at their lines. Raises :class:`~agent.sensing.sensor_errors.PortLost`."""
+    """Gives sensors access to their lines. Raises :class:`~agent.sensing.sensor_errors.PortLost`."""
 
     def open_lines(self, chip: str, lines: Mapping[str, LineRequest], output: int | None) -> Lines: ...
 
 
 class Memory(Protocol):
-    """Where totals are kept over a restart."""
+    """Stores totals across a restart."""
 
     def remember(self, name: str, value: str) -> None: ...
     def recall(self, name: str) -> str: ...
 
 
 class GpioSource:
-    """A device on one or more lines of a chip. ``memory``: where its totals are kept."""
+    """A device on one or more lines of a chip. ``memory``: stores its totals."""
 
     downsample_s = 0.0
 
@@ -64,14 +64,14 @@ class GpioSource:
         self.poll_s = driver.period_s if settings.interval_s is None else settings.interval_s
 
     async def run(self, feed: Feed) -> None:
-        """Ask for the lines and follow their edges until they are lost."""
+        """Request the lines and follow their edges until the lines are lost."""
         driver, options = self._driver, self._settings.options
         lines = self._ports.open_lines(self._settings.chip, self._requests(), 0 if driver.output else None)
         try:
             totals = self._totals()
             session = await feed.decode(lambda: EdgeSession(driver.edges(options), totals))
-            # A device that speaks only when something happens is well by having its lines.
-            feed.well()
+            # A device that reports only changes works as soon as its lines are open.
+            feed.mark_working()
             first = await feed.decode(partial(session.start, lines.levels(), lines.now_s()))
             self._output = (lines, session) if driver.output else None
             self._handle(first, lines, feed)
@@ -84,8 +84,8 @@ class GpioSource:
             lines.close()
 
     async def switch(self, on: bool, feed: Feed) -> None:
-        """Set the line, and publish at once how it then stands. It is off again when the agent stops or the chip was
-        away. Raises :class:`LookupError`."""
+        """Set the line, and publish its new level at once. It is switched off when the agent stops or the chip is lost.
+        Raises :class:`LookupError`."""
         if not self._driver.output:
             raise LookupError(f"{self._settings.id} is no output")
         if self._output is None:
@@ -99,12 +99,12 @@ class GpioSource:
         self._handle(progress, lines, feed, urgent=True)
 
     async def _follow(self, lines: Lines, session: EdgeSession, progress: EdgeProgress, feed: Feed) -> None:
-        """Hand edges on as they come, and what stands every ``poll_s`` (the lines' clock)."""
+        """Process edges as they arrive, and publish the state every ``poll_s`` (the lines' clock)."""
         kept = progress.totals
         sample_s = lines.now_s() + (self.poll_s if progress.items else 0.0) if self.poll_s else None
         while True:
             due_s = min((due for due in (progress.due_s, sample_s) if due is not None), default=float("inf"))
-            await feed.hold_back()
+            await feed.wait_for_room()
             edges = await lines.edges(min(max(0.0, due_s - lines.now_s()), _MAX_WAIT_S))
             levels = None
             if lost := sum(edge.lost for edge in edges):
@@ -116,7 +116,7 @@ class GpioSource:
                 sample_s = max(sample_s + self.poll_s, now_s)
             progress = await feed.decode(partial(session.advance, edges, levels, now_s, sampled))
             self._handle(progress, lines, feed)
-            feed.well()
+            feed.mark_working()
             if progress.totals != kept:
                 kept = progress.totals
                 self._memory.remember(self._key(), json.dumps(kept))
@@ -144,7 +144,7 @@ class GpioSource:
         return f"totals.{self._settings.id}"
 
     def _totals(self) -> dict[str, int]:
-        """The totals that were kept; none where they cannot be read."""
+        """Return the stored totals; none if they cannot be read."""
         try:
             totals = json.loads(self._memory.recall(self._key()) or "{}")
         except ValueError:
@@ -153,7 +153,7 @@ class GpioSource:
 
 
 def _stamp(at_s: float, lines: Lines, feed: Feed) -> Stamp:
-    """The stamp of a moment of the lines' clock."""
+    """Return the stamp of a time of the lines' clock."""
     now = feed.stamp()
     ago_ms = round(1000 * max(0.0, lines.now_s() - at_s))
     return Stamp(now.t - ago_ms, now.mono_ms - ago_ms, now.clock_quality)

@@ -1,4 +1,4 @@
-"""Modbus units: questions and answers on a line that several units share, or over TCP."""
+"""Modbus units: requests and answers on a line shared by several units, or over TCP."""
 
 from functools import partial
 from typing import Protocol
@@ -14,14 +14,14 @@ from drivers.sdk.modbus import AnswerFinder, request
 
 
 class ModbusPorts(Protocol):
-    """How sensors get at their lines. The same name gives the same port."""
+    """Gives sensors access to their lines. The same name returns the same port."""
 
     def shared_port(self, name: str, line: LineSettings) -> SharedPort: ...
     def shared_tcp(self, name: str) -> SharedPort: ...
 
 
 class ModbusSource:
-    """One unit. ``bus``: the line that it shares with others, if it does."""
+    """One unit. ``bus``: the shared line, if any."""
 
     downsample_s = 0.0
 
@@ -35,26 +35,26 @@ class ModbusSource:
         self.poll_s = settings.interval_s or driver.period_s
 
     async def run(self, feed: Feed) -> None:
-        """Ask the unit on time until the port fails."""
+        """Poll the unit on schedule until the port fails."""
         port = self._port()
         decoder = await feed.decode(lambda: self._driver.decoder(self._settings.options))
         opened_s = feed.now_s()
         schedule = PollSchedule(self.poll_s, opened_s)
         while True:
-            await feed.hold_back()
+            await feed.wait_for_room()
             answered = await self._round(port, decoder, feed, opened_s)
             feed.check_silence()
             rest_s = 0.0 if answered else feed.limits.rest_factor * self._driver.timeout_s
             await feed.pause(schedule.pause_s(feed.now_s(), rest_s))
 
     async def _round(self, port: SharedPort, decoder: ModbusDecoder, feed: Feed, opened_s: float) -> bool:
-        """Ask for every block; whether the unit answered. A silent unit is asked for one block only.
+        """Request every block; return whether the unit answered. A silent unit is asked for one block only.
 
-        The line is free while an answer is decoded: a decoder that blocks holds up no other unit.
+        The line is released while an answer is decoded: a decoder that blocks delays no other unit.
         """
         answered, stamp = True, feed.stamp()
         for read in self._driver.reads:
-            async with port.lent() as link:
+            async with port.acquire() as link:
                 raw = await self._ask(link, read, feed)
             stamp = feed.stamp()
             answered = await self._decode(decoder, raw, stamp, feed, opened_s)
@@ -64,9 +64,9 @@ class ModbusSource:
         return answered
 
     async def _ask(self, link: Link, read: ModbusRead, feed: Feed) -> bytes:
-        """Ask for a block; gives what came until the answer was whole or the unit's time was over."""
+        """Request a block; return the bytes received until the answer was complete or the unit's timeout expired."""
         while await link.read(0.0):
-            pass  # what comes now answers somebody else's question
+            pass  # a late answer to another request
         if self._driver.request_gap_s:
             await feed.sleep(self._driver.request_gap_s)
         await link.write(request(self._unit, read))
@@ -77,10 +77,10 @@ class ModbusSource:
         return finder.received
 
     async def _decode(self, decoder: ModbusDecoder, raw: bytes, stamp: Stamp, feed: Feed, opened_s: float) -> bool:
-        """Decode what came; whether an answer was among it."""
+        """Decode the received bytes; return whether they contained an answer."""
         answered, items = await feed.decode(partial(_decoded, decoder, raw, feed.now_s() - opened_s))
         if raw:
-            feed.heard(len(raw), len(items))
+            feed.record_data(len(raw), len(items))
         feed.handle(items, stamp)
         return answered
 
@@ -94,7 +94,7 @@ class ModbusSource:
 
 
 def _decoded(decoder: ModbusDecoder, raw: bytes, at_s: float) -> tuple[bool, list[Item]]:
-    """The items of what came after one question, and whether it was an answer to it."""
+    """Return the items received after one request, and whether they contained an answer to it."""
     before = decoder.done
     items = decoder.feed(raw, at_s) if raw else []
     if decoder.done != before:

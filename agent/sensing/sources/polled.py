@@ -1,4 +1,4 @@
-"""What is read by a blocking call: files of the kernel, and what drivers of other distributions do."""
+"""Devices read by a blocking call: kernel files, and drivers from other distributions."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from drivers.sdk.contract import Decoder, Item, PollDriver, Reader
 
 
 class PolledSource:
-    """Calls a driver's reader again and again, in the sensor's own thread."""
+    """Polls a driver's reader in the sensor's own thread."""
 
     downsample_s = 0.0
 
@@ -21,7 +21,7 @@ class PolledSource:
         self.poll_s = settings.interval_s or driver.period_s
 
     async def run(self, feed: Feed) -> None:
-        """Open the reader and ask it on time until it fails."""
+        """Open the reader and poll it on schedule until it fails."""
         options, timeout_s = self._settings.options, self._driver.timeout_s
         reader = await feed.call(lambda: self._driver.reader(options), timeout_s)
         try:
@@ -29,14 +29,14 @@ class PolledSource:
             opened_s = feed.now_s()
             schedule = PollSchedule(self.poll_s, opened_s)
             while True:
-                await feed.hold_back()
+                await feed.wait_for_room()
                 size_bytes, items = await feed.call(partial(_read, reader, decoder, feed.now_s() - opened_s), timeout_s)
-                feed.heard(size_bytes, len(items))
+                feed.record_data(size_bytes, len(items))
                 feed.handle(items, feed.stamp())
                 feed.check_silence()
                 await feed.pause(schedule.pause_s(feed.now_s()))
         finally:
-            # Not awaited: on the way out of a cancellation nothing may be waited for.
+            # Not awaited: during cancellation, nothing may be waited for.
             feed.post(reader.close)
 
 

@@ -1,4 +1,4 @@
-"""Devices on a serial port of their own: they stream, or they answer."""
+"""Devices on a serial port of their own, which stream or answer requests."""
 
 from collections.abc import Callable
 from functools import partial
@@ -21,7 +21,7 @@ class SerialPorts(Protocol):
 
 
 def line_settings(settings: Sensor, line: LineSettings) -> LineSettings:
-    """The line as the configuration has it, and otherwise the driver."""
+    """Return the line settings of the configuration, with the driver's as defaults."""
     return LineSettings(
         settings.baud or line.baud,
         settings.parity or line.parity,
@@ -68,7 +68,7 @@ class SerialSource:
 
 
 class _FrameReader:
-    """Feeds a decoder from an open port. ``unfinished``: the decoder may hold the beginning of a frame."""
+    """Feeds a decoder from an open port. ``unfinished``: the decoder may hold the start of a frame."""
 
     def __init__(self, link: "Link", decoder: Decoder, feed: Feed) -> None:
         self._link = link
@@ -78,21 +78,21 @@ class _FrameReader:
         self._unfinished = False
 
     async def read_forever(self) -> None:
-        """Read frames for as long as the port is there."""
+        """Read frames until the port fails."""
         max_wait_s = min(_MAX_READ_S, self._feed.silence_s())
         while True:
             await self._step(max_wait_s)
             self._feed.check_silence(reopen=True)
 
     async def read_frame(self, until_s: float) -> None:
-        """Read until one good frame came, or until then."""
+        """Read until one good frame arrives, at most until ``until_s``."""
         self._unfinished = False
         while (left_s := until_s - self._feed.now_s()) > 0:
             if await self._step(left_s):
                 return
 
     async def _step(self, max_wait_s: float) -> int:
-        """Read once, for so long at most; gives the number of measurements."""
+        """Read once, waiting at most ``max_wait_s``; return the number of measurements."""
         feed = self._feed
         chunk = await self._link.read(min(max_wait_s, feed.limits.frame_gap_s) if self._unfinished else max_wait_s)
         at_s = feed.now_s() - self._opened_s
@@ -106,8 +106,8 @@ class _FrameReader:
         stamp = feed.stamp()
         self._unfinished = bool(chunk)
         if chunk:
-            await feed.hold_back()
+            await feed.wait_for_room()
         items = await feed.decode(decode)
         if chunk:
-            feed.heard(len(chunk), len(items))
+            feed.record_data(len(chunk), len(items))
         return feed.handle(items, stamp)

@@ -9,7 +9,7 @@ from agent.sensing.sensor_errors import PortLost
 
 
 class Link(Protocol):
-    """What a user of the port needs of it while it is its own."""
+    """The port as its current user sees it."""
 
     async def read(self, timeout_s: float) -> bytes: ...
     async def write(self, raw: bytes) -> None: ...
@@ -17,7 +17,7 @@ class Link(Protocol):
 
 
 class SharedPort:
-    """Opened when first used, lent to one user at a time in the order of asking, closed after a failure.
+    """Opened when first used, lent to one user at a time in the order of requests, closed after a failure.
 
     ``open_link`` raises :class:`PortLost`.
     """
@@ -28,8 +28,8 @@ class SharedPort:
         self._link: Link | None = None
 
     @asynccontextmanager
-    async def lent(self) -> AsyncIterator[Link]:
-        """The port, for as long as the context lasts. Raises :class:`PortLost`."""
+    async def acquire(self) -> AsyncIterator[Link]:
+        """Lend the port for the duration of the context. Raises :class:`PortLost`."""
         async with self._turn:
             if self._link is None:
                 self._link = await self._open_link()
@@ -40,7 +40,7 @@ class SharedPort:
                 raise
 
     def close(self) -> None:
-        """Close the port; the next user opens it again."""
+        """Close the port; the next user reopens it."""
         link, self._link = self._link, None
         if link is not None:
             link.close()

@@ -92,5 +92,5 @@ def test_where_a_whole_interval_was_missed_a_new_grid_begins() -> None:
 def test_one_that_is_asked_for_is_calibrated_and_not_held_back() -> None:
     pipeline = Pipeline(FIELDS, PipelineSettings({"temp": Calibrate(offset=1.0)}, downsample_s=10.0))
     pipeline.feed(measured(temp=1.0), 0.0)
-    assert pipeline.single(measured(temp=2.0)) == measured(temp=3.0)
-    assert Pipeline(FIELDS).single(measured(temp=2.0, other=1)) == measured(temp=2.0)
+    assert pipeline.process_single(measured(temp=2.0)) == measured(temp=3.0)
+    assert Pipeline(FIELDS).process_single(measured(temp=2.0, other=1)) == measured(temp=2.0)

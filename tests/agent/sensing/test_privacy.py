@@ -6,7 +6,7 @@ import hmac
 import pytest
 
 from agent.sensing.pipeline import Pipeline, PipelineSettings
-from agent.sensing.privacy import PrivacyFilter, pseudonym, published
+from agent.sensing.privacy import PrivacyFilter, pseudonym, published_fields
 from drivers.sdk.contract import Field, Measurement, Presence
 
 KEY = bytes(range(32))
@@ -23,7 +23,7 @@ def seen(**values: object) -> Measurement:
 
 
 def test_an_identifier_leaves_as_a_keyed_hash_of_sixteen_digits() -> None:
-    kept = PrivacyFilter(FIELDS, "hmac", KEY, personal=False).on(seen(tag=CARD, targets=1))
+    kept = PrivacyFilter(FIELDS, "hmac", KEY, personal=False).apply(seen(tag=CARD, targets=1))
     expected = hmac.new(KEY, b"3887558", hashlib.sha256).hexdigest()[:16]
     assert kept.values == {"tag": expected, "targets": 1}
     assert (kept.event, kept.q) == ("seen", {"tag": "uncertain:motion", "targets": "uncertain:motion"})
@@ -31,14 +31,14 @@ def test_an_identifier_leaves_as_a_keyed_hash_of_sixteen_digits() -> None:
 
 
 def test_a_bad_identifier_stays_bad() -> None:
-    assert PrivacyFilter(FIELDS, "hmac", KEY, False).on(Measurement({"tag": None}, {"tag": "bad:crc"})).values == {
+    assert PrivacyFilter(FIELDS, "hmac", KEY, False).apply(Measurement({"tag": None}, {"tag": "bad:crc"})).values == {
         "tag": None
     }
 
 
 def test_none_drops_identifiers_and_plain_lets_them_through() -> None:
-    assert PrivacyFilter(FIELDS, "none", KEY, False).on(seen(tag=CARD, targets=1)).values == {"targets": 1}
-    assert PrivacyFilter(FIELDS, "plain", KEY, False).on(seen(tag=CARD, targets=1)).values == {
+    assert PrivacyFilter(FIELDS, "none", KEY, False).apply(seen(tag=CARD, targets=1)).values == {"targets": 1}
+    assert PrivacyFilter(FIELDS, "plain", KEY, False).apply(seen(tag=CARD, targets=1)).values == {
         "tag": CARD,
         "targets": 1,
     }
@@ -46,7 +46,7 @@ def test_none_drops_identifiers_and_plain_lets_them_through() -> None:
 
 @pytest.mark.parametrize(("personal", "kept"), [(False, {"targets": 2}), (True, {"targets": 2, "x1": -782})])
 def test_tracks_leave_only_where_the_sensor_may_tell_them(personal: bool, kept: dict[str, int]) -> None:
-    one = PrivacyFilter(FIELDS, "hmac", KEY, personal).on(
+    one = PrivacyFilter(FIELDS, "hmac", KEY, personal).apply(
         Measurement({"targets": 2, "x1": -782}, {"x1": "uncertain:motion"})
     )
     assert dict(one.values) == kept
@@ -56,16 +56,16 @@ def test_tracks_leave_only_where_the_sensor_may_tell_them(personal: bool, kept: 
 def test_a_sensor_without_either_costs_nothing() -> None:
     one = PrivacyFilter({"temp": Field("Cel")}, "hmac", KEY, False)
     measurement = Measurement({"temp": 1.0})
-    assert one.idle
-    assert one.on(measurement) is measurement
+    assert one.is_noop
+    assert one.apply(measurement) is measurement
 
 
 def test_meta_tells_the_fields_as_they_are_published() -> None:
-    assert list(published(FIELDS, "none", False)) == ["targets"]
-    hashed = published(FIELDS, "hmac", False)
+    assert list(published_fields(FIELDS, "none", False)) == ["targets"]
+    hashed = published_fields(FIELDS, "hmac", False)
     assert (hashed["tag"].kind, hashed["tag"].unit) == ("text", "")
-    assert list(published(FIELDS, "plain", True)) == ["tag", "targets", "x1"]
-    assert published(FIELDS, "plain", True)["tag"] == FIELDS["tag"]
+    assert list(published_fields(FIELDS, "plain", True)) == ["tag", "targets", "x1"]
+    assert published_fields(FIELDS, "plain", True)["tag"] == FIELDS["tag"]
 
 
 def test_a_card_is_told_when_it_comes_and_when_it_goes_and_both_times_as_a_hash() -> None:

@@ -190,7 +190,7 @@ async def test_a_sensor_counts_what_it_did(bench: Bench) -> None:
 async def test_a_sensor_waits_while_the_store_has_no_room(bench: Bench) -> None:
     runner = await bench.start(ScriptedSource())
     bench.fakes.store.has_room.clear()
-    waiting = bench.go(runner.hold_back())
+    waiting = bench.go(runner.wait_for_room())
     await bench.time.settle()
     assert not waiting.done()
     bench.fakes.store.has_room.set()
@@ -208,10 +208,10 @@ async def test_what_a_flood_dropped_is_reported_when_the_sensor_stops(bench: Ben
 
 async def test_garbage_without_end_is_read_slowly(bench: Bench) -> None:
     runner = await bench.start(ScriptedSource())
-    runner.heard(70_000, 0)
-    bench.go(runner.hold_back())
+    runner.record_data(70_000, 0)
+    bench.go(runner.wait_for_room())
     await bench.time.settle()
     assert bench.time.slept == [0.25]
-    runner.heard(100, 1)
-    await runner.hold_back()
+    runner.record_data(100, 1)
+    await runner.wait_for_room()
     assert bench.time.slept == [0.25]

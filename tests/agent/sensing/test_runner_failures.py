@@ -177,7 +177,7 @@ async def test_a_loss_says_what_is_wrong(
 ) -> None:
     runner = await bench.start(ScriptedSource())
     if heard:
-        runner.heard(10, len(items))
+        runner.record_data(10, len(items))
     bench.handle(runner, *items)
     await bench.time.advance(3.0)
     runner.check_silence()

@@ -59,7 +59,7 @@ async def test_what_was_dropped_is_reported_at_the_end() -> None:
 async def test_a_sensor_over_its_budget_is_read_slowly() -> None:
     fakes = FakeContext()
     writer = flooded(fakes, 601)
-    waiting = writer.hold_back()
+    waiting = writer.wait_for_room()
     waiting.send(None)
     assert fakes.time.slept == [0.25]
     waiting.close()
@@ -67,7 +67,7 @@ async def test_a_sensor_over_its_budget_is_read_slowly() -> None:
 
 async def test_within_the_budget_nothing_waits() -> None:
     fakes = FakeContext()
-    await flooded(fakes, 600).hold_back()
+    await flooded(fakes, 600).wait_for_room()
     assert fakes.time.slept == []
 
 

@@ -53,13 +53,13 @@ async def test_a_port_of_sensors_that_stopped_is_closed_and_opened_as_it_is_now(
     place = {"bus": "line"} if on_bus else {"port": pty.port}
     config = replace(named(mains=place), bus=(Bus("line", pty.port),))
     use(registry, config, set())
-    async with registry.shared_port(pty.port, SLOW).lent():
+    async with registry.shared_port(pty.port, SLOW).acquire():
         assert pty.baud() == 9600
     use(registry, config, {"mains"})
     assert pty.is_open()
     use(registry, config, set())
     assert not pty.is_open()
-    async with registry.shared_port(pty.port, FAST).lent():
+    async with registry.shared_port(pty.port, FAST).acquire():
         assert pty.baud() == 19_200
     use(registry, USUAL, set())
     assert not pty.is_open()
@@ -69,7 +69,7 @@ async def test_a_line_stays_open_for_those_of_its_sensors_that_go_on(registry: P
     config = replace(named(mains={"bus": "line"}, lamp={"bus": "line"}), bus=(Bus("line", pty.port),))
     use(registry, config, set())
     port = registry.shared_port(pty.port, SLOW)
-    async with port.lent():
+    async with port.acquire():
         pass
     use(registry, config, {"lamp"})
     assert pty.is_open()

@@ -26,7 +26,7 @@ async def test_it_is_opened_when_first_used_and_stays_open() -> None:
     port = SharedPort(opener.open)
     assert opener.links == []
     for _ in range(2):
-        async with port.lent() as link:
+        async with port.acquire() as link:
             assert link is opener.links[0]
     assert len(opener.links) == 1
 
@@ -35,7 +35,7 @@ async def test_one_at_a_time_in_the_order_of_asking() -> None:
     port, turns = SharedPort(Opener().open), []
 
     async def use(name: str) -> None:
-        async with port.lent():
+        async with port.acquire():
             turns.append(f"{name} begins")
             await asyncio.sleep(0)
             turns.append(f"{name} ends")
@@ -48,10 +48,10 @@ async def test_a_port_that_was_lost_is_closed_and_opened_again() -> None:
     opener = Opener()
     port = SharedPort(opener.open)
     with pytest.raises(PortLost):
-        async with port.lent():
+        async with port.acquire():
             raise PortLost("unplugged")
     assert opener.links[0].closed
-    async with port.lent() as link:
+    async with port.acquire() as link:
         assert link is opener.links[1]
 
 
@@ -59,7 +59,7 @@ async def test_another_error_of_a_user_leaves_it_open() -> None:
     opener = Opener()
     port = SharedPort(opener.open)
     with pytest.raises(ValueError, match="a fault"):
-        async with port.lent():
+        async with port.acquire():
             raise ValueError("a fault")
     assert not opener.links[0].closed
 
@@ -69,17 +69,17 @@ async def test_where_it_cannot_be_opened_the_next_one_tries_again() -> None:
     opener.absent = True
     port = SharedPort(opener.open)
     with pytest.raises(PortLost):
-        async with port.lent():
+        async with port.acquire():
             pass
     opener.absent = False
-    async with port.lent():
+    async with port.acquire():
         pass
 
 
 async def test_closing_twice_is_safe() -> None:
     opener = Opener()
     port = SharedPort(opener.open)
-    async with port.lent():
+    async with port.acquire():
         pass
     port.close()
     port.close()
