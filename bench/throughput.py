@@ -47,7 +47,7 @@ async def main() -> int:
 
         def take(message: Message) -> None:
             nonlocal arrived
-            for item in subscriber.take(message.topic, message.payload, 0.0):
+            for item in subscriber.on_message(message.topic, message.payload, 0.0):
                 arrived += isinstance(item, Arrival) and item.kind == "telemetry" and item.sensor != "_agent"
 
         url = f"mqtt://127.0.0.1:{mosquitto.port}"

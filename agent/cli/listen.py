@@ -103,13 +103,13 @@ class Listener:
                         seen=tally.seen,
                         lost=tally.lost,
                         missing=tally.missing,
-                        again=tally.again,
+                        again=tally.duplicates,
                     ),
                     file=sys.stderr,
                 )
-        if self._subscriber.refused:
+        if self._subscriber.invalid:
             print(
-                _("{n} messages did not follow the wire contract").format(n=self._subscriber.refused), file=sys.stderr
+                _("{n} messages did not follow the wire contract").format(n=self._subscriber.invalid), file=sys.stderr
             )
         holes = sum(tally.missing for tally in tallies.values())
         return 1 if not self._connected or (self._args.verify and holes) else 0
@@ -143,7 +143,7 @@ class Listener:
     def _on_message(self, message: Message) -> None:
         now_s = asyncio.get_running_loop().time()
         try:
-            for item in self._subscriber.take(message.topic, message.payload, now_s):
+            for item in self._subscriber.on_message(message.topic, message.payload, now_s):
                 self._out.take(item, self._subscriber)
             self._out.flush()
         except BrokenPipeError:

@@ -47,7 +47,7 @@ class JsonLines(Format):
     """One row a line; gaps as lines of their own."""
 
     def row(self, arrival: Arrival, known: Subscriber) -> None:
-        of, fields = arrival.of, arrival.fields
+        of, fields = arrival.stream_id, arrival.fields
         head = {
             "gateway": of.gateway,
             "sensor": arrival.sensor,
@@ -60,12 +60,12 @@ class JsonLines(Format):
         self._out.write(json_text(line, compact=True) + "\n")
 
     def gap(self, gap: Gap) -> None:
-        kind, _unused, sensor = gap.of.stream.partition("/")
+        kind, _unused, sensor = gap.stream_id.stream.partition("/")
         line = {
-            "gateway": gap.of.gateway,
+            "gateway": gap.stream_id.gateway,
             "sensor": sensor,
             "kind": kind,
-            "ep": gap.of.epoch,
+            "ep": gap.stream_id.epoch,
             "from": gap.start,
             "to": gap.stop - 1,
             "n": gap.stop - gap.start,
@@ -83,7 +83,7 @@ class Csv(Format):
         self._writer.writerow(("gateway", "sensor", "kind", "ep", "seq", "t", "field", "value", "unit", "q"))
 
     def row(self, arrival: Arrival, known: Subscriber) -> None:
-        of = arrival.of
+        of = arrival.stream_id
         doubts = arrival.fields.get("q") or {}
         for name, value in _values(arrival).items():
             unit, doubt = known.unit(of.gateway, arrival.sensor, name), doubts.get(name, "")
@@ -107,12 +107,15 @@ class SenMl(Format):
     """One SenML pack (RFC 8428) a line. A value that is null has no record: SenML has no way to say it."""
 
     def row(self, arrival: Arrival, known: Subscriber) -> None:
-        base: dict[str, Any] = {"bn": f"{arrival.of.gateway}/{arrival.sensor}/", "bt": arrival.fields["t"] / 1000}
+        base: dict[str, Any] = {
+            "bn": f"{arrival.stream_id.gateway}/{arrival.sensor}/",
+            "bt": arrival.fields["t"] / 1000,
+        }
         records = []
         for name, value in _values(arrival).items():
             key = "vb" if isinstance(value, bool) else "vs" if isinstance(value, str) else "v"
             if value is not None and not isinstance(value, (dict, list)):
-                unit = known.unit(arrival.of.gateway, arrival.sensor, name)
+                unit = known.unit(arrival.stream_id.gateway, arrival.sensor, name)
                 records.append({"n": name, **({"u": unit} if unit else {}), key: value})
         if records:
             pack = [{**base, **records[0]}, *records[1:]]
@@ -127,10 +130,10 @@ class TableFormat(Format):
         mark = "!" if arrival.kind == "event" else "<" if arrival.late else " "
         words = ", ".join(value_words(arrival, known))
         line = one_line(words, _LINE_CHARS)
-        self._out.write(f"{when} {mark} {arrival.of.gateway:<16} {arrival.sensor:<14} {line}\n")
+        self._out.write(f"{when} {mark} {arrival.stream_id.gateway:<16} {arrival.sensor:<14} {line}\n")
 
     def gap(self, gap: Gap) -> None:
-        of, last, n = gap.of, gap.stop - 1, gap.stop - gap.start
+        of, last, n = gap.stream_id, gap.stop - 1, gap.stop - gap.start
         line = _("gap: {gateway} {stream} {start} to {last} ({n} rows): {why}").format(
             gateway=of.gateway, stream=of.stream, start=gap.start, last=last, n=n, why=gap.why
         )
@@ -142,7 +145,7 @@ def value_words(arrival: Arrival, known: Subscriber) -> list[str]:
     doubts = arrival.fields.get("q") or {}
     words = []
     for name, value in _values(arrival).items():
-        unit = known.unit(arrival.of.gateway, arrival.sensor, name)
+        unit = known.unit(arrival.stream_id.gateway, arrival.sensor, name)
         shown = "-" if value is None else one_line(str(value), _TEXT_CHARS)
         doubt = f" ({one_line(str(doubts[name]), 32)})" if name in doubts else ""
         words.append(f"{name} {shown}{' ' + unit if unit and value is not None else ''}{doubt}")

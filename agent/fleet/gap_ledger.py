@@ -1,4 +1,4 @@
-"""The account of every number on the subscriber's side: what was seen, what is lost, what is missing. Pure."""
+"""The subscriber's account of every sequence number: what was received, what is lost, what is missing. Pure."""
 
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -7,16 +7,16 @@ from typing import NamedTuple
 from agent.base.ranges import Ranges
 
 GRACE_S = 5.0
-"""A hole is told of after this long: the ``rows_lost`` event that explains it comes on another topic."""
+"""A hole is reported after this time: the ``rows_lost`` event that explains it arrives on another topic."""
 MAX_RANGES = 20_000
-"""Ranges of numbers kept for one gateway, over all its streams: about 2 MB, and many more than an honest one needs."""
+"""Ranges of numbers kept per gateway, over all its streams: about 2 MB, and far more than an honest gateway needs."""
 _MAX_RISING = 1000
-"""Steps of ``lo`` that are younger than the grace: beyond that, several share the time of the newest."""
+"""Steps of ``lo`` younger than the grace period. Beyond this, several share the time of the newest."""
 _BEYOND_ALL = 1 << 62
 
 
 class StreamId(NamedTuple):
-    """Whose numbers: gateway, ``telemetry/{sensor}`` or ``event/{sensor}``, epoch."""
+    """Identifies a stream: gateway, ``telemetry/{sensor}`` or ``event/{sensor}``, epoch."""
 
     gateway: str
     stream: str
@@ -24,25 +24,24 @@ class StreamId(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Numbers ``[start, stop)`` that did not come. ``why``: that of the ``rows_lost`` event, ``late`` (nothing explains
-    it: ask with ``command/resend``) or ``untracked`` (there are too many holes to keep: it would not be taken any
-    more)."""
+    """Numbers ``[start, stop)`` that did not arrive. ``why``: the reason in the ``rows_lost`` event, ``late`` (no event
+    explains it: request it with ``command/resend``) or ``untracked`` (too many holes to keep: these numbers would no
+    longer count as new)."""
 
-    of: StreamId
+    stream_id: StreamId
     start: int
     stop: int
     why: str
 
 
 class Tally(NamedTuple):
-    """Of the numbers that should have come by now: how many there are, came, are lost, are missing; and how many
-    came again."""
+    """Of the numbers due by now: how many there are, were seen, are lost, are missing; and how many were duplicates."""
 
     numbers: int
     seen: int
     lost: int
     missing: int
-    again: int
+    duplicates: int
 
 
 class _Sums(NamedTuple):
@@ -51,9 +50,9 @@ class _Sums(NamedTuple):
     missing: int = 0
 
 
-class _Book:
-    """One stream's account, from ``base`` on: what was settled before this subscriber came is none of its business.
-    Below ``floor``, only sums are kept: ``closed``."""
+class _Account:
+    """The account of one stream, from ``base`` on: it ignores what was settled before this subscriber connected. Below
+    ``floor`` it keeps only the sums in ``closed``."""
 
     def __init__(self, base: int) -> None:
         self.base = base
@@ -61,27 +60,27 @@ class _Book:
         self.closed = _Sums()
         self.seen = Ranges()
         self.lost = Ranges()
-        self.told = Ranges()
+        self.reported = Ranges()
         self.low_water = base
-        self.again = 0
+        self.duplicates = 0
         self.rising: deque[tuple[float, int]] = deque()
 
     def __len__(self) -> int:
-        """How many ranges there are to keep."""
-        return len(self.seen) + len(self.lost) + len(self.told)
+        """Return the number of stored ranges."""
+        return len(self.seen) + len(self.lost) + len(self.reported)
 
-    def take(self, start: int, stop: int) -> list[int]:
-        """Note that numbers came; give those that are new."""
+    def add(self, start: int, stop: int) -> list[int]:
+        """Record numbers ``[start, stop)`` as received, and return the new ones."""
         first = max(start, self.floor)
         new = [number for gap in self.seen.gaps(first, stop) for number in range(*gap)]
-        self.again += stop - start - len(new)
+        self.duplicates += stop - start - len(new)
         if first < stop:
             self.seen.add(first, stop)
-            # Sent again on request, from before this subscriber's time: it counts from there on.
+            # Rows from before this subscriber connected, resent on request: the account starts there from now on.
             self.base = min(self.base, first)
         return new
 
-    def raise_lo(self, low_water: int, now_s: float) -> None:
+    def raise_low_water(self, low_water: int, now_s: float) -> None:
         if low_water > self.low_water:
             self.low_water = low_water
             if len(self.rising) >= _MAX_RISING:
@@ -93,106 +92,105 @@ class _Book:
             yield from self.lost.gaps(start, end)
 
     def trim(self) -> list[tuple[int, int]]:
-        """Keep only sums of the older half; give its holes that were not reported yet."""
-        ends = sorted(stop for ranges in (self.seen, self.lost, self.told) for _, stop in ranges)
+        """Reduce the older half to sums, and return its holes that were not reported yet."""
+        ends = sorted(stop for ranges in (self.seen, self.lost, self.reported) for _, stop in ranges)
         floor = ends[len(ends) // 2]
         holes = list(self.holes(floor))
         missing = sum(stop - start for start, stop in holes)
-        unreported = [part for hole in holes for part in self.told.gaps(*hole)]
-        seen, lost = self._came_and_lost(floor)
+        unreported = [part for hole in holes for part in self.reported.gaps(*hole)]
+        seen, lost = self._seen_and_lost(floor)
         self.closed = _Sums(self.closed.seen + seen, self.closed.lost + lost, self.closed.missing + missing)
-        for ranges in (self.seen, self.lost, self.told):
+        for ranges in (self.seen, self.lost, self.reported):
             ranges.remove(0, floor)
         self.base = self.floor = floor
         return unreported
 
     def tally(self) -> Tally:
-        """Where it stands."""
-        seen, lost = self._came_and_lost(_BEYOND_ALL)
+        """Return the current counts."""
+        seen, lost = self._seen_and_lost(_BEYOND_ALL)
         seen, lost = seen + self.closed.seen, lost + self.closed.lost
         missing = self.closed.missing + sum(stop - start for start, stop in self.holes(self.low_water))
-        return Tally(seen + lost + missing, seen, lost, missing, self.again)
+        return Tally(seen + lost + missing, seen, lost, missing, self.duplicates)
 
-    def _came_and_lost(self, below: int) -> tuple[int, int]:
-        """How many numbers below this came, and how many did not of which a ``rows_lost`` event tells."""
+    def _seen_and_lost(self, below: int) -> tuple[int, int]:
+        """Return how many numbers below this were received, and how many others a ``rows_lost`` event names."""
         seen = sum(min(stop, below) - start for start, stop in self.seen if start < below)
         lost = sum(end - begin for start, stop in self.lost for begin, end in self.seen.gaps(start, min(stop, below)))
         return seen, lost
 
 
 class Ledger:
-    """Every stream's account. Times are the caller's, seconds, any origin.
+    """The accounts of all streams. Times are seconds of the caller's clock, with any origin.
 
-    ``max_ranges``: how many ranges of numbers are kept for one gateway. Where it would take more (a gateway that sends
-    every second number), the older half of its most ragged account is closed: what is still missing of it counts as
-    missing, is given once as ``untracked``, and would not be new any more.
+    ``max_ranges``: ranges of numbers kept per gateway. If a gateway needs more (one that sends every second number, for
+    example), the older half of its largest account is closed: what is still missing there counts as missing, is
+    reported once as ``untracked``, and would no longer be new.
     """
 
     def __init__(self, max_ranges: int = MAX_RANGES) -> None:
         self._max_ranges = max_ranges
-        self._books: dict[str, dict[StreamId, _Book]] = {}
+        self._accounts: dict[str, dict[StreamId, _Account]] = {}
         self._ranges: Counter[str] = Counter()
         self._dropped: deque[Gap] = deque(maxlen=max_ranges)
 
-    def take(self, of: StreamId, low_water: int, start: int, stop: int, now_s: float) -> list[int]:
-        """A message with numbers ``[start, stop)`` came: give those that had not come before."""
-        book = self._book(of, min(low_water, start))
-        before = len(book)
-        new = book.take(start, stop)
-        book.raise_lo(low_water, now_s)
-        self._keep_bounded(of.gateway, len(book) - before)
+    def add(self, stream_id: StreamId, low_water: int, start: int, stop: int, now_s: float) -> list[int]:
+        """Record a message with numbers ``[start, stop)``, and return the numbers that are new."""
+        account = self._account(stream_id, min(low_water, start))
+        before = len(account)
+        new = account.add(start, stop)
+        account.raise_low_water(low_water, now_s)
+        self._keep_bounded(stream_id.gateway, len(account) - before)
         return new
 
-    def lost(self, of: StreamId, start: int, stop: int) -> None:
-        """A ``rows_lost`` event names these numbers."""
-        book = self._book(of, start)
-        before = len(book)
-        book.lost.add(max(start, book.floor), stop)
-        self._keep_bounded(of.gateway, len(book) - before)
+    def mark_lost(self, stream_id: StreamId, start: int, stop: int) -> None:
+        """Record numbers that a ``rows_lost`` event names."""
+        account = self._account(stream_id, start)
+        before = len(account)
+        account.lost.add(max(start, account.floor), stop)
+        self._keep_bounded(stream_id.gateway, len(account) - before)
 
-    def closed(self, of: StreamId, low_water: int, now_s: float) -> None:
-        """A ``streams`` message says that all below ``lo`` is settled."""
-        book = self._books.get(of.gateway, {}).get(of)
-        if book is not None:
-            book.raise_lo(low_water, now_s)
+    def close(self, stream_id: StreamId, low_water: int, now_s: float) -> None:
+        """Record from a ``streams`` message that everything below ``low_water`` is settled."""
+        account = self._accounts.get(stream_id.gateway, {}).get(stream_id)
+        if account is not None:
+            account.raise_low_water(low_water, now_s)
 
     def gaps(self, now_s: float) -> Iterator[Gap]:
-        """Holes that nothing has explained for :data:`GRACE_S`, and those that are no longer tracked; each is given
-        once."""
-        for of, book in [pair for books in self._books.values() for pair in books.items()]:
+        """Yield holes that nothing has explained for :data:`GRACE_S`, and those no longer tracked; each only once."""
+        for stream_id, account in [pair for accounts in self._accounts.values() for pair in accounts.items()]:
             settled = 0
-            while book.rising and book.rising[0][0] <= now_s - GRACE_S:
-                settled = book.rising.popleft()[1]
-            before = len(book)
-            unreported = [part for hole in book.holes(settled) for part in book.told.gaps(*hole)]
+            while account.rising and account.rising[0][0] <= now_s - GRACE_S:
+                settled = account.rising.popleft()[1]
+            before = len(account)
+            unreported = [part for hole in account.holes(settled) for part in account.reported.gaps(*hole)]
             for part in unreported:
-                book.told.add(*part)
-            self._keep_bounded(of.gateway, len(book) - before)
-            yield from (Gap(of, *part, "late") for part in unreported)
+                account.reported.add(*part)
+            self._keep_bounded(stream_id.gateway, len(account) - before)
+            yield from (Gap(stream_id, *part, "late") for part in unreported)
         yield from self.dropped()
 
     def dropped(self) -> list[Gap]:
-        """Holes that are no longer tracked since the last call (of very many, the newest)."""
+        """Return the holes that stopped being tracked since the last call (if there are very many, the newest)."""
         dropped = list(self._dropped)
         self._dropped.clear()
         return dropped
 
     def tally(self) -> dict[StreamId, Tally]:
-        """Where each stream stands. Numbers at or above the highest ``lo`` that have not come are still under way."""
-        books = [pair for books in self._books.values() for pair in books.items()]
-        return {of: book.tally() for of, book in sorted(books, key=lambda pair: pair[0])}
+        """Return the counts of each stream. Missing numbers at or above the highest ``lo`` are still in transit."""
+        pairs = [pair for accounts in self._accounts.values() for pair in accounts.items()]
+        return {stream_id: account.tally() for stream_id, account in sorted(pairs, key=lambda pair: pair[0])}
 
-    def kept(self, gateway: str) -> int:
-        """How many ranges and times are kept for a gateway."""
-        return sum(len(book) + len(book.rising) for book in self._books.get(gateway, {}).values())
+    def size(self, gateway: str) -> int:
+        """Return how many ranges and times are stored for a gateway."""
+        return sum(len(account) + len(account.rising) for account in self._accounts.get(gateway, {}).values())
 
-    def _book(self, of: StreamId, base: int) -> _Book:
-        return self._books.setdefault(of.gateway, {}).setdefault(of, _Book(base))
+    def _account(self, stream_id: StreamId, base: int) -> _Account:
+        return self._accounts.setdefault(stream_id.gateway, {}).setdefault(stream_id, _Account(base))
 
     def _keep_bounded(self, gateway: str, more: int) -> None:
         self._ranges[gateway] += more
         while self._ranges[gateway] > self._max_ranges:
-            of, book = max(self._books[gateway].items(), key=lambda pair: len(pair[1]))
-            before = len(book)
-            self._dropped.extend(Gap(of, *hole, "untracked") for hole in book.trim())
-            self._ranges[gateway] -= before - len(book)
+            stream_id, account = max(self._accounts[gateway].items(), key=lambda pair: len(pair[1]))
+            before = len(account)
+            self._dropped.extend(Gap(stream_id, *hole, "untracked") for hole in account.trim())
+            self._ranges[gateway] -= before - len(account)

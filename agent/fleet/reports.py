@@ -1,7 +1,7 @@
-"""What gateways report of themselves, as a maintainer reads it. Pure.
+"""What gateways report about themselves, for maintainers. Pure.
 
-All of it is foreign: a gateway may be stolen. It is read strictly and bounded, its texts are one visible line each, and
-what cannot be read counts as not there and is named in :attr:`Fleet.strange`.
+All of it is untrusted, since a gateway may be stolen. It is parsed strictly and bounded, and its texts are one visible
+line each. A message that cannot be parsed counts as absent and is listed in :attr:`Fleet.unreadable`.
 """
 
 import re
@@ -18,24 +18,27 @@ from agent.delivery import wire
 from agent.delivery.policies.batch_rules import is_name, is_sequence_number
 
 _DEPTH = 4
-"""Levels that the topic root may have for a gateway to be found."""
-_MOST_GATEWAYS = 50_000
-_MOST_BYTES = 65_536
+"""Gateways are found if their topic root has at most this many levels."""
+_MAX_GATEWAYS = 50_000
+_MAX_BYTES = 65_536
 _LAST_MS = 253_402_300_799_999
 _STATES = ("applied", "probation", "confirmed", "rejected", "rolled_back")
 _HASH = re.compile(r"([0-9a-f]{2}){0,32}")
 
 
 def filters(*leaves: str) -> list[str]:
-    """What to subscribe to for these topics of every gateway."""
+    """Return topic filters that match these topics of every gateway."""
     return [f"{'+/' * depth}v{wire.VERSION}/+/+/+/{leaf}" for depth in range(1, _DEPTH + 1) for leaf in leaves]
 
 
 @dataclass(frozen=True, slots=True)
 class GatewayReport:
-    """``config/reported``. ``version`` and ``hash`` are of the newest configuration that was accepted, or where
-    ``state`` is ``rejected`` of the one that was not (if that is known); ``running``: of what runs; ``code`` and
-    ``cause``: why, empty where there is nothing to say. A gateway claims this; nothing proves it."""
+    """A gateway's ``config/reported``. It is a claim without proof.
+
+    ``version`` and ``hash`` belong to the newest accepted configuration or, if ``state`` is ``rejected``, to the
+    rejected one if it is known; ``running`` belongs to the running one. ``code`` and ``cause`` are empty if there is no
+    cause.
+    """
 
     version: int
     hash: str
@@ -50,11 +53,11 @@ class GatewayReport:
 
 @dataclass(slots=True)
 class ReportedGateway:
-    """What stands retained of a gateway at one path. ``t``: of its ``state``; ``agent``: its release."""
+    """The retained messages of a gateway at one path. ``t``: time of its ``state``; ``agent``: its release."""
 
     name: str
     base: str
-    there: bool = False
+    present: bool = False
     online: bool = False
     agent: str = ""
     t: int = 0
@@ -64,74 +67,74 @@ class ReportedGateway:
 
     @property
     def last_ms(self) -> int:
-        """When it spoke last, as far as these topics show."""
+        """When it last sent a message, as far as these topics show."""
         return max(self.t, self.report.t if self.report else 0)
 
 
 @dataclass(slots=True)
 class Fleet:
-    """Every gateway that has told its ``state``, or ever did. ``strange``: by topic, a line for each message that
-    cannot be read."""
+    """Every gateway that has published its ``state``. ``unreadable``: by topic, one line for each message that cannot
+    be parsed."""
 
-    at: dict[str, ReportedGateway] = field(default_factory=dict)
-    strange: dict[str, str] = field(default_factory=dict)
+    by_path: dict[str, ReportedGateway] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
-    def take(self, topic: str, payload: bytes) -> None:
-        """Note a message."""
+    def on_message(self, topic: str, payload: bytes) -> None:
+        """Record a message."""
         address = wire.parse_topic(topic)
         if address is None or not is_name(address.gateway) or not is_name(address.site):
             return
         base = topic.removesuffix(f"/{address.leaf}")
-        if base not in self.at and len(self.at) >= _MOST_GATEWAYS:
+        if base not in self.by_path and len(self.by_path) >= _MAX_GATEWAYS:
             return
-        one = self.at.setdefault(base, ReportedGateway(address.gateway, base))
-        self.strange.pop(topic, None)
+        gateway = self.by_path.setdefault(base, ReportedGateway(address.gateway, base))
+        self.unreadable.pop(topic, None)
         if address.leaf == "config/desired":
-            one.desired = payload
+            gateway.desired = payload
             return
         try:
-            message = _decoded(payload)
-            report = _report(message) if message is not None and address.leaf == "config/reported" else None
+            message = _decode(payload)
+            report = _parse_report(message) if message is not None and address.leaf == "config/reported" else None
         except RejectedError as error:
             message, report = None, None
-            self.strange[topic] = _("{name}: cannot read its {leaf}: {why}").format(
-                name=one.name, leaf=address.leaf, why=one_line(str(error))
+            self.unreadable[topic] = _("{name}: cannot read its {leaf}: {why}").format(
+                name=gateway.name, leaf=address.leaf, why=one_line(str(error))
             )
         if address.leaf == "state":
-            one.there = message is not None
-            one.online = message is not None and message.get("online") is True
-            one.agent = _text((message or {}).get("agent"), 32)
-            one.t = _time((message or {}).get("t"))
+            gateway.present = message is not None
+            gateway.online = message is not None and message.get("online") is True
+            gateway.agent = _text((message or {}).get("agent"), 32)
+            gateway.t = _time((message or {}).get("t"))
         elif address.leaf == "config/reported":
-            one.reported, one.report = payload, report
+            gateway.reported, gateway.report = payload, report
 
-    def begin(self) -> None:
-        """A new connection: what the broker keeps for the gateways may be gone, and comes again if it is not."""
-        for one in self.at.values():
-            one.desired = b""
+    def on_connect(self) -> None:
+        """Forget the configurations retained at the broker. It sends them again if it still has them."""
+        for gateway in self.by_path.values():
+            gateway.desired = b""
 
     def get(self, name: str) -> ReportedGateway | None:
-        """A gateway; of one that has moved and left something behind, the path at which it is now."""
-        found = [one for one in self.at.values() if one.name == name and one.there]
-        return max(found, key=lambda one: (one.online, one.t), default=None)
+        """Return a gateway. If it has moved and left messages behind, return it at its present path."""
+        found = [gateway for gateway in self.by_path.values() if gateway.name == name and gateway.present]
+        return max(found, key=lambda gateway: (gateway.online, gateway.t), default=None)
 
     def names(self) -> list[str]:
-        """All gateways."""
-        return sorted({one.name for one in self.at.values() if one.there})
+        """Return the ids of all gateways, sorted."""
+        return sorted({gateway.name for gateway in self.by_path.values() if gateway.present})
 
 
-def _decoded(payload: bytes) -> Mapping[str, Any] | None:
-    """A JSON message; ``None`` for an empty one. Raises :class:`RejectedError`."""
+def _decode(payload: bytes) -> Mapping[str, Any] | None:
+    """Decode a JSON message; return ``None`` for an empty one. Raises :class:`RejectedError`."""
     if not payload:
         return None
-    message = loads(payload, _MOST_BYTES)
+    message = loads(payload, _MAX_BYTES)
     if not isinstance(message, dict) or message.get("v") != wire.VERSION:
         raise _unreadable("v")
     return message
 
 
-def _report(message: Mapping[str, Any]) -> GatewayReport:
-    """Raises :class:`RejectedError`."""
+def _parse_report(message: Mapping[str, Any]) -> GatewayReport:
+    """Parse ``config/reported``. Raises :class:`RejectedError`."""
     running, drift, state = message.get("running"), message.get("drift"), message.get("state")
     if not isinstance(running, dict):
         raise _unreadable("running")
@@ -147,7 +150,7 @@ def _report(message: Mapping[str, Any]) -> GatewayReport:
         code,
         cause,
         (_version(running, "version"), _hash(running)),
-        tuple(_text(one, 100) for one in drift[:100]),
+        tuple(_text(path, 100) for path in drift[:100]),
         _version(message, "trust_version"),
         _time(message.get("t")),
     )
@@ -168,7 +171,7 @@ def _hash(table: Mapping[str, Any]) -> str:
 
 
 def _cause(value: object) -> tuple[str, str]:
-    """Its code, and all of it as one line."""
+    """Return the code of a cause, and the whole cause as one line."""
     if not isinstance(value, dict):
         return "", ""
     code, path = _text(value.get("code"), 32), _text(value.get("path"), 200)

@@ -1,6 +1,7 @@
-"""One change to many gateways: what is sent to each, and how far it has come there. Pure.
+"""A rollout of one change to many gateways: what to send to each, and how far each has come. Pure.
 
-Versions come from what maintainers signed, never from what a gateway says: one that is stolen moves nobody.
+Versions come from what maintainers signed, never from what a gateway reports, so that a stolen gateway cannot affect
+the versions of others.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -20,11 +21,11 @@ Sign = Callable[[bytes], Mapping[bytes, bytes]]
 Recognise = Callable[[Envelope], bool]
 """Whether maintainers have signed an envelope."""
 _OWN_CAUSES = ("rollback", "jump")
-"""Refusals that are about the gateway's own record of versions, and say nothing of the configuration."""
+"""Rejections that concern the gateway's own record of versions, not the configuration."""
 
 
 def signed_document(message: bytes, gateway: str, recognise: Recognise) -> Document | None:
-    """The configuration that maintainers signed for this gateway; ``None`` where a message is nothing of the kind."""
+    """Return the configuration in a message if maintainers signed it for this gateway, otherwise ``None``."""
     try:
         found = parse(message)
         if found.payload_type != CONFIG_TYPE or not recognise(found):
@@ -37,7 +38,7 @@ def signed_document(message: bytes, gateway: str, recognise: Recognise) -> Docum
 
 @dataclass(frozen=True, slots=True)
 class RolloutTarget:
-    """What shall run on one gateway. ``lasts_ms``: how long it may be accepted."""
+    """The configuration that one gateway should run. ``lasts_ms``: how long it may be accepted."""
 
     gateway: str
     config: Tables
@@ -45,7 +46,7 @@ class RolloutTarget:
     lasts_ms: int
 
     def payload(self, version: int, now_ms: int) -> bytes:
-        """The document to sign. Raises :class:`RejectedError` and :class:`TypeError`, as
+        """Return the document to sign. Raises :class:`RejectedError` and :class:`TypeError`, as
         :func:`~agent.config.document.written_document` does."""
         until_ms = now_ms + self.lasts_ms
         return written_document(self.config, [self.gateway], version, now_ms, until_ms, self.confirm_s)
@@ -53,8 +54,8 @@ class RolloutTarget:
 
 @dataclass(frozen=True, slots=True)
 class RolloutMessage:
-    """A message for one gateway. ``before``: what its ``config/reported`` was when the message was decided on;
-    ``done``: it runs there, confirmed."""
+    """A message for one gateway. ``before``: the gateway's ``config/reported`` when the message was chosen; ``done``:
+    the configuration already runs there and is confirmed."""
 
     gateway: str
     version: int
@@ -64,22 +65,22 @@ class RolloutMessage:
     done: bool = False
 
 
-def standing(wanted: RolloutTarget, at: ReportedGateway, sign: Sign, now_ms: int) -> RolloutMessage | None:
-    """The order that stands retained at the gateway, if it says just this, bears our signatures, and can still lead to
-    something: so that a change that was interrupted goes on, and nothing is done twice."""
+def existing_order(target: RolloutTarget, at: ReportedGateway, sign: Sign, now_ms: int) -> RolloutMessage | None:
+    """Return the message retained for the gateway if it has the same content and our signatures, and may still be
+    confirmed. An interrupted rollout thus continues, and nothing is done twice."""
     try:
         found = parse(at.desired)
         document = read_document(found.payload)
     except RejectedError:
         return None
-    if found.payload_type != CONFIG_TYPE or not _says(document, wanted):
+    if found.payload_type != CONFIG_TYPE or not _matches(document, target):
         return None
     if not set(sign(found.signed).values()) <= set(found.signatures):
         return None
     report = at.report
     ours = (document.version, document.hash)
     if report is not None and report.running == ours and report.state in ("confirmed", "rejected"):
-        # Rejected was something else then, and later.
+        # If it is "rejected", that was a later message.
         return RolloutMessage(at.name, *ours, at.desired, at.reported, done=True)
     if report is None or report.state in ("rejected", "rolled_back") or document.expires_ms <= now_ms:
         return None
@@ -88,42 +89,43 @@ def standing(wanted: RolloutTarget, at: ReportedGateway, sign: Sign, now_ms: int
     return RolloutMessage(at.name, *ours, at.desired, at.reported)
 
 
-def order(
-    wanted: RolloutTarget, at: ReportedGateway, version: int, sign: Sign, now_ms: int, signed: int = 0
+def new_order(
+    target: RolloutTarget, at: ReportedGateway, version: int, sign: Sign, now_ms: int, signed: int = 0
 ) -> RolloutMessage:
-    """A new order. ``signed``: the version that maintainers signed for this gateway before. Raises
-    :class:`RejectedError` where the gateway would not take this version."""
+    """Return a new message. ``signed``: the version that maintainers signed for this gateway before. Raises
+    :class:`RejectedError` if the gateway would not accept this version."""
     if version <= signed:
         raise RejectedError(
             Rejection.ROLLBACK, _("already has version {mark}; --version must be higher").format(mark=signed)
         )
-    payload = wanted.payload(version, now_ms)
+    payload = target.payload(version, now_ms)
     message = encode(to_json(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     parse(message)
     return RolloutMessage(at.name, version, read_document(payload).hash, message, at.reported)
 
 
 def next_version(signed: Collection[int], kept: Collection[RolloutMessage], floor: int = 0) -> int:
-    """The version for the gateways that need a new order: one above all that were signed for them and the ``floor`` of
-    the root, and at least that of the orders that are kept, so that a change that goes on has one version wherever it
-    can."""
-    return max(1 + max(signed, default=0), 1 + floor, max((one.version for one in kept), default=1))
+    """Return the version for gateways that need a new message: above all versions signed for them and above the
+    ``floor`` of the root. It is at least the version of the messages that are kept, so that a continued rollout uses
+    one version where possible."""
+    return max(1 + max(signed, default=0), 1 + floor, max((message.version for message in kept), default=1))
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How far one gateway is. ``why``: one line, where it failed; ``alone``: that says nothing of the others."""
+    """The progress of one gateway. ``why``: one line, if it failed; ``isolated``: the failure concerns only this
+    gateway."""
 
     state: Literal["waiting", "confirmed", "failed"]
     why: str = ""
-    alone: bool = False
+    isolated: bool = False
 
 
 _WAITING = Verdict("waiting")
 
 
 def judge(order: RolloutMessage, at: ReportedGateway) -> Verdict:
-    """What a gateway's report says of an order."""
+    """Judge the progress of a message by the gateway's report."""
     report = at.report
     if order.done:
         return Verdict("confirmed")
@@ -136,7 +138,7 @@ def judge(order: RolloutMessage, at: ReportedGateway) -> Verdict:
         why = _("rejected version {version} ({cause}): check this gateway; if it is right, use --version").format(
             version=order.version, cause=report.cause
         )
-        return Verdict("failed", why, alone=True)
+        return Verdict("failed", why, isolated=True)
     if report.state == "rejected" or (ours and report.state == "rolled_back"):
         return Verdict("failed", f"{report.state}: {report.cause}")
     if report.version >= order.version and not ours:
@@ -144,6 +146,6 @@ def judge(order: RolloutMessage, at: ReportedGateway) -> Verdict:
     return _WAITING
 
 
-def _says(document: Document, wanted: RolloutTarget) -> bool:
-    same = document.gateways == (wanted.gateway,) and document.config == wanted.config
-    return same and document.confirm_s == wanted.confirm_s and document.min_agent == "0.0"
+def _matches(document: Document, target: RolloutTarget) -> bool:
+    same = document.gateways == (target.gateway,) and document.config == target.config
+    return same and document.confirm_s == target.confirm_s and document.min_agent == "0.0"

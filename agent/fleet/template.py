@@ -1,4 +1,4 @@
-"""One template and a table of gateways become one configuration for each, in rings. Pure."""
+"""Renders a template and a table of gateways into one configuration per gateway, and reads rings. Pure."""
 
 import csv
 import json
@@ -16,17 +16,17 @@ from agent.config.parse import read as read_config
 Row = Mapping[str, str]
 
 _GATEWAY = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
-_STAND_IN = {"site": "site", "sector": "health"}
-"""For the check only: where a gateway stands is its own business."""
+_PLACEHOLDERS = {"site": "site", "sector": "health"}
+"""For the check only: these keys are local to the gateway."""
 
 
 class FleetError(Exception):
-    """A template, a table or a ring cannot be used; the text says what is wrong."""
+    """A template, a table or a ring is invalid; the text says why."""
 
 
-def read_table(text: str) -> dict[str, Row]:
-    """The rows of a CSV by their first column, ``gateway``. Cells are parted by commas, or by semicolons, as
-    spreadsheets write them where the comma is in the numbers. Raises :class:`FleetError`."""
+def parse_table(text: str) -> dict[str, Row]:
+    """Parse a CSV into rows by their first column, ``gateway``. Cells are separated by commas, or by semicolons, as
+    spreadsheets write them where the comma is the decimal separator. Raises :class:`FleetError`."""
     header = text.partition("\n")[0]
     lines = csv.reader(StringIO(text, newline=""), delimiter="," if "," in header else ";", strict=True)
     table: dict[str, Row] = {}
@@ -38,47 +38,49 @@ def read_table(text: str) -> dict[str, Row]:
             if not any(cells):
                 continue
             if len(cells) != len(columns):
-                raise _at(
+                raise _line_error(
                     lines.line_num,
                     _("{count} cells, but the first line has {wanted}").format(count=len(cells), wanted=len(columns)),
                 )
             row = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
             if not _GATEWAY.fullmatch(row["gateway"]):
-                raise _at(lines.line_num, _("{name} is not a valid gateway id").format(name=repr(row["gateway"])))
+                raise _line_error(
+                    lines.line_num, _("{name} is not a valid gateway id").format(name=repr(row["gateway"]))
+                )
             if row["gateway"] in table:
-                raise _at(lines.line_num, _("{name} occurs twice").format(name=row["gateway"]))
+                raise _line_error(lines.line_num, _("{name} occurs twice").format(name=row["gateway"]))
             table[row["gateway"]] = row
     except csv.Error as error:
-        raise _at(lines.line_num, str(error)) from error
+        raise _line_error(lines.line_num, str(error)) from error
     return table
 
 
-def read_ring(text: str) -> tuple[str, ...]:
-    """The gateways of a ring, one a line; ``#`` begins a comment."""
+def parse_ring(text: str) -> tuple[str, ...]:
+    """Parse the gateways of a ring, one per line; ``#`` starts a comment."""
     names = (line.partition("#")[0].strip() for line in text.splitlines())
     return tuple(dict.fromkeys(name for name in names if name))
 
 
-def rings(read: Sequence[tuple[str, ...]], table: Mapping[str, Row]) -> tuple[tuple[str, ...], ...]:
-    """The rings, each without what an earlier one has, and none empty.
+def rings(parsed: Sequence[tuple[str, ...]], table: Mapping[str, Row]) -> tuple[tuple[str, ...], ...]:
+    """Return the rings, each without the gateways of earlier rings, and without empty rings.
 
-    Raises :class:`FleetError` for a gateway that is not in the table, and where no ring names any.
+    Raises :class:`FleetError` for a gateway that is not in the table, and if no ring contains a gateway.
     """
-    unknown = [name for ring in read for name in ring if name not in table]
+    unknown = [name for ring in parsed for name in ring if name not in table]
     if unknown:
         raise FleetError(_("not in the table: {names}").format(names=", ".join(unknown)))
     before: set[str] = set()
-    found = []
-    for ring in read:
-        found.append(tuple(name for name in ring if name not in before))
+    distinct = []
+    for ring in parsed:
+        distinct.append(tuple(name for name in ring if name not in before))
         before.update(ring)
     if not before:
         raise FleetError(_("the rings contain no gateway"))
-    return tuple(ring for ring in found if ring)
+    return tuple(ring for ring in distinct if ring)
 
 
 def render(template: str, row: Row) -> Tables:
-    """The template with a row's cells in it. A cell is written as inside of ``"…"``: it can end no string.
+    """Fill a row's cells into the template and parse the result. Cells are escaped, so none can end a string.
 
     Raises :class:`FleetError`.
     """
@@ -97,21 +99,20 @@ def render(template: str, row: Row) -> Tables:
 
 
 def check(gateway: str, config: Tables, catalog: DriverLookup) -> tuple[list[str], list[str]]:
-    """Why this configuration cannot be sent, and what else there is to say of it."""
+    """Check a configuration; return the errors that prevent sending it, and the other problems."""
     why = _("only the gateway's own files can set this")
     local = [f"{path}: {why}" for path in local_keys(config)]
     if local:
         return local, []
-    problems = read_config({"gateway": {"id": gateway, **_STAND_IN}, **config}, catalog).problems
-    errors = [str(one) for one in problems if _counts(one)]
-    return errors, [str(one) for one in problems if not _counts(one)]
+    problems = read_config({"gateway": {"id": gateway, **_PLACEHOLDERS}, **config}, catalog).problems
+    errors = [str(problem) for problem in problems if _is_error(problem)]
+    return errors, [str(problem) for problem in problems if not _is_error(problem)]
 
 
-def _counts(problem: Problem) -> bool:
-    """Whether it is an error wherever it is looked at: a driver may be installed on the gateway alone, as a profile of
-    the technician's."""
+def _is_error(problem: Problem) -> bool:
+    """Return whether this is an error on every computer. A driver unknown here may be a profile on the gateway."""
     return problem.level == "error" and problem.code != "unknown_driver"
 
 
-def _at(line: int, why: str) -> FleetError:
+def _line_error(line: int, why: str) -> FleetError:
     return FleetError(_("line {line}: {why}").format(line=line, why=why))

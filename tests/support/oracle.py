@@ -43,13 +43,13 @@ def _taken(messages: Sequence[Received], arrived: dict[tuple[StreamId, int], Map
     """Fill ``arrived`` as a subscriber would; tell where it or the wire is wrong."""
     subscriber = Subscriber()
     for message in messages:
-        for item in subscriber.take(message.topic, message.payload, 0.0):
+        for item in subscriber.on_message(message.topic, message.payload, 0.0):
             if isinstance(item, Arrival):
-                if (item.of, item.seq) in arrived:
-                    yield f"twice: {item.of.stream} {item.seq} after removing duplicates"
-                arrived[item.of, item.seq] = item.fields
-    if subscriber.refused:
-        yield f"refused: {subscriber.refused} messages are not of the contract"
+                if (item.stream_id, item.seq) in arrived:
+                    yield f"twice: {item.stream_id.stream} {item.seq} after removing duplicates"
+                arrived[item.stream_id, item.seq] = item.fields
+    if subscriber.invalid:
+        yield f"refused: {subscriber.invalid} messages are not of the contract"
     for of, tally in subscriber.ledger.tally().items():
         if tally.missing:
             yield f"missing: {tally.missing} of {of.stream}, by the subscriber's account"

@@ -41,7 +41,7 @@ def readable_row(arrival: Arrival, known: Subscriber, fields: Iterable[str]) -> 
     words = []
     for name in fields:
         if name in row:
-            unit = known.unit(arrival.of.gateway, arrival.sensor, name)
+            unit = known.unit(arrival.stream_id.gateway, arrival.sensor, name)
             words.append(f"{_label(name)} {readable_value(row[name], unit)}")
     return ", ".join(words)
 

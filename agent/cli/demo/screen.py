@@ -42,7 +42,7 @@ class PlainScreen:
         pass
 
     def arrived(self, item: Arrival | Gap, known: Subscriber) -> None:
-        gateway = item.of.gateway
+        gateway = item.stream_id.gateway
         if isinstance(item, Gap):
             self.log(gateway, _gap_line(item))
             return
@@ -82,7 +82,7 @@ class LiveScreen:
         self._live.stop()
 
     def arrived(self, item: Arrival | Gap, known: Subscriber) -> None:
-        gateway = item.of.gateway
+        gateway = item.stream_id.gateway
         if isinstance(item, Gap):
             self.log(gateway, _gap_line(item))
             return
@@ -122,7 +122,9 @@ class LiveScreen:
 
 
 def _gap_line(gap: Gap) -> str:
-    return _("gap: {start} to {last} of {stream}").format(start=gap.start, last=gap.stop - 1, stream=gap.of.stream)
+    return _("gap: {start} to {last} of {stream}").format(
+        start=gap.start, last=gap.stop - 1, stream=gap.stream_id.stream
+    )
 
 
 def _timed(who: str, line: str) -> str:

@@ -76,15 +76,15 @@ class Show:
 
     def _on_message(self, message: Message) -> None:
         now_s = asyncio.get_running_loop().time()
-        for item in self._subscriber.take(message.topic, message.payload, now_s):
+        for item in self._subscriber.on_message(message.topic, message.payload, now_s):
             self._screen.arrived(item, self._subscriber)
             if isinstance(item, Arrival):
                 self._arrived += 1
-                self._last_s[item.of.gateway] = now_s
+                self._last_s[item.stream_id.gateway] = now_s
                 if item.late:
                     self._last_late_s = now_s
                 # By what it says, not by its number: a reading that was stored twice would have two numbers.
-                self._rows[item.of.gateway, item.of.stream, *map(str, item.fields.items())] += 1
+                self._rows[item.stream_id.gateway, item.stream_id.stream, *map(str, item.fields.items())] += 1
 
     async def _play(self, proxy: Proxy) -> None:
         third_s = self._seconds / 3
@@ -125,7 +125,7 @@ class Show:
 
     def _conclude(self, sent: int, statuses: list[int]) -> int:
         twice = sum(count - 1 for count in self._rows.values())
-        again = sum(tally.again for tally in self._subscriber.ledger.tally().values())
+        again = sum(tally.duplicates for tally in self._subscriber.ledger.tally().values())
         if again:
             print(_("{n} readings came twice because of the cut and were removed by their number").format(n=again))
         failed = [place.gateway for place, status in zip(PLACES, statuses, strict=True) if status]

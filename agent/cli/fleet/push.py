@@ -24,11 +24,11 @@ from agent.fleet.rollout import (
     RolloutMessage,
     RolloutTarget,
     Sign,
+    existing_order,
     judge,
+    new_order,
     next_version,
-    order,
     signed_document,
-    standing,
 )
 
 _DAYS = 30.0
@@ -100,7 +100,7 @@ class Push:
         self._timeout_s = timeout_s
         self._fleet = Fleet()
         self._orders: dict[str, RolloutMessage] = {}
-        self._alone: dict[str, str] = {}
+        self._isolated: dict[str, str] = {}
         self._progress = Progress(sys.stdout)
         self._names = [name for ring in rings for name in ring]
 
@@ -120,8 +120,8 @@ class Push:
             finally:
                 self._progress.end()
         await watch.close()
-        if self._alone:
-            raise CommandFailed("\n".join(self._alone.values()))
+        if self._isolated:
+            raise CommandFailed("\n".join(self._isolated.values()))
 
     async def _open(self) -> FleetWatch:
         """Connect, and learn how the fleet is. Raises :class:`ConnectionLost`."""
@@ -196,13 +196,13 @@ class Push:
     def _judged(self, name: str) -> bool:
         """Whether it has confirmed, or failed alone. Raises :class:`_Stop` where it failed otherwise."""
         verdict = judge(self._orders[name], self._at(name))
-        if verdict.state == "failed" and not verdict.alone:
+        if verdict.state == "failed" and not verdict.isolated:
             raise _Stop([f"{name}: {verdict.why}"])
         if verdict.state == "failed":
-            self._alone[name] = f"{name}: {verdict.why}"
+            self._isolated[name] = f"{name}: {verdict.why}"
         if verdict.state == "confirmed":
             self._progress.confirmed(name)
-            self._alone.pop(name, None)
+            self._isolated.pop(name, None)
         return verdict.state != "waiting"
 
     def _at(self, name: str) -> ReportedGateway:
@@ -225,7 +225,7 @@ class Push:
             "stopped in ring {number}: {done} of {count} confirmed; nothing was sent to {left} gateways of later rings"
         ).format(number=number, done=done, count=len(ring), left=left)
         return CommandFailed(
-            "\n".join([*self._alone.values(), *why, end, _("run the same command again to continue from here")])
+            "\n".join([*self._isolated.values(), *why, end, _("run the same command again to continue from here")])
         )
 
 
@@ -260,7 +260,9 @@ def _orders(
 ) -> dict[str, RolloutMessage]:
     """All messages, before the first is sent. Raises :class:`CommandFailed`."""
     now_ms = time.time_ns() // 1_000_000
-    under_way = {name: one for name in found if (one := standing(wanted[name], found[name], sign, now_ms)) is not None}
+    under_way = {
+        name: one for name in found if (one := existing_order(wanted[name], found[name], sign, now_ms)) is not None
+    }
     signed = {name: versions.signed(at) for name, at in found.items()}
     before = [version for name, version in signed.items() if name not in under_way]
     following = versions.wanted
@@ -274,7 +276,7 @@ def _orders(
             if kept is not None and versions.wanted in (None, kept.version):
                 orders[name] = kept
             else:
-                orders[name] = order(wanted[name], at, following, sign, now_ms, signed[name])
+                orders[name] = new_order(wanted[name], at, following, sign, now_ms, signed[name])
         except RejectedError as error:
             wrong.append(f"{name}: {error}")
     if wrong:

@@ -22,11 +22,11 @@ def rendered(args: Namespace) -> tuple[Rings, dict[str, RolloutTarget]]:
     told."""
     template = _text(args.template)
     try:
-        table: Mapping[str, Row] = rendering.read_table(_text(args.table))
+        table: Mapping[str, Row] = rendering.parse_table(_text(args.table))
     except FleetError as error:
         raise CommandFailed(_("{file}: {why}").format(file=args.table, why=error)) from error
     try:
-        rings = rendering.rings([rendering.read_ring(_text(file)) for file in (args.ring, *args.then)], table)
+        rings = rendering.rings([rendering.parse_ring(_text(file)) for file in (args.ring, *args.then)], table)
     except FleetError as error:
         raise CommandFailed(str(error)) from error
     wanted: dict[str, RolloutTarget] = {}

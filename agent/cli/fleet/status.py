@@ -45,7 +45,7 @@ def run(args: Namespace) -> int:
         print(json_text([_plain(one, certificates) for one in found], indent=1))
     else:
         _print(found, certificates)
-    for line in (*(line for _unused, line in sorted(fleet.strange.items())), *failures):
+    for line in (*(line for _unused, line in sorted(fleet.unreadable.items())), *failures):
         print(line, file=sys.stderr)
     missing = [name for name in names if fleet.get(name) is None]
     for name in missing:

@@ -108,7 +108,7 @@ class CommandClient:
     def _on_message(self, message: Message) -> None:
         reply = self._replies.get(message.topic)
         if reply is None:
-            self._fleet.take(message.topic, message.payload)
+            self._fleet.on_message(message.topic, message.payload)
             self._told.set()
         elif not reply.done():
             reply.set_result(message.payload)

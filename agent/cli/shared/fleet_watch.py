@@ -36,7 +36,7 @@ class FleetWatch:
     async def open(cls, options: BrokerOptions, fleet: Fleet, *leaves: str) -> "FleetWatch":
         """Connect, and subscribe to these topics of every gateway. Raises :class:`ConnectionLost`."""
         watch = cls(await options.connect(f"gardu-config-{token_hex(4)}"), fleet)
-        fleet.begin()
+        fleet.on_connect()
         try:
             await watch._link.subscribe(filters(*leaves))
         except BaseException:
@@ -88,7 +88,7 @@ class FleetWatch:
             raise ConnectionLost(_("the broker does not acknowledge"))
 
     def _on_message(self, message: Message) -> None:
-        self._fleet.take(message.topic, message.payload)
+        self._fleet.on_message(message.topic, message.payload)
         self._news.set()
 
     def _on_ack(self, mid: int, failure: int) -> None:

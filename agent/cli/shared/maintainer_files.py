@@ -72,13 +72,13 @@ def envelope(raw: bytes, path: Path) -> tuple[Envelope, Document]:
 
 def private_keys(paths: Sequence[Path]) -> "list[SigningKey]":
     """Private keys. Raises :class:`CommandFailed` and :class:`OSError`, and :class:`ImportError` without the extra."""
-    from agent.fleet.io.signing_key import KeyRefused, load
+    from agent.fleet.io.signing_key import InvalidKey, load
 
     found = []
     for path in paths:
         try:
             found.append(load(path))
-        except KeyRefused as error:
+        except InvalidKey as error:
             raise CommandFailed(_("{file}: {why}").format(file=path, why=error)) from error
     return found
 

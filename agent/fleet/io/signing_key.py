@@ -1,4 +1,4 @@
-"""A maintainer's private key: a PKCS #8 file for its owner's eyes alone."""
+"""A maintainer's private key: a PKCS #8 file that only its owner can read."""
 
 import os
 import stat
@@ -12,8 +12,8 @@ from agent.base.i18n import _
 _MAX_BYTES = 4096
 
 
-class KeyRefused(Exception):
-    """The file is no key, or not safe; the text says what to do."""
+class InvalidKey(Exception):
+    """The file is not a key, or its permissions are not safe; the text says what to do."""
 
 
 class SigningKey:
@@ -25,12 +25,12 @@ class SigningKey:
         """32 bytes."""
 
     def sign(self, message: bytes) -> bytes:
-        """The signature, 64 bytes."""
+        """Return the signature, 64 bytes."""
         return self._key.sign(message)
 
 
 def create(path: Path) -> SigningKey:
-    """Make a key and write it to a new file, mode 0600. Raises :class:`OSError`, where it is there already too."""
+    """Create a key and write it to a new file, mode 0600. Raises :class:`OSError`, also if the file exists."""
     key = Ed25519PrivateKey.generate()
     text = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
@@ -43,15 +43,15 @@ def create(path: Path) -> SigningKey:
 
 
 def load(path: Path) -> SigningKey:
-    """Read a key. Raises :class:`KeyRefused` and :class:`OSError`."""
+    """Load a key. Raises :class:`InvalidKey` and :class:`OSError`."""
     with path.open("rb") as stream:
         if stat.S_IMODE(os.fstat(stream.fileno()).st_mode) & 0o077:
-            raise KeyRefused(_("others can read this key: run chmod 600 {path}").format(path=path))
+            raise InvalidKey(_("others can read this key: run chmod 600 {path}").format(path=path))
         text = stream.read(_MAX_BYTES)
     try:
         key = serialization.load_pem_private_key(text, password=None)
     except (ValueError, TypeError) as error:
-        raise KeyRefused(_("not a private key: create one with gardu keygen")) from error
+        raise InvalidKey(_("not a private key: create one with gardu keygen")) from error
     if not isinstance(key, Ed25519PrivateKey):
-        raise KeyRefused(_("not an Ed25519 key: create one with gardu keygen"))
+        raise InvalidKey(_("not an Ed25519 key: create one with gardu keygen"))
     return SigningKey(key)

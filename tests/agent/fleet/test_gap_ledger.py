@@ -14,7 +14,7 @@ OF = StreamId("batua-01", "telemetry/air-1", "aaaaaaaa")
 def taken(*messages: tuple[int, int, int]) -> tuple[Ledger, list[list[int]]]:
     """A ledger after messages (lo, first number, one after the last), and what was new in each."""
     ledger = Ledger()
-    return ledger, [ledger.take(OF, low_water, start, stop, 0.0) for low_water, start, stop in messages]
+    return ledger, [ledger.add(OF, low_water, start, stop, 0.0) for low_water, start, stop in messages]
 
 
 def test_all_numbers_arrived() -> None:
@@ -52,13 +52,13 @@ def test_numbers_above_lo_are_on_their_way_and_not_missing() -> None:
 
 def test_a_hole_that_is_filled_in_time_is_never_told() -> None:
     ledger, _ = taken((1, 1, 2), (3, 3, 4))
-    ledger.take(OF, 3, 2, 3, 1.0)
+    ledger.add(OF, 3, 2, 3, 1.0)
     assert list(ledger.gaps(100.0)) == []
 
 
 def test_a_lost_event_explains_a_hole() -> None:
     ledger, _ = taken((1, 1, 2), (5, 5, 6))
-    ledger.lost(OF, 2, 5)
+    ledger.mark_lost(OF, 2, 5)
     assert ledger.tally()[OF] == Tally(5, 2, 3, 0, 0)
     assert list(ledger.gaps(100.0)) == []
 
@@ -70,16 +70,16 @@ def test_what_was_settled_before_the_subscriber_came_is_none_of_its_business() -
 
 def test_a_streams_message_closes_the_account_of_a_quiet_stream() -> None:
     ledger, _ = taken((1, 1, 4))
-    ledger.closed(OF, 6, 0.0)
+    ledger.close(OF, 6, 0.0)
     assert ledger.tally()[OF].missing == 2
-    ledger.closed(StreamId("batua-01", "event/door-1", "aaaaaaaa"), 9, 0.0)
+    ledger.close(StreamId("batua-01", "event/door-1", "aaaaaaaa"), 9, 0.0)
     assert set(ledger.tally()) == {OF}, "nothing of that stream was ever received: there is no place to count from"
 
 
 def test_epochs_and_gateways_have_accounts_of_their_own() -> None:
     ledger = Ledger()
     for of in (OF, OF._replace(epoch="bbbbbbbb"), OF._replace(gateway="pos-1"), OF._replace(stream="event/air-1")):
-        assert ledger.take(of, 1, 1, 2, 0.0) == [1]
+        assert ledger.add(of, 1, 1, 2, 0.0) == [1]
     assert len(ledger.tally()) == 4
 
 
@@ -89,7 +89,7 @@ def test_the_oracle_notices_one_loss_in_ten_thousand(planted: str, found: int) -
     for number in range(1, 10_001):
         if planted == "lost" and number == 5_000:
             continue
-        ledger.take(OF, number, number, number + 1, 0.0)
+        ledger.add(OF, number, number, number + 1, 0.0)
     assert ledger.tally()[OF].missing == found
 
 
@@ -99,34 +99,34 @@ def test_every_second_number_costs_bounded_memory_and_what_is_no_longer_tracked_
     reported: list[Gap] = []
     for number in range(1, 4001, 2):
         for stream in of:
-            assert ledger.take(stream, 1, number, number + 1, 0.0) == [number]
+            assert ledger.add(stream, 1, number, number + 1, 0.0) == [number]
         reported += ledger.dropped()
-        assert ledger.kept("batua-01") <= 101
+        assert ledger.size("batua-01") <= 101
     assert {gap.why for gap in reported} == {"untracked"}
     for stream in of:
-        numbers = [number for gap in reported if gap.of == stream for number in range(gap.start, gap.stop)]
+        numbers = [number for gap in reported if gap.stream_id == stream for number in range(gap.start, gap.stop)]
         assert numbers == sorted(set(numbers))
         assert all(number % 2 == 0 for number in numbers), "only what did not come is reported"
         assert len(numbers) >= 2000 - 100
         tally = ledger.tally()[stream]
-        assert (tally.seen, tally.missing, tally.again) == (2000, len(numbers), 0)
+        assert (tally.seen, tally.missing, tally.duplicates) == (2000, len(numbers), 0)
 
 
 def test_a_number_that_is_no_longer_tracked_is_not_new_again() -> None:
     ledger = Ledger(max_ranges=10)
     for number in range(1, 101, 2):
-        ledger.take(OF, 1, number, number + 1, 0.0)
-    assert ledger.take(OF, 1, 1, 4, 1.0) == []
-    assert ledger.take(OF, 1, 99, 102, 1.0) == [100, 101]
-    assert ledger.tally()[OF].again == 4
+        ledger.add(OF, 1, number, number + 1, 0.0)
+    assert ledger.add(OF, 1, 1, 4, 1.0) == []
+    assert ledger.add(OF, 1, 99, 102, 1.0) == [100, 101]
+    assert ledger.tally()[OF].duplicates == 4
 
 
 def test_lost_events_about_every_second_number_cost_bounded_memory() -> None:
     ledger = Ledger(max_ranges=100)
-    ledger.take(OF, 1, 1, 2, 0.0)
+    ledger.add(OF, 1, 1, 2, 0.0)
     for number in range(2, 4001, 2):
-        ledger.lost(OF, number, number + 1)
-        assert ledger.kept("batua-01") <= 101
+        ledger.mark_lost(OF, number, number + 1)
+        assert ledger.size("batua-01") <= 101
     tally = ledger.tally()[OF]
     assert (tally.seen, tally.lost) == (1, 2000)
 
@@ -135,24 +135,24 @@ def test_another_gateway_s_account_is_not_cut_short() -> None:
     ledger = Ledger(max_ranges=100)
     other = OF._replace(gateway="pos-1")
     for number in range(1, 2001, 2):
-        ledger.take(OF, 1, number, number + 1, 0.0)
+        ledger.add(OF, 1, number, number + 1, 0.0)
         if number < 120:
-            ledger.take(other, 1, number, number + 1, 0.0)
-    assert {gap.of for gap in ledger.dropped()} == {OF}
+            ledger.add(other, 1, number, number + 1, 0.0)
+    assert {gap.stream_id for gap in ledger.dropped()} == {OF}
     assert ledger.tally()[other].seen == 60
 
 
 def test_a_rising_lo_that_nobody_asks_about_costs_bounded_memory() -> None:
     ledger = Ledger(max_ranges=100)
     for number in range(1, 5001):
-        ledger.take(OF, number, number, number + 1, number / 1000)
-    ledger.closed(OF, 5003, 6.0)
+        ledger.add(OF, number, number, number + 1, number / 1000)
+    ledger.close(OF, 5003, 6.0)
     assert list(ledger.gaps(6.0 + GRACE_S)) == [Gap(OF, 5001, 5003, "late")]
-    assert ledger.kept("batua-01") <= 2
+    assert ledger.size("batua-01") <= 2
 
 
 def test_a_rising_lo_keeps_its_times_in_a_bounded_list() -> None:
     ledger = Ledger()
     for number in range(1, 100_001):
-        ledger.take(OF, number, number, number + 1, 0.0)
-    assert ledger.kept("batua-01") <= 1001
+        ledger.add(OF, number, number, number + 1, 0.0)
+    assert ledger.size("batua-01") <= 1001

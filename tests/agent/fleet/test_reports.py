@@ -8,20 +8,20 @@ from tests.agent.fleet.test_rollout import BASE, gateway, told
 
 def test_a_gateway_that_moved_is_where_it_is_now() -> None:
     fleet = Fleet()
-    fleet.take("a/v1/health/old/pos-1/state", b'{"v":1,"online":false,"t":9}')
-    fleet.take("a/v1/health/new/pos-1/state", b'{"v":1,"online":true,"t":5}')
+    fleet.on_message("a/v1/health/old/pos-1/state", b'{"v":1,"online":false,"t":9}')
+    fleet.on_message("a/v1/health/new/pos-1/state", b'{"v":1,"online":true,"t":5}')
     assert (fleet.get("pos-1") or gateway()).base == "a/v1/health/new/pos-1"
-    fleet.take("a/v1/health/new/pos-1/state", b"")
+    fleet.on_message("a/v1/health/new/pos-1/state", b"")
     assert (fleet.get("pos-1") or gateway()).base == "a/v1/health/old/pos-1"
-    fleet.take("a/v1/health/old/pos-1/state", b"")
+    fleet.on_message("a/v1/health/old/pos-1/state", b"")
     assert (fleet.get("pos-1"), fleet.names()) == (None, [])
 
 
 @pytest.mark.parametrize("payload", [b"x", b"[]", b'{"v":2}', b'{"v":1,"version":"9","running":[],"drift":{},"t":1e9}'])
 def test_what_a_stranger_writes_is_no_report_or_an_empty_one(payload: bytes) -> None:
     fleet = Fleet()
-    fleet.take(f"{BASE}/state", b'{"v":1,"online":1,"t":true}')
-    fleet.take(f"{BASE}/config/reported", payload)
+    fleet.on_message(f"{BASE}/state", b'{"v":1,"online":1,"t":true}')
+    fleet.on_message(f"{BASE}/config/reported", payload)
     found = fleet.get("batua-01")
     assert found is not None
     assert (found.online, found.t, (found.report and found.report.version) or 0) == (False, 0, 0)
@@ -49,15 +49,15 @@ def test_every_gateway_is_subscribed_to_whatever_the_root() -> None:
 )  # fmt: skip
 def test_a_report_that_is_not_of_the_contract_is_named_and_not_there(changes: dict[str, object]) -> None:
     fleet = Fleet()
-    fleet.take(f"{BASE}/state", b'{"v":1,"online":true,"t":1}')
-    fleet.take(f"{BASE}/config/reported", told(**changes))
+    fleet.on_message(f"{BASE}/state", b'{"v":1,"online":true,"t":1}')
+    fleet.on_message(f"{BASE}/config/reported", told(**changes))
     found = fleet.get("batua-01")
     assert found is not None
     assert found.report is None
-    (line,) = fleet.strange.values()
+    (line,) = fleet.unreadable.values()
     assert line.startswith("batua-01: cannot read its config/reported: ")
-    fleet.take(f"{BASE}/config/reported", told())
-    assert (fleet.strange, found.report is not None) == ({}, True)
+    fleet.on_message(f"{BASE}/config/reported", told())
+    assert (fleet.unreadable, found.report is not None) == ({}, True)
 
 
 def test_texts_are_bounded_and_visible() -> None:
@@ -69,6 +69,6 @@ def test_texts_are_bounded_and_visible() -> None:
 def test_what_has_no_name_of_a_gateway_is_none() -> None:
     fleet = Fleet()
     for name in ("=cmd", "UPPER", "x" * 33, "a\u202e"):
-        fleet.take(f"makassar/v1/health/batua/{name}/state", b'{"v":1,"online":true}')
-        fleet.take(f"makassar/v1/health/{name}/batua-01/state", b'{"v":1,"online":true}')
+        fleet.on_message(f"makassar/v1/health/batua/{name}/state", b'{"v":1,"online":true}')
+        fleet.on_message(f"makassar/v1/health/{name}/batua-01/state", b'{"v":1,"online":true}')
     assert fleet.names() == []

@@ -8,7 +8,15 @@ import pytest
 from agent.base.errors import RejectedError
 from agent.config.document import read_document
 from agent.fleet.reports import Fleet, ReportedGateway
-from agent.fleet.rollout import RolloutMessage, RolloutTarget, judge, next_version, order, signed_document, standing
+from agent.fleet.rollout import (
+    RolloutMessage,
+    RolloutTarget,
+    existing_order,
+    judge,
+    new_order,
+    next_version,
+    signed_document,
+)
 from agent.update.signed.dsse import CONFIG_TYPE, encode, parse, pre_authentication, to_json
 
 BASE = "makassar/v1/health/batua/batua-01"
@@ -33,9 +41,9 @@ def told(**changes: Any) -> bytes:
 def gateway(desired: bytes = b"", **report: Any) -> ReportedGateway:
     """A gateway that is online and reports this."""
     fleet = Fleet()
-    fleet.take(f"{BASE}/state", b'{"v":1,"online":true,"t":1}')
-    fleet.take(f"{BASE}/config/reported", told(**report))
-    fleet.take(f"{BASE}/config/desired", desired)
+    fleet.on_message(f"{BASE}/state", b'{"v":1,"online":true,"t":1}')
+    fleet.on_message(f"{BASE}/config/reported", told(**report))
+    fleet.on_message(f"{BASE}/config/desired", desired)
     found = fleet.get("batua-01")
     assert found is not None
     return found
@@ -48,7 +56,7 @@ def answered(sent: RolloutMessage, state: str, **changes: Any) -> ReportedGatewa
     return gateway(sent.message, **{**ours, "running": runs, "state": state, "t": NOW_MS + 1, **changes})
 
 
-SENT = order(WANTED, gateway(), 4, sign, NOW_MS)
+SENT = new_order(WANTED, gateway(), 4, sign, NOW_MS)
 
 
 def test_an_order_is_for_one_gateway_signed_and_above_what_it_has() -> None:
@@ -56,8 +64,8 @@ def test_an_order_is_for_one_gateway_signed_and_above_what_it_has() -> None:
     assert (document.gateways, document.version, document.hash) == (("batua-01",), 4, SENT.hash)
     assert document.expires_ms - document.issued_ms == 30 * DAY_MS
     with pytest.raises(RejectedError, match="already has version 4"):
-        order(WANTED, gateway(), 4, sign, NOW_MS, signed=4)
-    assert order(WANTED, gateway(version=900_000), 5, sign, NOW_MS, signed=4).version == 5
+        new_order(WANTED, gateway(), 4, sign, NOW_MS, signed=4)
+    assert new_order(WANTED, gateway(version=900_000), 5, sign, NOW_MS, signed=4).version == 5
 
 
 def test_the_next_version_is_above_what_was_signed_and_that_of_the_change_that_goes_on() -> None:
@@ -97,44 +105,44 @@ def test_what_a_report_says_of_an_order(state: str, changes: dict[str, Any], ver
 
 def test_the_report_that_stood_there_before_says_nothing() -> None:
     before = gateway(state="rejected", cause={"code": "jump", "message": "too far", "path": ""})
-    sent = order(WANTED, before, 4, sign, NOW_MS)
+    sent = new_order(WANTED, before, 4, sign, NOW_MS)
     assert judge(sent, before).state == "waiting"
     after = answered(sent, "rejected", version=0, cause={"code": "wrong_key", "message": "no key", "path": ""})
     assert judge(sent, after).why == "rejected: wrong_key: no key"
 
 
 def test_what_was_confirmed_is_done_and_what_is_under_way_goes_on() -> None:
-    done = standing(WANTED, answered(SENT, "confirmed"), sign, NOW_MS)
+    done = existing_order(WANTED, answered(SENT, "confirmed"), sign, NOW_MS)
     assert done is not None
     assert (done.done, done.version, judge(done, answered(SENT, "confirmed")).state) == (True, 4, "confirmed")
     for at in (answered(SENT, "probation"), gateway(SENT.message)):
-        kept = standing(WANTED, at, sign, NOW_MS)
+        kept = existing_order(WANTED, at, sign, NOW_MS)
         assert kept is not None
         assert (kept.done, kept.message) == (False, SENT.message)
 
 
 def test_what_can_lead_to_nothing_any_more_is_ordered_anew() -> None:
-    assert standing(WANTED, answered(SENT, "rolled_back"), sign, NOW_MS) is None
-    assert standing(WANTED, gateway(SENT.message, state="rejected"), sign, NOW_MS) is None
-    assert standing(WANTED, gateway(SENT.message, version=5, hash="00"), sign, NOW_MS) is None
-    assert standing(WANTED, gateway(SENT.message), sign, NOW_MS + 31 * DAY_MS) is None
-    assert standing(WANTED, gateway(b""), sign, NOW_MS) is None
+    assert existing_order(WANTED, answered(SENT, "rolled_back"), sign, NOW_MS) is None
+    assert existing_order(WANTED, gateway(SENT.message, state="rejected"), sign, NOW_MS) is None
+    assert existing_order(WANTED, gateway(SENT.message, version=5, hash="00"), sign, NOW_MS) is None
+    assert existing_order(WANTED, gateway(SENT.message), sign, NOW_MS + 31 * DAY_MS) is None
+    assert existing_order(WANTED, gateway(b""), sign, NOW_MS) is None
 
 
 def test_what_stands_there_counts_only_with_our_signature_and_this_content() -> None:
     other = RolloutTarget("batua-01", {"publish": {"max_rows": 99}}, 300.0, DAY_MS)
-    assert standing(other, gateway(SENT.message), sign, NOW_MS) is None
+    assert existing_order(other, gateway(SENT.message), sign, NOW_MS) is None
     payload = WANTED.payload(4, NOW_MS)
     forged = encode(to_json(CONFIG_TYPE, payload, {b"k" * 32: b"x" * 64}))
-    assert standing(WANTED, gateway(forged), sign, NOW_MS) is None
+    assert existing_order(WANTED, gateway(forged), sign, NOW_MS) is None
     good = encode(to_json(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
-    assert standing(WANTED, gateway(good), sign, NOW_MS) is not None
+    assert existing_order(WANTED, gateway(good), sign, NOW_MS) is not None
 
 
 @pytest.mark.parametrize("code", ["rollback", "jump"])
 def test_a_refusal_for_the_gateway_s_own_record_says_nothing_of_the_others(code: str) -> None:
     at = answered(SENT, "rejected", version=900_000, cause={"code": code, "message": "m", "path": "version"})
     verdict = judge(SENT, at)
-    assert (verdict.state, verdict.alone) == ("failed", True)
+    assert (verdict.state, verdict.isolated) == ("failed", True)
     assert "check this gateway" in verdict.why
-    assert not judge(SENT, answered(SENT, "rejected", cause={"code": "schema", "message": "m", "path": ""})).alone
+    assert not judge(SENT, answered(SENT, "rejected", cause={"code": "schema", "message": "m", "path": ""})).isolated

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.fleet.template import FleetError, check, read_ring, read_table, render, rings
+from agent.fleet.template import FleetError, check, parse_ring, parse_table, render, rings
 from tests.agent.config.config_fakes import FakeCatalog
 
 TEMPLATE = '[publish]\nmax_delay_s = ${delay}\n[[sensor]]\nid = "air-1"\nport = "${port}"\nlabel = "${label}"\n'
@@ -14,7 +14,7 @@ TEMPLATE = '[publish]\nmax_delay_s = ${delay}\n[[sensor]]\nid = "air-1"\nport = 
     'gateway,port\nbatua-01,"/dev/a"\nkima-02,/dev/b',
 ])  # fmt: skip
 def test_a_table_is_read_however_a_spreadsheet_writes_it(text: str) -> None:
-    table = read_table(text)
+    table = parse_table(text)
     assert {name: row["port"] for name, row in table.items()} == {"batua-01": "/dev/a", "kima-02": "/dev/b"}
 
 
@@ -32,11 +32,11 @@ def test_a_table_is_read_however_a_spreadsheet_writes_it(text: str) -> None:
 )
 def test_a_mistake_in_a_table_is_told_with_its_line(text: str, words: str) -> None:
     with pytest.raises(FleetError, match=words):
-        read_table(text)
+        parse_table(text)
 
 
 def test_a_ring_is_a_name_a_line_with_comments() -> None:
-    assert read_ring("# canary\nbatua-01  # the clinic\n\nkima-02\nbatua-01\n") == ("batua-01", "kima-02")
+    assert parse_ring("# canary\nbatua-01  # the clinic\n\nkima-02\nbatua-01\n") == ("batua-01", "kima-02")
 
 
 def test_a_gateway_belongs_to_the_first_ring_that_names_it() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.base.errors import RejectedError
-from agent.fleet.io.signing_key import KeyRefused, SigningKey, create, load
+from agent.fleet.io.signing_key import InvalidKey, SigningKey, create, load
 from agent.update.io.signatures import Verifier, run_verification, verify_signatures
 from agent.update.signed import dsse as dsse
 from agent.update.signed.acceptance import Accepted, NoChange, examine, fingerprint
@@ -186,7 +186,7 @@ def test_a_key_is_for_its_owner_alone(tmp_path: Path) -> None:
     assert load(file).public == made.public
     assert load(file).sign(b"x") == made.sign(b"x")
     file.chmod(0o640)
-    with pytest.raises(KeyRefused, match="chmod 600"):
+    with pytest.raises(InvalidKey, match="chmod 600"):
         load(file)
 
 
@@ -203,7 +203,7 @@ def test_a_file_that_is_no_key(text: str, tmp_path: Path) -> None:
     file = tmp_path / "key"
     file.write_text(text)
     file.chmod(0o600)
-    with pytest.raises(KeyRefused, match="keygen"):
+    with pytest.raises(InvalidKey, match="keygen"):
         load(file)
 
 
@@ -218,7 +218,7 @@ def test_a_key_of_another_kind(tmp_path: Path) -> None:
         )
     )
     file.chmod(0o600)
-    with pytest.raises(KeyRefused, match="Ed25519"):
+    with pytest.raises(InvalidKey, match="Ed25519"):
         load(file)
 
 
