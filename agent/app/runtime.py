@@ -3,7 +3,7 @@
 import asyncio
 import platform
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -12,6 +12,7 @@ from agent.app import agent_metrics
 from agent.app.routing import MessageRouter
 from agent.app.running_sensor import RunningSensor
 from agent.app.snapshot import configuration_status, snapshot
+from agent.base.gnss_time import time_of
 from agent.base.io.clock import BUILD_MS
 from agent.base.io.state_dir import PRIVACY_KEY, board_model
 from agent.base.io.worker import Worker
@@ -39,6 +40,7 @@ from agent.sensing.io.port_registry import PortRegistry
 from agent.sensing.privacy import KEY_BYTES
 from agent.store.boot_times import BootTimes
 from agent.update.probation import Observation
+from drivers.sdk.contract import Measurement
 
 _SENSORS_STOP_S = 0.5
 _CHANGE_GOODBYE_S = 1.0
@@ -60,9 +62,11 @@ class Store(
 
 
 class Clock(Protocol):
-    """The system clock."""
+    """The time, from the system clock or from a GNSS receiver."""
 
     def now(self) -> Stamp: ...
+    def offer_gnss(self, t: int, mono_ms: int) -> None: ...
+    def forget_gnss(self) -> None: ...
 
 
 class State(Protocol):
@@ -150,14 +154,23 @@ class Runtime:
         self._store.times.grace_ms = round(config.clock.grace_s * 1000)
         identifiers, key = config.privacy.identifiers, self._privacy_key(config)
         context = SensorContext(self._store, self._clock.now, Worker, LoopTime(), identifiers, key)
+        clock_context = replace(context, on_measurement=self._offer_time)
         started = [settings for settings in config.sensor if settings.id not in kept]
+        if config.clock.source not in kept:
+            self._clock.forget_gnss()
         for settings in started:
+            used = clock_context if settings.id == config.clock.source else context
             self.sensors[settings.id] = RunningSensor(
-                partial(sensor_runner, settings, resolved.drivers[settings.id], context, self._ports)
+                partial(sensor_runner, settings, resolved.drivers[settings.id], used, self._ports)
             )
         if reconnect:
             self._start_uplink(resolved, described)
         return [settings.id for settings in started]
+
+    def _offer_time(self, measurement: Measurement, stamp: Stamp) -> None:
+        t = time_of(measurement, BUILD_MS)
+        if t is not None:
+            self._clock.offer_gnss(t, stamp.mono_ms)
 
     def status(self) -> Status:
         """Return a snapshot of everything that runs."""

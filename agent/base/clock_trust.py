@@ -51,6 +51,10 @@ class ClockTrust:
             self.proven_ms = min(self.proven_ms, t)
         return True
 
+    def prove(self, t: int) -> None:
+        """Record a proven time that does not come from this clock."""
+        self.floor_ms = self.proven_ms = t
+
     def quality(self, t: int, mono_ms: int, *, synchronised: bool) -> int:
         """Return how far this time can be trusted (``cq``)."""
         if t < self._build_ms:

@@ -86,13 +86,16 @@ def differences(old: Tables, new: Tables) -> tuple[Difference, ...]:
 
 def _fingerprints(configuration: Configuration) -> dict[str, tuple[str, Driver | None]]:
     """By sensor id: everything that decides how the sensor runs. Its own keys, its bus, its alarms, what holds for the
-    privacy of all, and the driver as it is installed. An output does not restart for the alarms that switch it."""
+    privacy of all, whether it is the clock, and the driver as it is installed. An output does not restart for the
+    alarms that switch it."""
     tables = _by_id(configuration.tables)
     buses, alarms, privacy = _entries(tables, "bus"), _entries(tables, "alarm"), tables.get("privacy", {})
+    clock = tables.get("clock")
+    source = clock.get("source") if isinstance(clock, dict) else None
     found: dict[str, tuple[str, Driver | None]] = {}
     for name, sensor in _entries(tables, "sensor").items():
         own = [alarm for alarm in alarms.values() if alarm.get("sensor") == name]
-        text = _canonical([sensor, buses.get(str(sensor.get("bus"))), privacy, own])
+        text = _canonical([sensor, buses.get(str(sensor.get("bus"))), privacy, own, source == name])
         found[name] = text, configuration.installed.get(str(sensor.get("driver")))
     return found
 

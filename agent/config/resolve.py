@@ -28,6 +28,7 @@ _IMPOSSIBLE = frozenset(
         "family",
         "no_output",
         "no_port",
+        "no_time",
         "not_shared",
         "port_and_bus",
         "port_shared",

@@ -8,6 +8,7 @@ from typing import Protocol, TypeVar
 
 from agent.base.reading import Reading, Stamp
 from agent.sensing.privacy import Mode
+from drivers.sdk.contract import Measurement
 
 T = TypeVar("T")
 
@@ -98,7 +99,8 @@ class SensorLimits:
 @dataclass(frozen=True, slots=True)
 class SensorContext:
     """Everything a sensor uses besides its driver and its port. ``stamp``: returns the current time for a measurement.
-    ``worker``: starts a thread of this name. ``uniform``: draws from a range, to randomize waits."""
+    ``worker``: starts a thread of this name. ``uniform``: draws from a range, to randomize waits. ``on_measurement``:
+    called with each measurement as decoded, before any other step."""
 
     store: SensorStore
     stamp: Callable[[], Stamp]
@@ -107,4 +109,5 @@ class SensorContext:
     privacy_mode: Mode = "hmac"
     privacy_key: bytes = b""
     limits: SensorLimits = SensorLimits()
+    on_measurement: Callable[[Measurement, Stamp], None] | None = None
     uniform: Callable[[float, float], float] = random.uniform

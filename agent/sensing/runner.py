@@ -49,6 +49,7 @@ class SensorRunner:
         self.stamp = context.stamp
         self.limits = context.limits
         self._uniform = context.uniform
+        self._on_measurement = context.on_measurement
         privacy = PrivacyFilter(driver.fields, context.privacy_mode, context.privacy_key, settings.personal)
         steps = PipelineSettings(settings.calibrate, source.downsample_s, driver.presence, privacy)
         self._pipeline = Pipeline(driver.fields, steps)
@@ -198,6 +199,8 @@ class SensorRunner:
             if isinstance(item, Rejected):
                 self.health.record_rejected(item.reason)
                 continue
+            if self._on_measurement is not None:
+                self._on_measurement(item, stamp)
             measurements = self._pipeline.feed(item, self.now_s())
             good += 1
             self.health.frames += 1

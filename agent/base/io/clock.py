@@ -6,6 +6,7 @@ from pathlib import Path
 from threading import Lock
 
 from agent.base.clock_trust import ClockTrust
+from agent.base.gnss_offset import GnssOffset
 from agent.base.reading import Stamp
 
 BUILD_MS = 1_793_000_000_000
@@ -64,6 +65,7 @@ class Clock:
         self._trust = ClockTrust(BUILD_MS)
         self._synchronised = False
         self._recheck_ms = 0
+        self._gnss = GnssOffset()
         self._lock = Lock()
 
     @property
@@ -81,8 +83,19 @@ class Clock:
         with self._lock:
             self._trust.restore(floor_ms, proven_ms)
 
+    def offer_gnss(self, t: int, mono_ms: int) -> None:
+        """Record that a GNSS receiver told the time ``t`` at ``mono_ms``."""
+        with self._lock:
+            self._gnss.offer(t, mono_ms)
+
+    def forget_gnss(self) -> None:
+        """Use the system clock alone again: no GNSS receiver is configured any more, or another one."""
+        with self._lock:
+            self._gnss = GnssOffset()
+
     def now(self) -> Stamp:
-        """Return the current time."""
+        """Return the current time: of the GNSS receiver, if there is one and it had a fix lately, or else of a
+        synchronised system clock, or else of whatever is most plausible."""
         with self._lock:
             before_ms = self._mono()
             t = self._wall()
@@ -93,7 +106,11 @@ class Clock:
             if stepped or mono >= self._recheck_ms:
                 self._synchronised = self._proof()
                 self._recheck_ms = mono + _RECHECK_MS
-            return Stamp(t, mono, self._trust.quality(t, mono, synchronised=self._synchronised))
+            gnss_ms = self._gnss.time_ms(mono)
+            if gnss_ms is None or (self._synchronised and not self._gnss.is_fresh(mono)):
+                return Stamp(t, mono, self._trust.quality(t, mono, synchronised=self._synchronised))
+            self._trust.prove(gnss_ms)
+            return Stamp(gnss_ms, mono, 3 if self._gnss.is_fresh(mono) else 1)
 
 
 def _kernel_says_synchronised() -> bool:

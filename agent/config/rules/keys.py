@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from agent.base.gnss_time import can_tell_time
 from agent.base.i18n import _
 from agent.config.problems import Report
 from agent.config.rules.broker import check_broker
@@ -39,7 +40,16 @@ def check_rules(config: Config, drivers: Mapping[str, Driver], report: Report) -
         _check_condition(path, alarm, report)
         _check_alarm(path, alarm, sensors, drivers, report)
     if config.clock.source != "system":
-        check_known("clock.source", "unknown_sensor", config.clock.source, sensors, report)
+        _check_clock(config.clock.source, sensors, drivers, report)
+
+
+def _check_clock(source: str, sensors: Mapping[str, Sensor], drivers: Mapping[str, Driver], report: Report) -> None:
+    """Report a clock that is not a GNSS receiver."""
+    if check_known("clock.source", "unknown_sensor", source, sensors, report):
+        driver = drivers.get(source)
+        if driver is not None and not can_tell_time(driver.fields):
+            message = _('"{name}" does not tell the time').format(name=source)
+            report.error("clock.source", "no_time", message, _("a sensor with a GNSS receiver, such as nmea0183"))
 
 
 def _check_ids(table: str, ids: Sequence[str], report: Report) -> list[str]:

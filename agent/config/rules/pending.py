@@ -9,7 +9,6 @@ from agent.config.values import labels
 PENDING: Mapping[str, object] = {
     "publish.budget_bytes_per_day": 0,
     "store.max_age_days": None,
-    "clock.source": "system",
     "web.*": None,
     "alarm": None,
     "sensor.aggregate": "last",

@@ -34,6 +34,13 @@ class Time:
 
     def __init__(self, clock: FakeClock) -> None:
         self.now = clock.stamp
+        self.gnss: list[tuple[int, int] | None] = []
+
+    def offer_gnss(self, t: int, mono_ms: int) -> None:
+        self.gnss.append((t, mono_ms))
+
+    def forget_gnss(self) -> None:
+        self.gnss.append(None)
 
 
 class FakeState:
@@ -95,8 +102,9 @@ class RuntimeBench:
         self.connections = FakeConnections(there)
         self.configured: list[Message] = []
         handlers = Handlers(self.configured.append, self._opened, self._planned)
+        self.clock = Time(clock)
         self.runtime = Runtime(
-            self.store, FakeState(), Time(clock), "b0070000", FakeCertificates(), self.connections, handlers
+            self.store, FakeState(), self.clock, "b0070000", FakeCertificates(), self.connections, handlers
         )
 
     async def close(self) -> None:

@@ -1,5 +1,6 @@
 """What runs under one configuration, and how another takes its place."""
 
+import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -10,6 +11,7 @@ from agent.config.io.catalog import Catalog
 from agent.config.parse import DriverLookup
 from agent.config.resolve import ResolvedConfig, resolve
 from agent.delivery.connection import Message
+from drivers.sim.nmea import encode_rmc
 from drivers.sim.pty_port import PtyPort
 from tests.agent.app.runtime_fakes import RuntimeBench
 from tests.agent.config.config_fakes import FakeCatalog
@@ -133,3 +135,23 @@ async def _acknowledge(bench: RuntimeBench, reached: Any) -> None:
         return bool(reached())
 
     await until(answered)
+
+
+async def test_the_configured_gnss_receiver_sets_the_clock_and_no_other(bench: RuntimeBench) -> None:
+    with contextlib.closing(PtyPort()) as one, contextlib.closing(PtyPort()) as other:
+        gps = {"driver": "nmea0183"}
+        sensors = [{"id": "gps", "port": one.port, **gps}, {"id": "spare", "port": other.port, **gps}]
+        await bench.runtime.change(resolved(*sensors, clock={"source": "gps"}, catalog=Catalog()))
+        await until(lambda: one.is_open() and other.is_open())
+        one.write(encode_rmc({"utc": "083559.00", "date": "241126"}))
+        other.write(encode_rmc({"utc": "093559.00", "date": "241126"}))
+        await until(lambda: len(bench.clock.gnss) == 2 and len(bench.store.bodies("telemetry/spare")) == 1)
+        assert bench.clock.gnss[0] is None, "a new source: what the clock knew is forgotten"
+        offered = bench.clock.gnss[1]
+        assert offered is not None
+        assert offered[0] == 1_795_509_359_000
+        await bench.runtime.change(resolved(*sensors, clock={"source": "spare"}, catalog=Catalog()))
+        assert bench.clock.gnss[2] is None
+        await until(other.is_open)
+        other.write(encode_rmc({"utc": "093559.00", "date": "241126"}))
+        await until(lambda: len(bench.clock.gnss) == 4)

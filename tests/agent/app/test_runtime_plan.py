@@ -18,7 +18,7 @@ from tests.agent.update.signing_fakes import local_files
 
 URL = "mqtt://127.0.0.1:1"
 """Where nobody listens."""
-NAMES = ("air", "host", "mains", "lamp", "door", "mast")
+NAMES = ("air", "host", "mains", "lamp", "door", "mast", "gps")
 FIELDS = {"air": "pm10", "mains": "voltage"}
 """What can be watched."""
 
@@ -58,6 +58,7 @@ def _sensor(name: str) -> st.SearchStrategy[dict[str, Any]]:
         "mains": {"driver": "meter", "bus": "one", "unit": 1},
         "lamp": {"driver": "meter", "bus": "one", "unit": 2},
         "door": {"driver": "meter", "bus": "two", "unit": 1},
+        "gps": {"driver": "receiver", "port": "/dev/gps"},
         "mast": {"driver": "generic", "port": "/dev/mast", "frame": {"sync": "AA"}},
     }
     edits: list[dict[str, Any]] = [
@@ -96,6 +97,7 @@ def configurations(draw: st.DrawFn) -> tuple[int, Mapping[str, Any]]:
         "bus": buses,
         "privacy": draw(st.sampled_from([{}, {}, {}, {"identifiers": "none"}])),
         "alarm": alarms,
+        "clock": draw(st.sampled_from([{}, {"grace_s": 5}, {"source": "gps"} if "gps" in names else {}])),
         "sensor": [draw(_sensor(name)) for name in names],
     }
     return draw(st.sampled_from([0, 0, 0, 1])), tables

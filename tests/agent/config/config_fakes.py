@@ -44,6 +44,7 @@ DUST = SerialDriver(
         "inverted": Option("bool", default=False),
     },
 )
+RECEIVER = replace(DUST, name="receiver", fields={"utc": Field("", "text"), "date": Field("", "text")}, options={})
 HOST = PollDriver(
     name="host",
     title="The gateway",
@@ -87,7 +88,8 @@ def _made(tables: Mapping[str, object]) -> Driver:
 
 
 GENERIC = replace(DUST, name="generic", fields={}, options={}, table=_made, table_keys=("frame", "fields"))
-_KNOWN = {driver.name: driver for driver in (DUST, HOST, METER, NETWORK_METER, CLIMATE, PROBE, CONTACT, GATE, GENERIC)}
+_INSTALLED = (DUST, RECEIVER, HOST, METER, NETWORK_METER, CLIMATE, PROBE, CONTACT, GATE, GENERIC)
+_KNOWN = {driver.name: driver for driver in _INSTALLED}
 
 
 class FakeCatalog:

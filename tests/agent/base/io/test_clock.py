@@ -40,6 +40,37 @@ def test_a_clock_behind_what_is_known_was_never_set() -> None:
     assert one.clock_quality(step_ms=61_000) == 1
 
 
+def test_a_gnss_receiver_sets_the_time_whatever_the_clock_shows() -> None:
+    moved = Moved()
+    true_ms = moved.t
+    moved.t = 3_600_000  # 1970
+    assert moved.clock_quality() == 0
+    for second in range(3):
+        moved.clock.offer_gnss(true_ms + 1000 * second, moved.mono_ms + 1000 * second)
+    assert moved.clock.now() == (true_ms, moved.mono_ms, 3)
+    assert moved.clock.floor_ms == moved.clock.proven_ms == true_ms
+    moved.mono_ms += 700_000
+    assert moved.clock.now() == (true_ms + 700_000, moved.mono_ms, 1), "the receiver has been silent for long"
+    moved.synchronised = True
+    moved.t, moved.mono_ms = true_ms + 710_000, moved.mono_ms + 10_000
+    assert moved.clock.now() == (moved.t, moved.mono_ms, 2), "a time server is better then"
+    moved.synchronised = False
+    moved.clock.forget_gnss()
+    moved.t, moved.mono_ms = 3_600_000, moved.mono_ms + 10_000
+    assert moved.clock.now().clock_quality == 0
+
+
+def test_a_clock_that_is_ahead_does_not_hide_the_time_of_the_receiver() -> None:
+    moved = Moved()
+    true_ms = moved.t
+    moved.t += 40 * 365 * 86_400_000
+    assert moved.clock_quality() == 1
+    for second in range(3):
+        moved.clock.offer_gnss(true_ms + 1000 * second, moved.mono_ms + 1000 * second)
+    assert moved.clock.now().t == true_ms
+    assert moved.clock.floor_ms == true_ms
+
+
 def test_a_time_server_is_asked_for_rarely_and_at_each_step() -> None:
     one = Moved()
     assert [one.clock_quality(), one.clock_quality(), one.looks] == [1, 1, 1]

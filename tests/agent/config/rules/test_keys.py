@@ -4,6 +4,7 @@ import pytest
 
 from tests.agent.config.config_fakes import MINIMAL, SENSOR, found, parsed, warned
 
+GNSS = '[[sensor]]\nid = "gps"\ndriver = "receiver"\nport = "/dev/ttyACM0"\n'
 HOST = '[[sensor]]\nid = "host-1"\ndriver = "host"\n'
 BUS = '[[bus]]\nid = "rs485-0"\nport = "/dev/ttyUSB9"\n'
 METER = '[[sensor]]\nid = "meter-1"\ndriver = "meter"\n'
@@ -185,7 +186,9 @@ def test_only_an_alarm_of_silence_needs_no_field() -> None:
 
 
 def test_the_clock_comes_from_the_system_or_a_sensor() -> None:
-    assert found(MINIMAL, SENSOR, '[clock]\nsource = "air-1"') == []
+    assert found(MINIMAL, SENSOR, '[clock]\nsource = "system"') == []
+    assert found(MINIMAL, SENSOR, '[clock]\nsource = "air-1"') == [("clock.source", "no_time")]
+    assert found(MINIMAL, GNSS, '[clock]\nsource = "gps"') == []
     assert found(MINIMAL, SENSOR, '[clock]\nsource = "gps"') == [("clock.source", "unknown_sensor")]
 
 

@@ -54,7 +54,6 @@ CHECKS = {
     ("text", "path"),
     [
         ('[web]\nlisten = "127.0.0.1:8080"', "web.listen"),
-        (SENSOR + '[clock]\nsource = "air-1"', "clock.source"),
         ("[store]\nmax_age_days = 7", "store.max_age_days"),
         ("[publish]\nbudget_bytes_per_day = 1000000", "publish.budget_bytes_per_day"),
         (SENSOR + 'aggregate = "mean"', "sensor.air-1.aggregate"),
