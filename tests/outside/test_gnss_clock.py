@@ -60,8 +60,9 @@ async def test_the_first_fix_sets_the_time_of_all_readings(tmp_path: Path, recei
             receiver.has_fix = True
             await until(lambda: len(recorder.rows(STREAM)) > 15)
             await until(lambda: any(batch["cq"] == 3 for batch in _batches(recorder)))
-            (told,) = recorder.events("clock_set")
+            await until(lambda: bool(recorder.events("clock_set")))
             await gateway.stop()
+    (told,) = recorder.events("clock_set")
     assert is_now(told["to"])
     assert {batch["cq"] for batch in _batches(recorder)} == {3}
     assert all(abs(row["t"] - 1000 * time.time()) < 60_000 for row in recorder.rows(STREAM))
