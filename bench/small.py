@@ -90,7 +90,7 @@ async def first_reading_s(run: list[str], port: int, waiting: Waiting) -> float:
             came.set_result(time.monotonic())
 
     url = f"mqtt://127.0.0.1:{port}"
-    link = await mqtt.connect(Broker(url=url), url, "first", None, five=True)
+    link = await mqtt.connect(Broker(url=url), url, "first", None, mqtt5=True)
     link.on_message = take
     await link.subscribe(["#"])
     watching = asyncio.create_task(link.lost())

@@ -51,7 +51,7 @@ async def main() -> int:
                 arrived += isinstance(item, Arrival) and item.kind == "telemetry" and item.sensor != "_agent"
 
         url = f"mqtt://127.0.0.1:{mosquitto.port}"
-        link = await mqtt.connect(Broker(url=url), url, "bench", None, five=True)
+        link = await mqtt.connect(Broker(url=url), url, "bench", None, mqtt5=True)
         link.on_message = take
         await link.subscribe(["#"])
         watching = asyncio.create_task(link.lost())

@@ -102,7 +102,7 @@ class Connections(Protocol):
     """How the broker is reached. Raises :class:`~agent.delivery.connection.ConnectionLost`."""
 
     async def connect(
-        self, config: Config, url: str, will: Will | None, five: bool, guess: bool
+        self, config: Config, url: str, will: Will | None, mqtt5: bool, guess: bool
     ) -> uplink.Connection: ...
 
 
