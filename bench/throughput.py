@@ -1,4 +1,5 @@
-"""How many readings a second one core carries from 16 serial ports to the broker, durable, and whether any is lost.
+"""Measures how many readings a second one core carries from 16 serial ports to the broker, durably, and whether any are
+lost.
 
     python bench/throughput.py [--seconds 20] [--rate 1250] [--ports 16] [--device sds011]
 
