@@ -1,8 +1,8 @@
-"""The baseline for memory: the same libraries, connected, the same readings, and no code of ours.
+"""The baseline for memory: the same libraries, connections and readings, without any of our code.
 
     python bench/bare_loop.py PORT BROKER_PORT DATABASE
 
-One SDS011 frame a second from a serial port into SQLite and on to the broker; no checks, no errors handled.
+One SDS011 frame a second from a serial port into SQLite and on to the broker; no checks, no error handling.
 """
 
 import asyncio

@@ -1,10 +1,11 @@
-"""Corrupted frames through every checked protocol: how many wrong values pass, against the check's own bound.
+"""Measures how many wrong values pass when frames of every checked protocol are corrupted, compared with the check's
+theoretical bound.
 
-``PYTHONPATH=. python bench/corruption.py [FRAMES]`` (default 1,000,000 in all): one line a driver. Frames come
-from the simulator with ever other values, and each is corrupted in one of the ways of a bad line: bits flipped,
-bytes replaced, a byte lost, a byte doubled, a burst. A wrong value is one that passed and is not what was sent.
-A check of n bits lets one corrupted frame in 2**n pass: no more than that may be wrong (with three standard
-deviations of chance). Exit status 1 if there are more.
+``PYTHONPATH=. python bench/corruption.py [FRAMES]`` (default 1,000,000 in total): one line per driver. Frames come from
+the simulator with changing values, and each is corrupted as on a bad line: bits flipped, bytes replaced, a byte lost, a
+byte doubled, a burst. A wrong value is one that passed and differs from what was sent. A check of n bits lets one
+corrupted frame in 2**n pass: no more than that may be wrong (within three standard deviations). Exit status 1 if there
+are more.
 """
 
 import math
@@ -46,30 +47,30 @@ CHECK_BITS = {
     "rs485_noise": 16,
     "wiegand": 2,
 }
-"""The protocols whose frames carry a check, and its bits. Of several checks in a frame the weakest counts; a sum
-of bytes is worth eight however wide it is, since two errors that cancel each other are all it takes."""
+"""The protocols with checked frames, and the number of check bits. If a frame has several checks, the weakest counts; a
+sum of bytes counts as eight bits however wide it is, since two errors can cancel each other."""
 
 OPTIONS: dict[str, Options] = {"toledo": {"checksum": "on"}}
 BY_EDGES = frozenset({"wiegand"})
-"""Text of edges is no wire: it is corrupted by its bits."""
+"""Edges are sent as text, not on a wire: their bits are corrupted instead."""
 
 
 @dataclass(slots=True)
 class Result:
-    """``judged``: corrupted frames that were taken or refused; ``wrong``: those that gave a wrong value."""
+    """``judged``: corrupted frames that were accepted or rejected; ``wrong``: those that gave a wrong value."""
 
     frames: int = 0
     judged: int = 0
     wrong: int = 0
 
     def bound(self, bits: int) -> float:
-        """How many may be wrong by the strength of a check of so many bits."""
+        """Return how many may be wrong with a check of this many bits."""
         mean = self.frames / 2**bits
         return mean + 3 * math.sqrt(mean)
 
 
 def corrupted(frame: bytes, chance: random.Random) -> bytes:
-    """A frame as a bad line delivers it, never the one that was sent."""
+    """Return a frame as a bad line would deliver it, never the one sent."""
     raw = bytearray(frame)
     at = chance.randrange(len(raw))
     kind = chance.randrange(5)
@@ -90,7 +91,7 @@ def corrupted(frame: bytes, chance: random.Random) -> bytes:
 
 
 def corrupted_edges(text: bytes, chance: random.Random) -> bytes:
-    """A card's pulses with some on the other line, one lost or one too many."""
+    """Return a card's pulses with some on the other line, one lost or one added."""
     from drivers.sim.edges import wiegand_edges
     from drivers.sim.encoders import edges_text
 
@@ -108,7 +109,7 @@ def corrupted_edges(text: bytes, chance: random.Random) -> bytes:
 
 
 def run(name: str, frames: int, seed: int = 1) -> Result:
-    """Send so many corrupted frames of one protocol."""
+    """Decode ``frames`` corrupted frames of one protocol."""
     driver, device, chance = Catalog().get(name), model(name), random.Random(f"{name} {seed}")
     if name in BY_EDGES:
         return _run_cards(frames, chance)
@@ -152,7 +153,7 @@ def _run_cards(frames: int, chance: random.Random) -> Result:
         items = [*decoder.feed(raw, 0), *decoder.finish(0)]
         result.frames += 1
         result.judged += bool(items)
-        # A frame of another length has no parity: it is another kind of card, and says so in its bits.
+        # A frame of another length has no parity: it is a different kind of card, and its field bits shows that.
         result.wrong += any(
             isinstance(item, Measurement)
             and item.values["bits"] == 26

@@ -1,7 +1,7 @@
-"""How many frames a second one core decodes, building every measurement; and what the checks on values add.
+"""Measures how many frames a second one core decodes, building every measurement, and what the checks on values add.
 
-``PYTHONPATH=. python bench/decode.py``: one line a driver. Frames are prepared by the simulator and fed in
-chunks of 4,096 bytes (what one read of a serial port gives at most); the best of five rounds counts.
+``PYTHONPATH=. python bench/decode.py``: one line per driver. Frames are prepared by the simulator and fed in chunks of
+4,096 bytes (the most that one read of a serial port returns); the best of five rounds counts.
 """
 
 import time
@@ -23,7 +23,7 @@ DRIVERS = (
 
 
 def best(work: Callable[[], int]) -> float:
-    """The most items a second of several rounds."""
+    """Return the best rate of several rounds, in items per second."""
     rates = []
     for _ in range(ROUNDS):
         start = time.process_time()
@@ -33,7 +33,7 @@ def best(work: Callable[[], int]) -> float:
 
 
 def decode(driver: Driver, chunks: list[bytes], *, assessed: bool) -> int:
-    """Decode all chunks; how many measurements came of them."""
+    """Decode all chunks; return the number of measurements."""
     decoder = driver.decoder({})
     good = 0
     for chunk in chunks:

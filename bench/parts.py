@@ -1,4 +1,4 @@
-"""What the benchmarks share: a broker, a configuration, and what the kernel says of a process."""
+"""Shared parts of the benchmarks: a broker, a configuration, and process figures from the kernel."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ from types import TracebackType
 
 
 class Mosquitto:
-    """Debian's Mosquitto on a free loopback port, with its files in a folder of its own."""
+    """Debian's Mosquitto on a free loopback port, with its configuration in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:
@@ -40,7 +40,7 @@ class Mosquitto:
 def configuration(
     port: int, sensors: Iterable[tuple[str, str, str]], publish: str = "", store: str = "", gateway: str = "bench-1"
 ) -> str:
-    """A configuration with these sensors (id, driver, serial port) at a broker on this machine."""
+    """Return a configuration with these sensors (id, driver, serial port) and a broker on this machine."""
     text = (
         f'[gateway]\nid = "{gateway}"\nsite = "bench"\nsector = "mobility"\n'
         f'[broker]\nurl = "mqtt://127.0.0.1:{port}"\n[publish]\n{publish}\n[store]\n{store}\n'
@@ -51,18 +51,18 @@ def configuration(
 
 
 def pinned(cores: set[int]) -> Callable[[], None]:
-    """For ``preexec_fn``: let the process run on these cores alone."""
+    """For ``preexec_fn``: restrict the process to these cores."""
     return lambda: os.sched_setaffinity(0, cores)
 
 
 def cpu_seconds(pid: int) -> float:
-    """Processor time that a process has used."""
+    """Return the processor time used by a process."""
     words = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident_mb(pid: int) -> float:
-    """Resident memory of a process, of its own and shared, MB (10^6 bytes)."""
+    """Return the resident memory of a process, private and shared, in MB (10^6 bytes)."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024 / 1e6

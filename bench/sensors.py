@@ -1,4 +1,4 @@
-"""What each further sensor costs in memory: an agent with one sensor beside one with forty-one.
+"""Measures how much memory each additional sensor costs: an agent with one sensor compared with one with forty-one.
 
     python bench/sensors.py [--seconds 10] [--more 40]
 
@@ -34,7 +34,7 @@ async def main() -> int:
 
 
 async def resident(folder: Path, port: int, count: int, seconds: float) -> float:
-    """Resident memory of an agent with so many sensors, after so many seconds."""
+    """Return the resident memory of an agent with ``count`` sensors after ``seconds``."""
     device = model("sds011")
     async with AsyncExitStack() as plugged:
         sensors = []

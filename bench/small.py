@@ -1,10 +1,11 @@
-"""What a small gateway costs: memory beside a bare loop in the same run, idle CPU, and time to the first reading.
+"""Measures what a small gateway costs: memory compared with a bare loop in the same run, idle CPU, and time to the
+first reading.
 
     python bench/small.py [--seconds 60] [--starts 10]
 
 One SDS011 at 1 Hz on a pty, real Mosquitto. Memory is VmRSS after the run; the bare loop (bench/bare_loop.py) has the
-same libraries, connection and readings, and no code of ours. The first reading is timed from the start of the agent's
-process, with a frame waiting in the port (the worst case: all of the start counts), to its arrival at a subscriber.
+same libraries, connection and readings, and none of our code. The first reading is timed from the start of the agent's
+process, with a frame waiting in the port (the worst case: the whole start counts), to its arrival at a subscriber.
 """
 
 import argparse
@@ -68,7 +69,7 @@ async def main() -> int:
 
 
 class Waiting:
-    """A port that holds a frame before anybody opens it."""
+    """A port that holds a frame before it is opened."""
 
     def __init__(self, frame: bytes) -> None:
         self._frame = frame
@@ -82,7 +83,7 @@ class Waiting:
 
 
 async def first_reading_s(run: list[str], port: int, waiting: Waiting) -> float:
-    """Seconds from the agent's start to the first telemetry of the sensor."""
+    """Return the seconds from the agent's start to the first telemetry of the sensor."""
     came: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     def take(message: Message) -> None:
@@ -90,7 +91,7 @@ async def first_reading_s(run: list[str], port: int, waiting: Waiting) -> float:
             came.set_result(time.monotonic())
 
     url = f"mqtt://127.0.0.1:{port}"
-    link = await mqtt.connect(Broker(url=url), url, "first", None, five=True)
+    link = await mqtt.connect(Broker(url=url), url, "first", None, mqtt5=True)
     link.on_message = take
     await link.subscribe(["#"])
     watching = asyncio.create_task(link.lost())

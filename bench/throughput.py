@@ -1,4 +1,5 @@
-"""How many readings a second one core carries from 16 serial ports to the broker, durable, and whether any is lost.
+"""Measures how many readings a second one core carries from 16 serial ports to the broker, durably, and whether any are
+lost.
 
     python bench/throughput.py [--seconds 20] [--rate 1250] [--ports 16] [--device sds011]
 
@@ -51,7 +52,7 @@ async def main() -> int:
                 arrived += isinstance(item, Arrival) and item.kind == "telemetry" and item.sensor != "_agent"
 
         url = f"mqtt://127.0.0.1:{mosquitto.port}"
-        link = await mqtt.connect(Broker(url=url), url, "bench", None, five=True)
+        link = await mqtt.connect(Broker(url=url), url, "bench", None, mqtt5=True)
         link.on_message = take
         await link.subscribe(["#"])
         watching = asyncio.create_task(link.lost())

@@ -1,10 +1,10 @@
-"""Bosch BME280 temperature, humidity and pressure sensors, and the BMP280 that is often sold as one.
+"""Bosch BME280 temperature, humidity and pressure sensors, and the BMP280, which is often sold as one.
 
 Source: Bosch Sensortec, BME280 data sheet BST-BME280-DS002 rev 1.6, 4.2.2 (calibration), 5.4 (registers), 8.1
-(arithmetic in floating point); BMP280 data sheet BST-BMP280-DS001 rev 1.14, 3.12 (a worked example).
+(floating-point formulas); BMP280 data sheet BST-BMP280-DS001 rev 1.14, 3.12 (a worked example).
 
-The raw form: the chip's id (D0), 33 bytes of calibration (88 to A1, E1 to E7; zeros for what a BMP280 does not
-have), eight bytes of values (F7 to FE).
+Raw form: the chip's id (D0), 33 bytes of calibration (88 to A1, E1 to E7; zeros for those that a BMP280 lacks), eight
+bytes of values (F7 to FE).
 """
 
 import struct
@@ -22,14 +22,14 @@ _REGISTER_ID, _REGISTER_FIRST, _REGISTER_HUMIDITY = b"\xd0", b"\x88", b"\xe1"
 _REGISTER_STATUS, _REGISTER_VALUES = b"\xf3", b"\xf7"
 _HUMIDITY_ONCE = b"\xf2\x01"
 _MEASURE_ONCE = b"\xf4\x25"
-"""Temperature and pressure once, forced mode: it is what makes the humidity's setting count."""
+"""One measurement of temperature and pressure in forced mode; this write also activates the humidity setting."""
 _MEASURING = 0x08
 _FIRST_BYTES, _HUMIDITY_BYTES, _VALUE_BYTES = 26, 7, 8
 _BLOCK_BYTES = 1 + _FIRST_BYTES + _HUMIDITY_BYTES + _VALUE_BYTES
 _NO_HUMIDITY = b"\x80\x00"
 _SKIPPED_20, _SKIPPED_16 = 0x80000, 0x8000
 _FROZEN_AFTER = 60
-"""So many equal answers: a living sensor's lowest bits never stand still for as long."""
+"""This many equal answers: the lowest bits of a working sensor never stay constant for so long."""
 _PA_PER_HPA = 100
 _COEFFICIENTS = struct.Struct("<HhhHhhhhhhhhxB")
 _ANSWER_S, _TRIES = 0.01, 10
@@ -37,7 +37,7 @@ _ANSWER_S, _TRIES = 0.01, 10
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The coefficients dig_T1 to dig_H6 of one chip; ``h``: None on a BMP280."""
+    """The coefficients dig_T1 to dig_H6 of one chip; ``h`` is None on a BMP280."""
 
     t: tuple[int, ...]
     p: tuple[int, ...]
@@ -45,7 +45,7 @@ class Calibration:
 
     @classmethod
     def from_bytes(cls, raw: bytes, chip: int) -> "Calibration":
-        """From 33 bytes. Raises FrameError for what no chip holds."""
+        """Decode 33 bytes. Raises FrameError for values that no chip has."""
         first = _COEFFICIENTS.unpack(raw[:_FIRST_BYTES])
         if first[0] in (0, 0xFFFF) or first[3] in (0, 0xFFFF):
             raise FrameError("format")
@@ -55,13 +55,13 @@ class Calibration:
         return cls(first[:3], first[3:12], (first[12], h2, h3, e4 * 16 + (e5 & 0x0F), e6 * 16 + (e5 >> 4), h6))
 
     def fine(self, raw: int) -> float:
-        """The temperature as the other two channels want it."""
+        """Return the fine temperature, an input of the other two channels."""
         t1, t2, t3 = self.t
         part = (raw / 16384 - t1 / 1024) * t2
         return part + (raw / 131072 - t1 / 8192) ** 2 * t3
 
     def pressure(self, raw: int, fine: float) -> float | None:
-        """The pressure in Pa; None where the coefficients give none."""
+        """Return the pressure in Pa; None if the coefficients allow none."""
         p1, p2, p3, p4, p5, p6, p7, p8, p9 = self.p
         half = fine / 2 - 64000
         offset = (half * half * p6 / 32768 + half * p5 * 2) / 4 + p4 * 65536
@@ -72,7 +72,7 @@ class Calibration:
         return pressure + (p9 * pressure * pressure / 2147483648 + pressure * p8 / 32768 + p7) / 16
 
     def humidity(self, raw: int, fine: float) -> float:
-        """The relative humidity in %, cropped as Bosch does."""
+        """Return the relative humidity in %, clamped as in Bosch's code."""
         assert self.h is not None
         h1, h2, h3, h4, h5, h6 = self.h
         rest = fine - 76800
@@ -81,8 +81,8 @@ class Calibration:
         return min(max(bent * (1 - h1 * bent / 524288), 0.0), 100.0)
 
 
-def read(block: bytes, at_s: float) -> Measurement:
-    """The values in a raw answer; without ``rh`` on a BMP280. Raises FrameError."""
+def decode(block: bytes, at_s: float) -> Measurement:
+    """Decode a raw answer; ``rh`` is absent on a BMP280. Raises FrameError."""
     if block[0] not in _IDS:
         raise FrameError("format")
     calibration = Calibration.from_bytes(block[1 : 1 + _FIRST_BYTES + _HUMIDITY_BYTES], block[0])
@@ -106,24 +106,24 @@ def read(block: bytes, at_s: float) -> Measurement:
     return Measurement(values, doubts or NOTHING_DOUBTED)
 
 
-class _Watch:
-    """Doubts values that have stood still for too long: a chip that lost its power and its settings."""
+class _FrozenCheck:
+    """Marks values that have stayed constant for too long: the chip has lost its power and its settings."""
 
     def __init__(self) -> None:
         self._last = b""
         self._times = 0
 
-    def read(self, block: bytes, at_s: float) -> Measurement:
+    def decode(self, block: bytes, at_s: float) -> Measurement:
         self._times = self._times + 1 if block == self._last else 1
         self._last = block
-        found = read(block, at_s)
+        found = decode(block, at_s)
         if self._times < _FROZEN_AFTER:
             return found
         return Measurement(found.values, dict.fromkeys(found.values, "uncertain:frozen") | dict(found.q))
 
 
 def join(parts: Sequence[bytes]) -> bytes:
-    """The raw form of calibration (88 to A1, then E1 to E7; of a BMP280 88 to 9F or A1) and values (F7 on).
+    """Return the raw form of calibration (88 to A1, then E1 to E7; for a BMP280 88 to 9F or A1) and values (F7 on).
 
     Raises ValueError for parts of another size.
     """
@@ -131,7 +131,7 @@ def join(parts: Sequence[bytes]) -> bytes:
         raise ValueError("two parts are wanted: the calibration, then the values F7 to FE")
     calibration, values = parts
     sizes = {24: b"\x00\x00", 26: b"", 33: b""}
-    if len(calibration) == 32:  # without A0, which holds nothing
+    if len(calibration) == 32:  # without A0, which is unused
         calibration = calibration[:24] + b"\x00" + calibration[24:]
     if len(calibration) not in sizes or len(values) not in (6, _VALUE_BYTES):
         raise ValueError("the calibration has 33 bytes (88 to A1, E1 to E7), the values 8 (F7 to FE)")
@@ -156,7 +156,7 @@ class Chip:
         self._calibration = b""
 
     def start(self) -> None:
-        """Read what the chip is and its calibration. Raises OSError for another chip."""
+        """Read the chip's id and its calibration. Raises OSError for another chip."""
         self._id = self._register(_REGISTER_ID, 1)[0]
         if self._id not in _IDS:
             raise OSError(f"no BME280 or BMP280: its id is 0x{self._id:02x}")
@@ -180,7 +180,7 @@ class Chip:
 
 
 def _decoder(options: Options) -> Decoder:
-    return BlockDecoder(_BLOCK_BYTES, _Watch().read)
+    return BlockDecoder(_BLOCK_BYTES, _FrozenCheck().decode)
 
 
 def _open(port: I2cPort, address: int, options: Options) -> I2cDevice:
@@ -207,11 +207,11 @@ DRIVER = I2cDriver(
         about="Measures air temperature, relative humidity and air pressure (at its own height, not at sea level).",
         wiring="3.3 V, GND, SDA and SCL of the gateway's I2C bus. Address 0x76, or 0x77 with SDO at VDD.",
         pitfalls=(
-            "Cheap boards sold as BME280 often carry a BMP280: then there is no rh at all. Look at the chip: square\n"
-            "    with a hole in it is a BME280, oblong a BMP280.",
-            "Boards with a regulator and 5 V level converters warm it by a degree or two.",
-            "Values that stand still for 60 readings are marked uncertain:frozen.",
-            "gardu decode takes [calibration, values] as two hexadecimal texts: registers 88 to A1 with E1 to E7,\n"
+            "Cheap boards sold as BME280 often carry a BMP280: it has no rh. Look at the chip: a square one\n"
+            "    with a hole is a BME280, an oblong one a BMP280.",
+            "The regulator and the 5 V level converters on a board warm the sensor by a degree or two.",
+            "Values that do not change for 60 readings are marked uncertain:frozen.",
+            "gardu decode expects [calibration, values] as two hexadecimal strings: registers 88 to A1 with E1 to E7,\n"
             "    and F7 to FE.",
         ),
         example='[[sensor]]\nid = "room-1"\ndriver = "bme280"\ni2c_bus = 1\naddress = 0x76\ninterval_s = 30\n',

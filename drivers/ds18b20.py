@@ -1,8 +1,8 @@
 """DS18B20 temperature probes, read through the kernel's 1-Wire files.
 
 Source: Maxim Integrated, DS18B20 datasheet 19-7487 Rev 6 (scratchpad, temperature register, CRC); Linux kernel
-documentation, w1/slaves/w1_therm (the text of ``w1_slave``). That the power-on value of 85 Cel comes with 0x0C
-in byte 6 while a measured one does not: raspberrypi.stackexchange.com/questions/65828.
+documentation, w1/slaves/w1_therm (the text of ``w1_slave``). The power-on value of 85 Cel comes with 0x0C in byte 6, a
+measured one does not: raspberrypi.stackexchange.com/questions/65828.
 """
 
 import re
@@ -20,8 +20,8 @@ _FAILED = 0x07FF
 _SIXTEENTHS = 16
 
 
-def read(scratchpad: bytes) -> Measurement:
-    """The temperature in the nine bytes of a scratchpad. Raises FrameError where they prove nothing."""
+def decode(scratchpad: bytes) -> Measurement:
+    """Decode the temperature in the nine bytes of a scratchpad. Raises FrameError if they are not valid."""
     if not any(scratchpad):  # the CRC of zeros is zero: a line held low passes it
         raise FrameError("format")
     if _CRC.compute(scratchpad[:8]) != scratchpad[8]:
@@ -39,11 +39,11 @@ def _raw(scratchpad: bytes) -> int:
 
 
 class SlaveTextDecoder:
-    """Takes the two lines of ``w1_slave``; the second one repeats the bytes and says the same temperature."""
+    """Decodes the two lines of ``w1_slave``; the second one repeats the bytes and adds the same temperature."""
 
     def __init__(self) -> None:
         self.skipped = 0
-        self._lines = LineDecoder(self._take, 128)
+        self._lines = LineDecoder(self._handle_line, 128)
         self._used = 0
         self._first: tuple[bytes, bool] | None = None
 
@@ -55,12 +55,12 @@ class SlaveTextDecoder:
     def finish(self, at_s: float) -> list[Item]:
         items = self._lines.finish(at_s)
         self.skipped = self._lines.skipped - self._used
-        if self._first is not None:  # the kernel leaves the second line out where the CRC is wrong
+        if self._first is not None:  # the kernel omits the second line if the CRC is wrong
             items.append(Rejected("format" if self._first[1] else _CRC.reason))
             self._first = None
         return items
 
-    def _take(self, line: str, at_s: float) -> Measurement | None:
+    def _handle_line(self, line: str, at_s: float) -> Measurement | None:
         line = line.strip()
         first = _SCRATCHPAD.fullmatch(line)
         if first is not None:
@@ -75,9 +75,9 @@ class SlaveTextDecoder:
             raise FrameError("format")
         if not before[1]:
             raise FrameError(_CRC.reason)
-        found = read(before[0])
+        found = decode(before[0])
         if abs(int(second[2]) - _raw(before[0]) * 1000 / _SIXTEENTHS) >= 1:
-            raise FrameError("format")  # cut short
+            raise FrameError("format")  # truncated
         return found
 
 
@@ -95,15 +95,15 @@ DRIVER = W1Driver(
     inline=True,
     families=("28",),
     page=Page(
-        about="A digital thermometer on a cable, +-0.5 Cel. In a bottle of glycol it measures a vaccine fridge. It\n"
-        "supplements a recorder that WHO has prequalified (PQS E006); it does not replace one.",
+        about="A digital thermometer on a cable, +-0.5 Cel. In a bottle of glycol it monitors a vaccine fridge. It\n"
+        "supplements a recorder prequalified by WHO (PQS E006); it does not replace one.",
         wiring="Red to 3.3 V, black to GND, yellow to GPIO 4, 4.7 kohm between yellow and red. On a Raspberry Pi\n"
-        "  dtoverlay=w1-gpio in config.txt. Its name is then a folder in /sys/bus/w1/devices.",
+        "  dtoverlay=w1-gpio in config.txt. Its name then appears as a directory in /sys/bus/w1/devices.",
         pitfalls=(
-            "85 Cel straight after power came on is no temperature: null, bad:power. It points to a bad supply.",
-            "Without the red wire (parasite power) long cables fail: use three wires.",
-            "Name it by its number (28-...): the order of probes on a cable changes.",
-            "Counterfeits drift; check a new probe in melting ice, and set calibrate.",
+            "85 Cel right after power-on is not a measurement: null, bad:power. It indicates a bad power supply.",
+            "Long cables fail with parasite power (no red wire): use three wires.",
+            "Configure the probe's own number (28-...): the order of probes on a cable changes.",
+            "Counterfeits drift: check a new probe in melting ice, and set calibrate.",
         ),
         example='[[sensor]]\nid = "fridge-1"\ndriver = "ds18b20"\nw1 = "28-0316a2795cff"\ninterval_s = 60\n'
         'label = "vaccine fridge"\n',

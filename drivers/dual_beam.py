@@ -1,6 +1,7 @@
-"""Two light beams behind each other in a doorway: people in, people out, and those who turned back.
+"""Two light beams, one behind the other, in a doorway: counts people in, people out, and those who turned back.
 
-Source: the order in which two beams are broken and cleared, as on the driver's page; no maker's protocol.
+Source: the order in which two beams are broken and cleared, as described on the driver's page; there is no
+manufacturer's protocol.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,18 +11,18 @@ from drivers.sdk.edges import BIAS, EdgeDecoderBase
 from drivers.sdk.gpio import Edge, EdgeDecoder, GpioDriver
 
 _BEAMS = ("a", "b")
-_LONGEST_S = 30.0
+_MAX_PASSAGE_S = 30.0
 
 
 class Passages(EdgeDecoderBase):
-    """Follows one passage at a time: it begins with the first broken beam and ends when both are clear.
+    """Tracks one passage at a time: it begins with the first broken beam and ends when both are clear.
 
-    In: a was broken first, then both together, and b was cleared last; out: the other way round. Anything
-    else was no passage (a person who turned back, a hand), and counts as aborted.
+    In: a was broken first, then both together, and b was cleared last; out: the reverse. Anything else was not a
+    passage (a person who turned back, a hand), and counts as aborted.
     """
 
-    def __init__(self, longest_s: float) -> None:
-        self._longest_s = longest_s
+    def __init__(self, max_passage_s: float) -> None:
+        self._max_passage_s = max_passage_s
         self._broken = dict.fromkeys(_BEAMS, False)
         self._first = ""
         self._since_s = 0.0
@@ -30,10 +31,10 @@ class Passages(EdgeDecoderBase):
 
     @property
     def due_s(self) -> float | None:
-        return self._since_s + self._longest_s if self._first else None
+        return self._since_s + self._max_passage_s if self._first else None
 
     def start(self, levels: Mapping[str, int], at_s: float) -> list[Item]:
-        """A beam that is broken already began before anybody looked: its passage is not judged."""
+        """Start with the current levels. A beam that is already broken belongs to a passage that is not judged."""
         self._broken = {beam: levels.get(beam) == 1 for beam in _BEAMS}
         self._first = ""
         return []
@@ -41,11 +42,11 @@ class Passages(EdgeDecoderBase):
     def edges(self, edges: Sequence[Edge]) -> list[Item]:
         for edge in edges:
             self.tick(edge.at_s)
-            self._take(edge)
+            self._handle_edge(edge)
         return []
 
     def tick(self, at_s: float) -> list[Item]:
-        """What stands in the beams for too long is no person on the way through."""
+        """Abort a passage that takes too long: something is standing in the beams."""
         due_s = self.due_s
         if due_s is not None and at_s >= due_s:
             self._counts["aborted"] += 1
@@ -56,9 +57,9 @@ class Passages(EdgeDecoderBase):
         return [Measurement(dict(self._counts))]
 
     def lost(self, line: str, count: int) -> list[Item]:
-        """The passage under way cannot be judged any more."""
-        under_way, self._first = bool(self._first), ""
-        return [Rejected("overload")] if under_way else []
+        """Drop the current passage: it cannot be judged any more."""
+        in_progress, self._first = bool(self._first), ""
+        return [Rejected("overload")] if in_progress else []
 
     def totals(self) -> Mapping[str, int]:
         return dict(self._counts)
@@ -66,7 +67,7 @@ class Passages(EdgeDecoderBase):
     def restore(self, totals: Mapping[str, int]) -> None:
         self._counts.update({name: totals[name] for name in self._counts if name in totals})
 
-    def _take(self, edge: Edge) -> None:
+    def _handle_edge(self, edge: Edge) -> None:
         was_clear = not any(self._broken.values())
         self._broken[edge.line] = edge.level == 1
         if was_clear and edge.level == 1:
@@ -74,18 +75,18 @@ class Passages(EdgeDecoderBase):
         elif self._first and all(self._broken.values()):
             self._both = True
         elif self._first and not any(self._broken.values()):
-            self._counts[self._judged(last=edge.line)] += 1
+            self._counts[self._outcome(last=edge.line)] += 1
             self._first = ""
 
-    def _judged(self, last: str) -> str:
+    def _outcome(self, last: str) -> str:
         if not self._both or last == self._first:
             return "aborted"
         return "in" if self._first == "a" else "out"
 
 
 def _edges(options: Options) -> EdgeDecoder:
-    longest = options.get("longest_s")
-    return Passages(float(longest) if isinstance(longest, (int, float)) else _LONGEST_S)
+    max_passage = options.get("longest_s")
+    return Passages(float(max_passage) if isinstance(max_passage, (int, float)) else _MAX_PASSAGE_S)
 
 
 DRIVER = GpioDriver(
@@ -98,19 +99,19 @@ DRIVER = GpioDriver(
     options={
         "line_a": Option("line", doc="the line of the outer beam", required=True),
         "line_b": Option("line", doc="the line of the inner beam", required=True),
-        "longest_s": Option("float", _LONGEST_S, "a passage that takes longer is none", min=1, max=600),
+        "longest_s": Option("float", _MAX_PASSAGE_S, "a passage that takes longer counts as aborted", min=1, max=600),
         "bias": BIAS,
     },
     inline=True,
     lines=_BEAMS,
     page=Page(
-        about="Beam a lies outside, beam b inside, so close together that a body breaks both at once. The counts\n"
-        "never fall and survive a restart; aborted are those who turned back between the beams.",
-        wiring="Two light barriers, their outputs on one line each, a broken beam = 1. Most receivers pull their\n"
-        "  output low instead: active_low = true. Lines bear 3.3 V and no more.",
+        about="Beam a is outside, beam b inside, so close together that a body breaks both at once. The counts\n"
+        "never decrease and survive a restart; aborted counts those who turned back between the beams.",
+        wiring="Two light barriers, the output of each on its own line, a broken beam = 1. Most receivers pull their\n"
+        "  output low instead: active_low = true. Lines tolerate at most 3.3 V.",
         pitfalls=(
-            "Two people side by side are counted as one: where that matters, narrow the way.",
-            "Mount the beams 10 to 20 cm apart at the height of the hips; a swinging bag breaks high or low ones.",
+            "Two people side by side count as one: if that matters, narrow the passage.",
+            "Mount the beams 10 to 20 cm apart at hip height: swinging bags break higher or lower ones.",
             "Sunlight blinds cheap receivers: aim them away from it.",
         ),
         example='[[sensor]]\nid = "doorway"\ndriver = "dual_beam"\nchip = "gpiochip0"\nline_a = "GPIO5"\n'

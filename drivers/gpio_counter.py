@@ -1,4 +1,4 @@
-"""Pulses on a GPIO line: tickets, turnstiles, meters with an S0 output.
+"""Counts pulses on a GPIO line: tickets, turnstiles, meters with an S0 output.
 
 Source: Linux kernel documentation, userspace-api/gpio/chardev (edge events, line_seqno).
 """
@@ -23,13 +23,13 @@ DRIVER = GpioDriver(
     inline=True,
     edge="rising",
     page=Page(
-        about="Counts the pulses of a line. The count never falls and survives a restart of the agent.",
+        about="Counts the pulses of a line. The count never decreases and survives a restart of the agent.",
         wiring='A contact or an open collector between the line and GND, with bias = "pull_up" and\n'
-        "  active_low = true: each closing counts. Lines bear 3.3 V and no more.",
+        "  active_low = true: each closing counts. Lines tolerate at most 3.3 V.",
         pitfalls=(
             "Contacts bounce: set debounce_ms (20 to 100); meters with a solid-state output need none.",
-            "What passes while the agent does not run is not counted.",
-            "Pulses that the kernel could not hold back for the agent are counted all the same, by their numbers.",
+            "Pulses are not counted while the agent is not running.",
+            "Pulses that overflow the kernel's buffer are still counted, by their sequence numbers.",
         ),
         example='[[sensor]]\nid = "tickets"\ndriver = "gpio_counter"\nchip = "gpiochip0"\nline = "GPIO22"\n'
         'active_low = true\nbias = "pull_up"\ndebounce_ms = 50\ninterval_s = 60\n',

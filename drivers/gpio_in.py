@@ -11,7 +11,7 @@ from drivers.sdk.gpio import Edge, EdgeDecoder, GpioDriver
 
 
 class Contact(EdgeDecoderBase):
-    """Tells each change as the event ``on`` or ``off``, and the state when it is asked for it."""
+    """Reports each change as the event ``on`` or ``off``, and the state when asked for it."""
 
     def __init__(self) -> None:
         self._on: bool | None = None
@@ -32,7 +32,7 @@ class Contact(EdgeDecoderBase):
         return [] if self._on is None else [Measurement({"state": self._on})]
 
     def _change(self, on: bool, *, first: bool = False) -> list[Item]:
-        """How it stood when it was first seen is no event."""
+        """Report a change. The initial state is not an event."""
         self._on = on
         return [Measurement({"state": on}, event="" if first else "on" if on else "off")]
 
@@ -55,11 +55,11 @@ DRIVER = GpioDriver(
         about="Each change is an event, on or off, at the kernel's time of the edge; the state itself is sent at\n"
         "start and, with interval_s, every so often.",
         wiring='A contact between the line and GND, with bias = "pull_up" and active_low = true: closed is on.\n'
-        "  Lines of a Raspberry Pi bear 3.3 V and no more; from 12 V or the mains only through an optocoupler.",
+        "  Lines of a Raspberry Pi tolerate at most 3.3 V; connect 12 V or mains only through an optocoupler.",
         pitfalls=(
             "Contacts bounce: leave debounce_ms at 20 to 50.",
-            "A long cable catches sparks: twisted pair, and a stronger resistor (1 kohm) than the line's own.",
-            "Name lines (GPIO17), not offsets: the numbers of the chips differ between boards.",
+            "A long cable picks up interference: use twisted pair, and a stronger pull resistor (1 kohm).",
+            "Use line names (GPIO17), not offsets: chip numbers differ between boards.",
         ),
         example='[[sensor]]\nid = "door-1"\ndriver = "gpio_in"\nchip = "gpiochip0"\nline = "GPIO17"\n'
         'active_low = true\nbias = "pull_up"\ndebounce_ms = 50\n',

@@ -11,7 +11,7 @@ from drivers.sdk.gpio import Edge, EdgeDecoder, GpioDriver
 
 
 class Output(EdgeDecoderBase):
-    """Tells how the line was set."""
+    """Reports the state that the line was set to."""
 
     def __init__(self) -> None:
         self._on: bool | None = None
@@ -43,12 +43,12 @@ DRIVER = GpioDriver(
     inline=True,
     output=True,
     page=Page(
-        about="Is switched by the command output; its state is sent whenever it is set. It is off while the agent\n"
-        "does not run.",
-        wiring="Through a transistor or a relay board with an optocoupler: a line gives 3.3 V and a few milliamperes.",
+        about="Switched by the command output; its state is sent whenever it is set. It is off while the agent\n"
+        "is not running.",
+        wiring="Use a transistor or a relay board with an optocoupler: a line supplies 3.3 V and a few milliamperes.",
         pitfalls=(
             "Most relay boards switch on with a low signal: active_low = true.",
-            "The command output works only where [commands] allow names it.",
+            "The command output works only if [commands] allow lists it.",
         ),
         example='[[sensor]]\nid = "siren-1"\ndriver = "gpio_out"\nchip = "gpiochip0"\nline = "GPIO27"\n',
     ),

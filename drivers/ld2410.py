@@ -1,7 +1,7 @@
 """Hi-Link HLK-LD2410 presence radars (also LD2410B and LD2410C).
 
-Source: Hi-Link, HLK-LD2410 serial communication protocol, 2.3: report frames in basic (02) and engineering
-mode (01); the length counts, since some types append bytes. Compared with ESPHome, ld2410.
+Source: Hi-Link, HLK-LD2410 serial communication protocol, 2.3: report frames in basic (02) and engineering mode (01);
+rely on the length field, since some types append bytes. Compared with ESPHome, ld2410.
 """
 
 import struct
@@ -17,17 +17,17 @@ _FRAME = FrameFormat(
 _TARGET = struct.Struct("<BHBHBH")
 _MODES = (0x01, 0x02)
 _STATES = ("none", "moving", "stationary", "both")
-_MOST_ENERGY = 100
-_MOST_DISTANCE_CM = 1000
+_MAX_ENERGY = 100
+_MAX_DISTANCE_CM = 1000
 
 
-def read(frame: bytes, at_s: float) -> Measurement:
-    """The target in a report. Raises FrameError for what no radar says."""
+def decode(frame: bytes, at_s: float) -> Measurement:
+    """Decode the target in a report. Raises FrameError for values that no radar sends."""
     if frame[6] not in _MODES or frame[7] != 0xAA or frame[-6:-4] != b"\x55\x00":
         raise FrameError("format")
     state, moving, moving_energy, static, static_energy, detection = _TARGET.unpack_from(frame, 8)
     energies, distances = (moving_energy, static_energy), (moving, static, detection)
-    if state >= len(_STATES) or max(energies) > _MOST_ENERGY or max(distances) > _MOST_DISTANCE_CM:
+    if state >= len(_STATES) or max(energies) > _MAX_ENERGY or max(distances) > _MAX_DISTANCE_CM:
         raise FrameError("format")
     return Measurement(
         {
@@ -42,15 +42,15 @@ def read(frame: bytes, at_s: float) -> Measurement:
 
 
 def _decoder(options: Options) -> Decoder:
-    return FrameDecoder(_FRAME, read)
+    return FrameDecoder(_FRAME, decode)
 
 
 def _distance() -> Field:
-    return Field("cm", resolution=1, min=0, max=_MOST_DISTANCE_CM)
+    return Field("cm", resolution=1, min=0, max=_MAX_DISTANCE_CM)
 
 
 def _energy() -> Field:
-    return Field("", resolution=1, min=0, max=_MOST_ENERGY)
+    return Field("", resolution=1, min=0, max=_MAX_ENERGY)
 
 
 DRIVER = SerialDriver(
@@ -70,13 +70,13 @@ DRIVER = SerialDriver(
     inline=True,
     line=LineSettings(256_000),
     page=Page(
-        about="Says whether somebody is there (none, moving, stationary, both), and how far away. It sends ten\n"
-        "reports a second, which are thinned to interval_s.",
+        about="Reports whether somebody is present (none, moving, stationary, both), and how far away. It sends ten\n"
+        "reports a second; set interval_s to downsample them.",
         wiring="5 V (200 mA) and GND; its serial lines are 3.3 V: TX to RXD of the gateway, RX to TXD.",
         pitfalls=(
-            "256,000 baud is no usual rate: use a USB adapter or ttyAMA0, not the mini UART (ttyS0).",
-            "Frames have no checksum: they are proven by their ends, their length and their ranges.",
-            "It sees through thin walls and curtains, and takes a fan for a person.",
+            "256,000 baud is an unusual rate: use a USB adapter or ttyAMA0, not the mini UART (ttyS0).",
+            "Frames have no checksum: they are validated by start and end bytes, length and value ranges.",
+            "It detects people through thin walls and curtains, and mistakes a fan for a person.",
         ),
         example='[[sensor]]\nid = "room-1"\ndriver = "ld2410"\n'
         'port = "/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0"\ninterval_s = 10\n',

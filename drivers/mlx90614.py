@@ -1,8 +1,8 @@
 """Melexis MLX90614 infrared thermometers.
 
 Source: Melexis, MLX90614 family data sheet rev 008, 8.3.4 (RAM 0x06 ambient, 0x07 object 1), 8.4.3 (SMBus read word,
-PEC); Melexis, application note "SMBus communication with MLX90614" (bit 15 is an error). 0.02 K a step, and the PEC
-over address, command, address, word: also ESPHome, mlx90614.
+PEC); Melexis, application note "SMBus communication with MLX90614" (bit 15 is an error). The resolution of 0.02 K, and
+the PEC over address, command, address, word, agree with ESPHome, mlx90614.
 """
 
 from drivers.sdk.bus import I2cDevice, I2cDriver, I2cPort
@@ -19,33 +19,35 @@ _pec = CHECKSUMS["crc8_smbus"].compute
 
 
 def pec(address: int, command: int, word: bytes) -> int:
-    """The packet error code of a read word: over all bytes on the bus."""
+    """Return the packet error code of a read word, which covers all bytes on the bus."""
     return _pec(bytes((address << 1, command, address << 1 | 1)) + word)
 
 
 class Thermometer:
-    """One device: its answers are the object's word and PEC, then the ambient one's."""
+    """One device: its answers are word and PEC of the object, then of the ambient temperature."""
 
     def __init__(self, port: I2cPort, address: int) -> None:
         self._port = port
         self._address = address
 
     def start(self) -> None:
-        """It needs no setting up."""
+        """Nothing to set up."""
 
     def read(self) -> bytes:
-        parts = (self._port.write_read(self._address, bytes((each,)), _ANSWER_BYTES) for each in _COMMANDS.values())
+        parts = (
+            self._port.write_read(self._address, bytes((command,)), _ANSWER_BYTES) for command in _COMMANDS.values()
+        )
         return b"".join(parts)
 
 
 class WordDecoder:
-    """Takes the answers in the order of the commands; each proves by its PEC that it is the one asked for."""
+    """Decodes the answers in the order of the commands; the PEC proves that each answers its command."""
 
     def __init__(self, address: int) -> None:
         self.skipped = 0
         self._address = address
         self._rest = b""
-        self._asked = 0
+        self._answered = 0
         self._values: dict[str, Value] = {}
         self._doubts: dict[str, str] = {}
 
@@ -55,17 +57,17 @@ class WordDecoder:
         self._rest = buffer[whole:]
         items: list[Item] = []
         for at in range(0, whole, _ANSWER_BYTES):
-            items += self._take(buffer[at : at + _ANSWER_BYTES])
+            items += self._add_answer(buffer[at : at + _ANSWER_BYTES])
         return items
 
     def finish(self, at_s: float) -> list[Item]:
         self.skipped += len(self._rest)
         self._rest = b""
-        return self._gathered()
+        return self._flush()
 
-    def _take(self, answer: bytes) -> list[Item]:
-        name = _NAMES[self._asked]
-        self._asked += 1
+    def _add_answer(self, answer: bytes) -> list[Item]:
+        name = _NAMES[self._answered]
+        self._answered += 1
         items: list[Item] = []
         if pec(self._address, _COMMANDS[name], answer[:2]) == answer[2]:
             raw = int.from_bytes(answer[:2], "little")
@@ -75,13 +77,13 @@ class WordDecoder:
         else:
             self.skipped += len(answer)
             items.append(Rejected("crc"))
-        if self._asked == len(_NAMES):
-            items += self._gathered()
+        if self._answered == len(_NAMES):
+            items += self._flush()
         return items
 
-    def _gathered(self) -> list[Item]:
+    def _flush(self) -> list[Item]:
         values, doubts, self._values, self._doubts = self._values, self._doubts, {}, {}
-        self._asked = 0
+        self._answered = 0
         return [Measurement(values, doubts)] if values else []
 
 
@@ -108,13 +110,13 @@ DRIVER = I2cDriver(
     address=_ADDRESS,
     addresses=(_ADDRESS,),
     page=Page(
-        about="Measures the temperature of a surface by its infrared light, and its own.",
+        about="Measures the temperature of a surface by its infrared radiation, and its own temperature.",
         wiring="3.3 V (type Bxx) or 5 V (type Axx, with level converters), GND, SDA, SCL. Address 0x5A.",
         pitfalls=(
-            "It sees a cone (90 degrees with the plain type): the surface must fill it.",
-            "Shining metal sends little light of its own: the value is far too low.",
-            "It is no medical thermometer.",
-            "100 kHz at most.",
+            "Its field of view is a cone (90 degrees with the standard type): the surface must fill it.",
+            "Shiny metal emits little infrared radiation: the value is far too low.",
+            "It is not a medical thermometer.",
+            "Run the bus at 100 kHz at most.",
         ),
         example='[[sensor]]\nid = "surface-1"\ndriver = "mlx90614"\ni2c_bus = 1\ninterval_s = 10\n',
     ),

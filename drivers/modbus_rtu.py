@@ -1,4 +1,4 @@
-"""Any Modbus RTU device, its registers standing in the configuration.
+"""Any Modbus RTU device, with its registers described in the configuration.
 
 Source: the keys of a profile (docs/drivers.md), kind ``modbus``; MODBUS application protocol V1.1b3.
 """
@@ -17,7 +17,7 @@ def _tabled(tables: Mapping[str, object]) -> Driver:
 
 DRIVER = ModbusDriver(
     name="modbus_rtu",
-    title="Any Modbus RTU device, its registers described in the configuration",
+    title="Any Modbus RTU device, with its registers described in the configuration",
     source="docs/drivers.md, the keys of a profile of the kind modbus; MODBUS application protocol V1.1b3",
     fields={},
     period_s=10.0,
@@ -27,13 +27,13 @@ DRIVER = ModbusDriver(
     table_keys=("reads", "fields", "rule", "word_order", "byte_order", "timeout_s", "request_gap_s", "period_s"),
     tcp=False,
     page=Page(
-        about="For a meter, a relay board or a box that has no profile: which registers are read, and what they mean,\n"
-        "stands in the sensor itself, with the keys of a profile.",
-        wiring="RS-485: A to A and B to B (makers swap the names), GND with it, 120 ohm at both ends of a long line.",
+        about="For a meter, a relay board or another device without a profile: the sensor's configuration\n"
+        "describes the registers and their meaning, with the keys of a profile.",
+        wiring="RS-485: A to A, B to B (some makers swap the names), and GND; 120 ohm at both ends of a long line.",
         pitfalls=(
             "Addresses count from 0: register 40001 or 30001 of a manual is address 0.",
-            'Two registers make a 32-bit number: if it is absurd, try word_order = "low".',
-            "Each device on a bus needs a unit of its own and the same line settings; many are sold as unit 1.",
+            'Two registers make a 32-bit number: if the value is absurd, try word_order = "low".',
+            "Each device on a bus needs its own unit number and the same line settings; many are shipped as unit 1.",
         ),
         example='[[bus]]\nid = "rs485-0"\nport = "/dev/serial/by-id/usb-FTDI_USB-RS485-if00-port0"\nbaud = 9600\n\n'
         '[[sensor]]\nid = "meter-1"\ndriver = "modbus_rtu"\nbus = "rs485-0"\nunit = 5\n'

@@ -1,4 +1,4 @@
-"""Any Modbus TCP device, its registers standing in the configuration.
+"""Any Modbus TCP device, with its registers described in the configuration.
 
 Source: the keys of a profile (docs/drivers.md), kind ``modbus_tcp``; MODBUS application protocol V1.1b3.
 """
@@ -17,7 +17,7 @@ def _tabled(tables: Mapping[str, object]) -> Driver:
 
 DRIVER = ModbusDriver(
     name="modbus_tcp",
-    title="Any Modbus TCP device, its registers described in the configuration",
+    title="Any Modbus TCP device, with its registers described in the configuration",
     source="docs/drivers.md, the keys of a profile of the kind modbus_tcp; MODBUS application protocol V1.1b3",
     fields={},
     period_s=10.0,
@@ -27,13 +27,13 @@ DRIVER = ModbusDriver(
     table_keys=("reads", "fields", "rule", "word_order", "byte_order", "timeout_s", "request_gap_s", "period_s"),
     tcp=True,
     page=Page(
-        about="For a meter, a relay board or a box that has no profile: which registers are read, and what they mean,\n"
-        "stands in the sensor itself, with the keys of a profile.",
-        wiring="Ethernet; the gateway must reach the port 502 of the device.",
+        about="For a meter, a relay board or another device without a profile: the sensor's configuration\n"
+        "describes the registers and their meaning, with the keys of a profile.",
+        wiring="Ethernet; the gateway must be able to reach port 502 of the device.",
         pitfalls=(
             "Addresses count from 0: register 40001 or 30001 of a manual is address 0.",
-            'Two registers make a 32-bit number: if it is absurd, try word_order = "low".',
-            "A gateway to RTU devices answers for many units: the unit says which one is meant.",
+            'Two registers make a 32-bit number: if the value is absurd, try word_order = "low".',
+            "A Modbus gateway answers for many RTU devices: unit selects the device.",
         ),
         example='[[sensor]]\nid = "meter-1"\ndriver = "modbus_tcp"\nport = "192.168.1.20:502"\nunit = 1\n'
         "\n[[sensor.reads]]\nfunction = 3\naddress = 0\ncount = 4\n\n"

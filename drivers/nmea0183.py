@@ -1,7 +1,7 @@
-"""GNSS receivers that speak NMEA 0183: position, speed, course and time, one measurement a sentence.
+"""GNSS receivers that speak NMEA 0183: position, speed, course and time, one measurement per sentence.
 
-Source: NMEA 0183 standard, version 3.01, sentences GGA, RMC and VTG; the checksum is the XOR of what stands
-between ``$`` and ``*``. A receiver without a fix still prints numbers: they are never given as good.
+Source: NMEA 0183 standard, version 3.01, sentences GGA, RMC and VTG; the checksum is the XOR of the characters between
+``$`` and ``*``. A receiver without a fix still prints numbers, which are never reported as good.
 """
 
 import re
@@ -21,7 +21,7 @@ _xor = CHECKSUMS["xor8"].compute
 
 
 class _Sentence:
-    """The words of a proven sentence, and what was read from them."""
+    """The words of a verified sentence, and the values decoded from them."""
 
     def __init__(self, words: Sequence[str]) -> None:
         self.values: dict[str, Value] = {}
@@ -39,7 +39,7 @@ class _Sentence:
         if word:
             self.values[name] = _number(word) * scale
 
-    def whole(self, name: str, at: int) -> None:
+    def integer(self, name: str, at: int) -> None:
         word = self.word(at)
         if word and not word.isdecimal():
             raise FrameError("format")
@@ -47,19 +47,19 @@ class _Sentence:
             self.values[name] = int(word)
 
     def position(self, at: int) -> None:
-        """Latitude and longitude, ddmm.mmm and dddmm.mmm with their hemispheres, from four words."""
-        for name, place, ahead, back in (("lat", at, "N", "S"), ("lon", at + 2, "E", "W")):
+        """Decode latitude and longitude, ddmm.mmm and dddmm.mmm with their hemispheres, from four words."""
+        for name, place, positive, negative in (("lat", at, "N", "S"), ("lon", at + 2, "E", "W")):
             angle, side = self.word(place), self.word(place + 1)
             if not angle and not side:
                 continue
             match = _ANGLE.fullmatch(angle)
-            if match is None or side not in (ahead, back) or float(match[2]) >= 60:
+            if match is None or side not in (positive, negative) or float(match[2]) >= 60:
                 raise FrameError("format")
             degrees = int(match[1]) + float(match[2]) / 60
-            self.values[name] = degrees if side == ahead else -degrees
+            self.values[name] = degrees if side == positive else -degrees
 
-    def measured(self, names: Sequence[str], *, fix: bool, estimated: bool = False) -> Measurement:
-        """The measurement; without a fix ``names`` are null, estimated ones are doubted."""
+    def measurement(self, names: Sequence[str], *, fix: bool, estimated: bool = False) -> Measurement:
+        """Return the measurement; without a fix, ``names`` are null; estimated values are marked uncertain."""
         if not fix:
             self.values.update(dict.fromkeys(names))
             return Measurement(self.values, dict.fromkeys(names, "bad:nofix"))
@@ -79,13 +79,13 @@ def _number(word: str) -> float:
 def _gga(sentence: _Sentence) -> Measurement:
     sentence.text("utc", 1)
     sentence.position(2)
-    sentence.whole("fix", 6)
-    sentence.whole("sats", 7)
+    sentence.integer("fix", 6)
+    sentence.integer("sats", 7)
     sentence.number("hdop", 8)
     sentence.number("alt", 9)
     kind = sentence.word(6)
     fixed = kind not in ("", "0", *_MANUAL_OR_SIMULATED)
-    return sentence.measured(("lat", "lon", "alt"), fix=fixed, estimated=kind == _ESTIMATED)
+    return sentence.measurement(("lat", "lon", "alt"), fix=fixed, estimated=kind == _ESTIMATED)
 
 
 def _rmc(sentence: _Sentence) -> Measurement:
@@ -96,7 +96,7 @@ def _rmc(sentence: _Sentence) -> Measurement:
     sentence.text("date", 9)
     mode = sentence.word(12)
     fixed = sentence.word(2) == "A" and mode not in ("N", "M", "S")
-    return sentence.measured(("lat", "lon", "speed", "course"), fix=fixed, estimated=mode == "E")
+    return sentence.measurement(("lat", "lon", "speed", "course"), fix=fixed, estimated=mode == "E")
 
 
 def _vtg(sentence: _Sentence) -> Measurement:
@@ -104,14 +104,14 @@ def _vtg(sentence: _Sentence) -> Measurement:
     sentence.number("speed", 5, _KNOT_M_S)
     mode = sentence.word(9)
     fixed = mode not in ("N", "M", "S") and "speed" in sentence.values
-    return sentence.measured(("speed", "course"), fix=fixed, estimated=mode == "E")
+    return sentence.measurement(("speed", "course"), fix=fixed, estimated=mode == "E")
 
 
-_READERS: dict[str, Callable[[_Sentence], Measurement]] = {"GGA": _gga, "RMC": _rmc, "VTG": _vtg}
+_DECODERS: dict[str, Callable[[_Sentence], Measurement]] = {"GGA": _gga, "RMC": _rmc, "VTG": _vtg}
 
 
-def read(line: str, at_s: float) -> Measurement | None:
-    """The measurement in a line; None for other sentences and other lines. Raises FrameError."""
+def decode(line: str, at_s: float) -> Measurement | None:
+    """Decode a line; return None for other sentences and other text. Raises FrameError."""
     line = line[max(line.rfind("$"), 0) :].rstrip()
     match = _SENTENCE.match(line)
     if match is None:
@@ -121,11 +121,11 @@ def read(line: str, at_s: float) -> Measurement | None:
         raise FrameError("format")
     if _xor(body.encode("latin-1")) != int(check, 16):
         raise FrameError("checksum")
-    return _READERS[match[1]](_Sentence(body.split(",")))
+    return _DECODERS[match[1]](_Sentence(body.split(",")))
 
 
 def _decoder(options: Options) -> Decoder:
-    return LineDecoder(read, 256)
+    return LineDecoder(decode, 256)
 
 
 DRIVER = SerialDriver(
@@ -149,11 +149,11 @@ DRIVER = SerialDriver(
     line=LineSettings(9600),
     page=Page(
         about="Reads GGA (position, height, satellites), RMC (position, speed, course, date) and VTG.",
-        wiring="3.3 V or 5 V by the module, GND; TX of the receiver to RXD of the gateway, or USB.",
+        wiring="3.3 V or 5 V depending on the module, GND; TX of the receiver to RXD of the gateway, or USB.",
         pitfalls=(
-            "Without a fix position, height, speed and course are null, bad:nofix, whatever it prints.",
+            "Without a fix position, height, speed and course are null, bad:nofix, whatever the receiver prints.",
             "The first fix after a cold start may take minutes and needs a view of the sky.",
-            "utc and date stand as they are sent (hhmmss.ss, ddmmyy); an old receiver is 1,024 weeks off.",
+            "utc and date are passed on as sent (hhmmss.ss, ddmmyy); an old receiver may be 1,024 weeks off.",
         ),
         example='[[sensor]]\nid = "position-1"\ndriver = "nmea0183"\n'
         'port = "/dev/serial/by-id/usb-u-blox_GNSS-if00"\ninterval_s = 60\n',

@@ -20,29 +20,29 @@ from drivers.sdk.framing import FrameError
 
 _START = b"\x00\x00\xff"
 _SHORT_BYTES = 6
-"""An ACK or NACK: its start, two bytes, and 00."""
+"""An ACK or NACK: start, two bytes, and 00."""
 _SHORT = (b"\x00\xff", b"\xff\x00")
 _FROM_HOST, _FROM_DEVICE, _FAULT = 0xD4, 0xD5, 0x7F
-_LISTED = 0x4B
+_TARGETS_LISTED = 0x4B
 _UID_BYTES = (4, 7, 10)
 
 
 def frame(content: bytes) -> bytes:
-    """A normal frame around a command or answer, from its direction byte on."""
+    """Return a normal frame around a command or answer, from its direction byte on."""
     length = len(content)
     return _START + bytes((length, -length & 0xFF)) + content + bytes((-sum(content) & 0xFF, 0))
 
 
 def command(content: str) -> bytes:
-    """A command of the host, given in hexadecimal from its code on."""
+    """Return a command of the host, given in hexadecimal from its code on."""
     return frame(bytes((_FROM_HOST,)) + bytes.fromhex(content))
 
 
-def read(content: bytes) -> Measurement | None:
-    """What a proven frame says; None for answers to other commands. Raises FrameError."""
+def decode(content: bytes) -> Measurement | None:
+    """Decode the content of a verified frame; return None for answers to other commands. Raises FrameError."""
     if content[:1] == bytes((_FAULT,)):
         raise FrameError("device")
-    if content[:2] != bytes((_FROM_DEVICE, _LISTED)):
+    if content[:2] != bytes((_FROM_DEVICE, _TARGETS_LISTED)):
         return None
     if len(content) < 3:
         raise FrameError("format")
@@ -57,7 +57,7 @@ def read(content: bytes) -> Measurement | None:
 
 
 class FramesDecoder:
-    """Cuts frames out of bytes; acknowledgements say nothing."""
+    """Extracts frames from bytes; acknowledgements are ignored."""
 
     def __init__(self) -> None:
         self.skipped = 0
@@ -73,7 +73,7 @@ class FramesDecoder:
             size = _size(buffer[start : start + 5])
             if start + size > len(buffer):
                 break
-            if not self._judge(buffer[start : start + size], items):
+            if not self._accept(buffer[start : start + size], items):
                 self.skipped += 1
                 size = 1
             here = start + size
@@ -93,8 +93,8 @@ class FramesDecoder:
             items += self.feed(rest, at_s)
         return items
 
-    def _judge(self, raw: bytes, items: list[Item]) -> bool:
-        """Take a frame; whether it is one."""
+    def _accept(self, raw: bytes, items: list[Item]) -> bool:
+        """Decode a candidate; return whether it is a frame."""
         if raw[3:5] in _SHORT and len(raw) == _SHORT_BYTES:
             return raw[5] == 0
         if len(raw) < _SHORT_BYTES:
@@ -105,7 +105,7 @@ class FramesDecoder:
                 raise FrameError("checksum")
             if raw[-1] != 0:
                 raise FrameError("format")
-            item = read(content)
+            item = decode(content)
         except FrameError as error:
             items.append(Rejected(error.reason))
             return False
@@ -115,7 +115,7 @@ class FramesDecoder:
 
 
 def _size(head: bytes) -> int:
-    """How many bytes the frame has that begins so; 5 where its length proves wrong, or is not there yet."""
+    """Return the size of the frame that begins with ``head``; 5 if its length is invalid or incomplete."""
     if head[3:] in _SHORT:
         return _SHORT_BYTES
     if len(head) < 5 or head[3] + head[4] & 0xFF or head[3] == 0:
@@ -140,22 +140,22 @@ DRIVER = SerialDriver(
     inline=True,
     line=LineSettings(115_200),
     setup=(
-        # Out of its sleep: a preamble of 55 and zeros before the first command.
+        # Wake it up: a preamble of 55 and zeros before the first command.
         b"\x55\x55" + bytes(14) + command("14 01"),
-        command("32 05 FF 01 10"),  # look for a card for a moment, then say that there is none
+        command("32 05 FF 01 10"),  # search briefly for a card, then report that there is none
     ),
     request=command("4A 01 00"),
     timeout_s=0.5,
     presence=Presence(("uid",), gone_s=1.0),
     page=Page(
-        about="A card that comes is the event seen, one that leaves the event gone. Its number (four, seven or ten\n"
+        about="A card that arrives is the event seen, one that leaves the event gone. Its number (four, seven or ten\n"
         "bytes) leaves the gateway only as a keyed hash.",
-        wiring="3.3 V or 5 V by the board, GND; both switches at HSU (serial); TXD of the board to RXD of the\n"
+        wiring="3.3 V or 5 V depending on the board, GND; both switches on HSU; TXD of the board to RXD of the\n"
         "  gateway and RXD to TXD, 3.3 V.",
         pitfalls=(
-            "Phones show another, random number each time (it begins with 08).",
-            "A number alone is easily copied: it says which card it is, not who carries it.",
-            "Metal behind the antenna takes its range away.",
+            "Phones present a different random number each time (it begins with 08).",
+            "A card number is easily copied: it identifies a card, not the person who carries it.",
+            "Metal behind the antenna reduces its range.",
         ),
         example='[[sensor]]\nid = "gate-1"\ndriver = "pn532"\n'
         'port = "/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0"\ninterval_s = 0.3\n',

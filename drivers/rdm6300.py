@@ -1,8 +1,8 @@
 """RDM6300 readers of 125 kHz tags (EM4100).
 
-Source: Itead Studio, RDM6300 specification: 02, ten hexadecimal digits (version, four bytes of number), two of
-their XOR, 03; 9600 8N1; the frame is repeated about every 65 ms while the tag lies before the coil.
-Compared with ESPHome, rdm6300.
+Source: Itead Studio, RDM6300 specification: 02, ten hexadecimal digits (version, four bytes of number), two of their
+XOR, 03; 9600 8N1; the frame is repeated about every 65 ms while the tag is in front of the coil. Compared with ESPHome,
+rdm6300.
 """
 
 import re
@@ -16,8 +16,8 @@ _DIGITS = re.compile(rb"[0-9A-F]{12}")
 _xor = CHECKSUMS["xor8"].compute
 
 
-def read(frame: bytes, at_s: float) -> Measurement:
-    """The tag in a frame. Raises FrameError."""
+def decode(frame: bytes, at_s: float) -> Measurement:
+    """Decode the tag in a frame. Raises FrameError."""
     digits = frame[1:13]
     if not _DIGITS.fullmatch(digits):
         raise FrameError("format")
@@ -28,7 +28,7 @@ def read(frame: bytes, at_s: float) -> Measurement:
 
 
 def _decoder(options: Options) -> Decoder:
-    return FrameDecoder(_FRAME, read)
+    return FrameDecoder(_FRAME, decode)
 
 
 DRIVER = SerialDriver(
@@ -45,13 +45,13 @@ DRIVER = SerialDriver(
     line=LineSettings(9600),
     presence=Presence(("tag", "version"), gone_s=0.3),
     page=Page(
-        about="A tag that comes is the event seen, one that leaves the event gone, 0.3 s after it was read last.\n"
+        about="A tag that arrives is the event seen, one that leaves the event gone, 0.3 s after its last read.\n"
         "Its number leaves the gateway only as a keyed hash.",
-        wiring="5 V and GND; TX of the reader to RXD of the gateway through a divider (it gives 5 V); the coil.",
+        wiring="5 V and GND; TX of the reader to RXD of the gateway through a divider (its output is 5 V); the coil.",
         pitfalls=(
-            "The number printed on a card is its low three or four bytes as a decimal number.",
-            "Metal behind the coil takes its range away.",
-            "EM4100 tags are easily copied: they say which card it is, not who carries it.",
+            "The number printed on a card is the low three or four bytes of its number, in decimal.",
+            "Metal behind the coil reduces its range.",
+            "EM4100 tags are easily copied: the number identifies a tag, not the person who carries it.",
         ),
         example='[[sensor]]\nid = "gate-1"\ndriver = "rdm6300"\n'
         'port = "/dev/serial/by-id/usb-1a86_USB_Serial-if00-port0"\n',

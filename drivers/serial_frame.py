@@ -1,4 +1,4 @@
-"""Any device on a serial port whose frames are a table of bytes, the table standing in the configuration.
+"""Any serial device with binary frames, described by a table in the configuration.
 
 Source: the keys of a profile (docs/drivers.md), kind ``serial_frame``.
 """
@@ -24,12 +24,12 @@ DRIVER = SerialDriver(
     table=_tabled,
     table_keys=("frame", "fields", "rule", "setup", "request", "timeout_s", "period_s", "data_bits"),
     page=Page(
-        about="For a device that has no profile: what its frames look like stands in the sensor itself, with the\n"
-        "keys of a profile. A device that is used twice is better a profile, a file in /etc/gardu/profiles.",
-        wiring="As its maker says; USB adapters have signals of 3.3 V or 5 V, RS-232 needs a converter.",
+        about="For a device without a profile: the sensor's configuration describes its frames, with the keys of\n"
+        "a profile. For a device used more than once, write a profile instead: a file in /etc/gardu/profiles.",
+        wiring="As specified by the manufacturer; USB adapters have 3.3 V or 5 V signals, RS-232 needs a converter.",
         pitfalls=(
-            "Without a check a frame is only as sure as its sync, tail and ranges: give min and max.",
-            "Its line settings are the sensor's keys baud, parity and stop_bits; the default is 9600 8N1.",
+            "Without a check, a frame is validated only by sync, tail and value ranges: specify min and max.",
+            "Set the line with the sensor's keys baud, parity and stop_bits; the default is 9600 8N1.",
         ),
         example='[[sensor]]\nid = "tank-1"\ndriver = "serial_frame"\nport = "/dev/ttyUSB0"\nbaud = 4800\n\n'
         '[sensor.frame]\nsync = "A5 5A"\nlength = 7\ntail = "0D"\n'

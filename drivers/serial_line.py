@@ -1,4 +1,4 @@
-"""Any device on a serial port that prints lines, their form standing in the configuration.
+"""Any serial device that prints lines, whose format is described in the configuration.
 
 Source: the keys of a profile (docs/drivers.md), kind ``serial_line``: a pattern, JSON objects, or columns.
 """
@@ -24,13 +24,13 @@ DRIVER = SerialDriver(
     table=_tabled,
     table_keys=("lines", "fields", "rule", "event", "setup", "request", "timeout_s", "period_s", "data_bits"),
     page=Page(
-        about="For an Arduino, an ESP or an instrument that prints its readings: what its lines look like stands in\n"
-        "the sensor itself, with the keys of a profile.",
-        wiring="As its maker says; USB adapters have signals of 3.3 V or 5 V, RS-232 needs a converter.",
+        about="For an Arduino, an ESP or an instrument that prints its readings: the sensor's configuration\n"
+        "describes its lines, with the keys of a profile.",
+        wiring="As specified by the manufacturer; USB adapters have 3.3 V or 5 V signals, RS-232 needs a converter.",
         pitfalls=(
-            "A line cut short must not match: let the pattern end in something, such as the unit.",
+            "A truncated line must not match: end the pattern with something fixed, such as the unit.",
             "Text is latin-1: each byte is one character.",
-            "Its line settings are the sensor's keys baud, parity and stop_bits; the default is 9600 8N1.",
+            "Set the line with the sensor's keys baud, parity and stop_bits; the default is 9600 8N1.",
         ),
         example='[[sensor]]\nid = "node-1"\ndriver = "serial_line"\nport = "/dev/ttyACM0"\nbaud = 115200\n\n'
         '[sensor.lines]\nformat = "csv"\ncolumns = 3\nrequire = ["temp"]\n\n'

@@ -1,7 +1,7 @@
 """Sensirion SPS30 particulate matter sensors on their serial port.
 
-Source: Sensirion, SPS30 datasheet V1.0, section 5: the SHDLC frame with its byte stuffing, checksum and state (bit 7
-a fault of the device, the others why a command failed), start measurement, read measured values. Compared with
+Source: Sensirion, SPS30 datasheet V1.0, section 5: the SHDLC frame with its byte stuffing, checksum and state (bit 7:
+device fault; the other bits: why a command failed), start measurement, read measured values. Compared with
 avaldebe/PyPMS.
 """
 
@@ -24,16 +24,16 @@ from drivers.sdk.framing import FrameError
 _FLAG = b"\x7e"
 _ESCAPE = 0x7D
 _STUFFED = {0x5E: 0x7E, 0x5D: 0x7D, 0x31: 0x11, 0x33: 0x13}
-_MOST_BYTES = 2 * (5 + 255)
-_FEWEST_BYTES = 5
+_MAX_BYTES = 2 * (5 + 255)
+_MIN_BYTES = 5
 _DEVICE_FAULT = 0x80
 _READ = 0x03
 _VALUES = struct.Struct(">10f")
 _NAMES = ("pm1", "pm2_5", "pm4", "pm10", "n0_5", "n1", "n2_5", "n4", "n10", "size")
 
 
-def unstuffed(raw: bytes) -> bytes:
-    """The bytes between two flags as they were meant, in one pass. Raises FrameError."""
+def unstuff(raw: bytes) -> bytes:
+    """Remove the byte stuffing between two flags, in one pass. Raises FrameError."""
     plain = bytearray()
     following = iter(raw)
     for byte in following:
@@ -45,23 +45,23 @@ def unstuffed(raw: bytes) -> bytes:
     return bytes(plain)
 
 
-def stuffed(plain: bytes) -> bytes:
-    """The bytes as they go between two flags."""
+def stuff(plain: bytes) -> bytes:
+    """Apply the byte stuffing used between two flags."""
     back = {meant: bytes((_ESCAPE, sent)) for sent, meant in _STUFFED.items()}
     return b"".join(back.get(byte, bytes((byte,))) for byte in plain)
 
 
 def frame(body: bytes) -> bytes:
-    """A whole frame around address, command, state and so on."""
-    return _FLAG + stuffed(body + bytes((~sum(body) & 0xFF,))) + _FLAG
+    """Return a complete frame around address, command, state and so on."""
+    return _FLAG + stuff(body + bytes((~sum(body) & 0xFF,))) + _FLAG
 
 
-def read(plain: bytes) -> Measurement | None:
-    """What an answer says; None for one without values. Raises FrameError."""
+def decode(plain: bytes) -> Measurement | None:
+    """Decode an answer; return None for one without values. Raises FrameError."""
     if ~sum(plain[:-1]) & 0xFF != plain[-1]:
         raise FrameError("checksum")
     command, state, length = plain[1], plain[2], plain[3]
-    if length != len(plain) - _FEWEST_BYTES:
+    if length != len(plain) - _MIN_BYTES:
         raise FrameError("format")
     if state & ~_DEVICE_FAULT:
         raise FrameError("device")
@@ -74,7 +74,7 @@ def read(plain: bytes) -> Measurement | None:
 
 
 class ShdlcDecoder:
-    """Takes what stands between flags; only what begins with the device's address 0 is a candidate."""
+    """Decodes the bytes between flags; only those that begin with the device's address 0 are candidates."""
 
     def __init__(self) -> None:
         self.skipped = 0
@@ -84,10 +84,10 @@ class ShdlcDecoder:
         *parts, rest = (self._rest + chunk).split(_FLAG)
         items: list[Item] = []
         for part in parts:
-            self._take(part, items)
-        if len(rest) > _MOST_BYTES:
+            self._handle_frame(part, items)
+        if len(rest) > _MAX_BYTES:
             self.skipped += len(rest) - 1
-            rest = b"\xff"  # what follows belongs to no frame until the next flag
+            rest = b"\xff"  # drop everything until the next flag
         self._rest = rest
         return items
 
@@ -96,15 +96,15 @@ class ShdlcDecoder:
         self._rest = b""
         return []
 
-    def _take(self, part: bytes, items: list[Item]) -> None:
+    def _handle_frame(self, part: bytes, items: list[Item]) -> None:
         if part[:1] != b"\x00":
             self.skipped += len(part)
             return
         try:
-            plain = unstuffed(part)
-            if len(plain) < _FEWEST_BYTES:
+            plain = unstuff(part)
+            if len(plain) < _MIN_BYTES:
                 raise FrameError("format")
-            item = read(plain)
+            item = decode(plain)
         except FrameError as error:
             items.append(Rejected(error.reason))
             self.skipped += len(part)
@@ -141,13 +141,13 @@ DRIVER = SerialDriver(
     request=frame(bytes((0, _READ, 0))),
     timeout_s=0.5,
     page=Page(
-        about="Counts and weighs the dust in the air by laser light: mass up to 1, 2.5, 4 and 10 um, number from\n"
-        "0.3 um up to each size, and the typical size. It is asked for each reading.",
-        wiring="5 V and GND; SEL left open for the serial port; RX and TX are 3.3 V (they bear 5 V).",
+        about="Measures dust in the air with a laser: mass concentration up to 1, 2.5, 4 and 10 um, number from\n"
+        "0.3 um up to each size, and the typical size. It is polled for each reading.",
+        wiring="5 V and GND; leave SEL open for the serial port; RX and TX are 3.3 V (5 V tolerant).",
         pitfalls=(
-            "The first half minute after a start is less exact, longer in clean air.",
+            "Values are less accurate during the first half minute after a start, longer in clean air.",
             "A fault of its fan or laser marks all values uncertain:device.",
-            "Its fan cleans itself once a week, for ten seconds: the values of that time are off.",
+            "Its fan cleans itself for ten seconds once a week: values during that time are wrong.",
         ),
         example='[[sensor]]\nid = "air-1"\ndriver = "sps30"\n'
         'port = "/dev/serial/by-id/usb-FTDI_FT232R-if00-port0"\ninterval_s = 10\n',

@@ -1,8 +1,8 @@
 """The gateway itself: its temperature, load, memory, disk, power supply and clock.
 
-The reader collects text, one ``name=content`` a line, ``end`` last; the decoder is pure.
-Source: Linux proc(5) (loadavg, meminfo, uptime), sysfs thermal and hwmon documentation; Raspberry Pi
-documentation, ``vcgencmd get_throttled``: bits 0 to 3 now, bits 16 to 19 since boot.
+The reader collects text, one ``name=content`` per line, ``end`` last; the decoder does no I/O. Source: Linux proc(5)
+(loadavg, meminfo, uptime), sysfs thermal and hwmon documentation; Raspberry Pi documentation, ``vcgencmd
+get_throttled``: bits 0 to 3 now, bits 16 to 19 since boot.
 """
 
 import os
@@ -26,13 +26,13 @@ from drivers.sdk.framing import FrameError, LineDecoder
 
 _TEMPERATURE = Path("/sys/class/thermal/thermal_zone0/temp")
 _VOLTAGE_MONITORS = Path("/sys/class/hwmon")
-_CLOCK_FOLDER = Path("/run/systemd/timesync")
-_ANSWER_WITHIN_S = 2.0
+_CLOCK_DIR = Path("/run/systemd/timesync")
+_TIMEOUT_S = 2.0
 _END = "end"
 
 
 class SystemReader:
-    """Collects the raw text of one measurement; what this computer does not have is left out."""
+    """Collects the raw text of one measurement; values that this computer lacks are omitted."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -48,13 +48,13 @@ class SystemReader:
             f"clock={_clock()}",
             self._throttled(),
         ]
-        known = [line for line in lines if line and not line.endswith("=")]
-        if not known:
+        available = [line for line in lines if line and not line.endswith("=")]
+        if not available:
             raise OSError("nothing of /proc, /sys and the disk can be read")
-        return "\n".join([*known, _END, ""]).encode()
+        return "\n".join([*available, _END, ""]).encode()
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Nothing to close."""
 
     def _free_disk(self) -> str:
         try:
@@ -70,7 +70,7 @@ class SystemReader:
 
         try:
             answer = subprocess.run(
-                [self._vcgencmd, "get_throttled"], capture_output=True, timeout=_ANSWER_WITHIN_S, check=False
+                [self._vcgencmd, "get_throttled"], capture_output=True, timeout=_TIMEOUT_S, check=False
             )
         except (OSError, subprocess.TimeoutExpired):
             return ""
@@ -92,7 +92,7 @@ def _available_memory() -> str:
 
 
 def _voltage_alarm() -> str:
-    """The under-voltage alarm of a Raspberry Pi's own monitor, where the kernel shows one."""
+    """Return the under-voltage alarm of a Raspberry Pi's own monitor, if the kernel exposes it."""
     for monitor in _VOLTAGE_MONITORS.glob("hwmon*"):
         if _content(monitor / "name") == "rpi_volt":
             return _content(monitor / "in0_lcrit_alarm")
@@ -100,10 +100,10 @@ def _voltage_alarm() -> str:
 
 
 def _clock() -> str:
-    """2 where systemd's time service has set the clock, 1 where it runs and has not; else unknown."""
-    if not _CLOCK_FOLDER.is_dir():
+    """Return 2 if systemd's time service has set the clock, 1 if it is running but has not; empty if unknown."""
+    if not _CLOCK_DIR.is_dir():
         return ""
-    return "2" if (_CLOCK_FOLDER / "synchronized").exists() else "1"
+    return "2" if (_CLOCK_DIR / "synchronized").exists() else "1"
 
 
 def _temperature(text: str) -> dict[str, Value]:
@@ -120,7 +120,7 @@ def _throttled_bits(text: str) -> dict[str, Value]:
     }
 
 
-_READERS: dict[str, Callable[[str], dict[str, Value]]] = {
+_PARSERS: dict[str, Callable[[str], dict[str, Value]]] = {
     "temp": _temperature,
     "load": lambda text: {"load": float(text.split()[0])},
     "uptime": lambda text: {"uptime": float(text.split()[0])},
@@ -133,11 +133,11 @@ _READERS: dict[str, Callable[[str], dict[str, Value]]] = {
 
 
 class SystemDecoder:
-    """Gathers the lines of one answer, up to its end, into one measurement."""
+    """Collects the lines of one answer, up to its end, into one measurement."""
 
     def __init__(self) -> None:
         self.skipped = 0
-        self._lines = LineDecoder(self._take)
+        self._lines = LineDecoder(self._handle_line)
         self._values: dict[str, Value] = {}
         self._used = 0
 
@@ -150,22 +150,22 @@ class SystemDecoder:
         items = self._lines.finish(at_s)
         self.skipped = self._lines.skipped - self._used
         if self._values:
-            items.append(self._gathered())
+            items.append(self._flush())
         return items
 
-    def _take(self, line: str, at_s: float) -> Measurement | None:
+    def _handle_line(self, line: str, at_s: float) -> Measurement | None:
         name, _, text = line.strip().partition("=")
         if name == _END and self._values:
-            return self._gathered()
-        if name in _READERS:
+            return self._flush()
+        if name in _PARSERS:
             try:
-                self._values.update(_READERS[name](text))
+                self._values.update(_PARSERS[name](text))
             except (ValueError, IndexError) as error:
                 raise FrameError("format") from error
             self._used += len(line)
         return None
 
-    def _gathered(self) -> Measurement:
+    def _flush(self) -> Measurement:
         values, self._values = self._values, {}
         return Measurement(values)
 
@@ -197,13 +197,13 @@ DRIVER = PollDriver(
     period_s=60.0,
     decoder=_decoder,
     reader=_reader,
-    options={"path": Option("str", "", "the disk that counts, by a path on it; empty: the state directory")},
+    options={"path": Option("str", "", "a path on the disk to report; empty: the state directory")},
     page=Page(
-        about="Reads /proc, /sys and, on a Raspberry Pi, vcgencmd. What is not there is left out.",
+        about="Reads /proc, /sys and, on a Raspberry Pi, vcgencmd. Values that are unavailable are omitted.",
         wiring="None.",
         pitfalls=(
-            "undervoltage: the supply or its cable is too weak; look here first when readings are odd.",
-            "vcgencmd needs the group video.",
+            "undervoltage: the power supply or its cable is too weak; check this first when readings are odd.",
+            "vcgencmd needs membership in the group video.",
         ),
         example='[[sensor]]\nid = "gateway"\ndriver = "system"\ninterval_s = 60\n',
     ),

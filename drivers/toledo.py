@@ -2,9 +2,9 @@
 
 Source: Mettler-Toledo, WILDCAT scale technical manual E15609900A (12/00), appendix 2 (tables 6-8 to 6-11): STX, three
 status words, six digits of weight, six of tare, CR, and an optional checksum: the two's complement of the low seven
-bits of the sum from STX to CR. Tonnes in the third word: Triner, TS-700 owner's manual, p. 13. Often sent as 7E1,
-which has as many bits as 8N1: read so, its parity comes as bit 7, which carries nothing and is dropped. So one
-setting reads both.
+bits of the sum from STX to CR. Tonnes in the third word: Triner, TS-700 owner's manual, p. 13. Often sent as 7E1, which
+has as many bits as 8N1: read as 8N1, its parity arrives as bit 7, which carries no data and is dropped, so one setting
+reads both.
 """
 
 from drivers.sdk.contract import (
@@ -30,16 +30,16 @@ _STATUS_BIT = 0x20
 _NET, _NEGATIVE, _OVER, _MOTION, _KILOGRAM, _NOT_ZEROED = 0x01, 0x02, 0x04, 0x08, 0x10, 0x40
 _POUND_KG = 0.45359237
 _OTHER_UNITS_KG = {1: 0.001, 2: 1000.0}
-"""By the low three bits of the third status word: grams, tonnes. 0: kg or lb, as the second one says."""
+"""By the low three bits of the third status word: grams, tonnes. 0: kg or lb, according to the second word."""
 
 
-def check_of(frame: bytes) -> int:
-    """The checksum behind a frame, of seven bits."""
+def checksum(frame: bytes) -> int:
+    """Return the seven-bit checksum that follows a frame."""
     return -(sum(frame) & 0x7F) & 0x7F
 
 
-def read(frame: bytes) -> Measurement:
-    """What the 17 bytes of a frame say. Raises FrameError."""
+def decode(frame: bytes) -> Measurement:
+    """Decode the 17 bytes of a frame. Raises FrameError."""
     first, second, third = frame[1:4]
     weight, tare = _number(frame[4:10]), _number(frame[10:16])
     if tare is None or frame[16] != _CR:
@@ -75,7 +75,7 @@ def read(frame: bytes) -> Measurement:
 
 
 def _number(digits: bytes) -> int | None:
-    """The number in six digits with leading blanks; None for blanks alone. Raises FrameError."""
+    """Decode six digits with leading blanks; return None if all are blank. Raises FrameError."""
     text = digits.decode("latin-1").lstrip(" ")
     if text and not (text.isascii() and text.isdecimal()):
         raise FrameError("format")
@@ -83,14 +83,14 @@ def _number(digits: bytes) -> int | None:
 
 
 def _scaled(number: int, power: int, scale: float) -> float:
-    """Dividing by 10 is exact where multiplying by 0.1 is not."""
+    """Scale a number. Dividing by 10 is exact, multiplying by 0.1 is not."""
     factor = 10.0 ** abs(power)
     return (number / factor if power >= 0 else number * factor) * scale
 
 
 class ContinuousDecoder:
-    """Cuts frames out of bytes. ``checksum``: ``on`` or ``off``, or ``auto``: a byte behind a frame that does
-    not begin the next one is its checksum."""
+    """Extracts frames from bytes. ``checksum``: ``on``, ``off`` or ``auto``: a byte after a frame that does not start
+    the next one is its checksum."""
 
     def __init__(self, checksum: str) -> None:
         self.skipped = 0
@@ -108,34 +108,34 @@ class ContinuousDecoder:
         needed = _FRAME_BYTES if self._checksum == "off" else _FRAME_BYTES + 1
         here = 0
         while here < len(buffer):
-            begins = _begins(buffer[here : here + 4])
+            is_start = _is_start(buffer[here : here + 4])
             available = len(buffer) - here
             whole = available >= needed or (ended and available == _FRAME_BYTES and self._checksum == "auto")
-            if begins and not whole and not ended:
+            if is_start and not whole and not ended:
                 break
-            size = self._judge(buffer[here : here + _FRAME_BYTES + 1], items) if begins and whole else 0
+            size = self._accept(buffer[here : here + _FRAME_BYTES + 1], items) if is_start and whole else 0
             self.skipped += 0 if size else 1
             here += size or 1
         self._rest = buffer[here:]
         return items
 
-    def _judge(self, raw: bytes, items: list[Item]) -> int:
-        """Take a candidate; how many bytes are done with, 0 where it is none."""
-        frame, behind = raw[:_FRAME_BYTES], raw[_FRAME_BYTES:]
-        summed = self._checksum == "on" or (self._checksum == "auto" and behind not in (b"", b"\x02"))
+    def _accept(self, raw: bytes, items: list[Item]) -> int:
+        """Decode a candidate; return the number of bytes used, 0 if it is not a frame."""
+        frame, following = raw[:_FRAME_BYTES], raw[_FRAME_BYTES:]
+        has_checksum = self._checksum == "on" or (self._checksum == "auto" and following not in (b"", b"\x02"))
         try:
-            measurement = read(frame)
-            if summed and behind[0] != check_of(frame):
+            measurement = decode(frame)
+            if has_checksum and following[0] != checksum(frame):
                 raise FrameError("checksum")
         except FrameError as error:
             items.append(Rejected(error.reason))
             return 0
         items.append(measurement)
-        return _FRAME_BYTES + summed
+        return _FRAME_BYTES + has_checksum
 
 
-def _begins(head: bytes) -> bool:
-    """Whether a frame may begin so."""
+def _is_start(head: bytes) -> bool:
+    """Return whether a frame may begin with ``head``."""
     return head[0] == _STX and all(word & _STATUS_BIT for word in head[1:])
 
 
@@ -156,21 +156,19 @@ DRIVER = SerialDriver(
     },
     period_s=0.1,
     decoder=_decoder,
-    options={
-        "checksum": Option("str", "auto", "whether a checksum stands behind each frame", choices=("auto", "on", "off"))
-    },
+    options={"checksum": Option("str", "auto", "whether a checksum follows each frame", choices=("auto", "on", "off"))},
     inline=True,
     line=LineSettings(9600),
     page=Page(
-        about="The weight and tare that an indicator sends without being asked. Pounds, grams and tonnes are\n"
-        "turned into kg. While the load moves the weight is marked uncertain:motion, and until the scale was zeroed\n"
-        "after power came on uncertain:unset; a weight out of range (over or under) is none.",
+        about="The weight and tare that an indicator sends unsolicited. Pounds, grams and tonnes are\n"
+        "converted to kg. The weight is marked uncertain:motion while the load moves, and uncertain:unset until the\n"
+        "scale has been zeroed after power-on; a weight out of range (over or under) is null.",
         wiring="RS-232 (a level converter or a USB adapter is needed): TXD of the indicator to RXD, GND to GND.",
         pitfalls=(
-            '7 data bits and even parity are usual: Chinese indicators may have 8N1 (parity = "N"); both are read.',
-            'Set checksum = "on" where the indicator sends one: then a torn frame can never pass.',
-            "Some makers put the unit elsewhere (Liden: pounds by bit 0 of the third word): compare with the display.",
-            "It sends many frames a second: they are thinned to interval_s, and without it every one is stored.",
+            '7 data bits and even parity are usual; Chinese indicators may use 8N1 (parity = "N"). Both work.',
+            'Set checksum = "on" if the indicator sends one: then a corrupt frame can never pass.',
+            "Some makers encode the unit elsewhere (Liden: pounds in bit 0 of word 3): compare with the display.",
+            "It sends many frames a second: set interval_s to downsample them; otherwise every one is stored.",
         ),
         example='[[sensor]]\nid = "weighbridge"\ndriver = "toledo"\n'
         'port = "/dev/serial/by-id/usb-FTDI_FT232R-if00-port0"\ninterval_s = 1\n',

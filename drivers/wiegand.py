@@ -1,9 +1,9 @@
 """Card readers with a Wiegand interface: each bit of a card's number is a pulse on one of two lines.
 
-Source: Security Industry Association, AC-01-1996.10, access control standard protocol for the 26-bit Wiegand
-reader interface (pulses, parity, facility and card). 34 bits: the same with two numbers of 16 bits; the parity
-of both compared with ESPHome, wiegand. Pulse times beyond the standard's, and the silence of 25 ms: what readers
-on the market do.
+Source: Security Industry Association, AC-01-1996.10, access control standard protocol for the 26-bit Wiegand reader
+interface (pulses, parity, facility and card). 34 bits: the same with two numbers of 16 bits; the parity of both agrees
+with ESPHome, wiegand. Pulse times outside the standard's range, and the silence of 25 ms, are those of readers on the
+market.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,17 @@ from drivers.sdk.gpio import Edge, EdgeDecoder, GpioDriver
 
 _LINES = ("d0", "d1")
 _SILENCE_S = 0.025
-_FEWEST_BITS = 4
-_MOST_BITS = 128
-_LARGEST_WHOLE_BITS = 53
+_MIN_BITS = 4
+_MAX_BITS = 128
+_MAX_EXACT_BITS = 53
 _FACILITY_BITS = {26: 8, 34: 16}
-"""How many bits of a number with parity are the facility's; the card has 16."""
+"""How many bits of a number with parity belong to the facility; the card has 16."""
 
 
-def read(bits: str) -> Measurement | Rejected:
-    """What a frame of ``0`` and ``1`` says: facility and card where the length has parity, else all as the card."""
+def decode(bits: str) -> Measurement | Rejected:
+    """Decode a frame of ``0`` and ``1``: facility and card if the length has parity, otherwise all bits as the card."""
     count = len(bits)
-    if not _FEWEST_BITS <= count <= _MOST_BITS:
+    if not _MIN_BITS <= count <= _MAX_BITS:
         return Rejected("format")
     values: dict[str, Value] = {"bits": count}
     if count in _FACILITY_BITS:
@@ -33,28 +33,28 @@ def read(bits: str) -> Measurement | Rejected:
             return Rejected("parity")
         values["facility"] = int(bits[1 : 1 + _FACILITY_BITS[count]], 2)
         values["card"] = int(bits[1 + _FACILITY_BITS[count] : -1], 2)
-    elif count <= _LARGEST_WHOLE_BITS:
+    elif count <= _MAX_EXACT_BITS:
         values["card"] = int(bits, 2)
-    else:  # no longer a number that every subscriber reads exactly
+    else:  # not a number that every subscriber reads exactly
         values["card"] = f"{int(bits, 2):0{(count + 3) // 4}x}"
     return Measurement(values, event="seen")
 
 
 class BitDecoder:
-    """Gathers the pulses of a frame, up to the silence behind it."""
+    """Collects the pulses of a frame, up to the silence after it."""
 
     def __init__(self) -> None:
         self._bits: list[str] = []
         self._last_s = 0.0
-        self._torn = False
+        self._corrupt = False
 
     @property
     def due_s(self) -> float | None:
-        return self._last_s + _SILENCE_S if self._bits or self._torn else None
+        return self._last_s + _SILENCE_S if self._bits or self._corrupt else None
 
     def start(self, levels: Mapping[str, int], at_s: float) -> list[Item]:
-        """Bits that are still to come belong to the frame that was torn, so they are dropped with it."""
-        if self._torn:
+        """Restart. Bits still to come belong to the corrupt frame, and are dropped with it."""
+        if self._corrupt:
             self._last_s = max(self._last_s, at_s)
         self._bits.clear()
         return []
@@ -65,7 +65,7 @@ class BitDecoder:
             items += self.tick(edge.at_s)
             if edge.level == 0:
                 self._last_s = edge.at_s
-                if len(self._bits) <= _MOST_BITS and not self._torn:
+                if len(self._bits) <= _MAX_BITS and not self._corrupt:
                     self._bits.append("0" if edge.line == "d0" else "1")
         return items
 
@@ -74,20 +74,20 @@ class BitDecoder:
         if due_s is None or at_s < due_s:
             return []
         bits, self._bits = "".join(self._bits), []
-        if self._torn:
-            self._torn = False
+        if self._corrupt:
+            self._corrupt = False
             return []
-        return [read(bits)]
+        return [decode(bits)]
 
     def sample(self, at_s: float) -> list[Item]:
         return []
 
     def lost(self, line: str, count: int) -> list[Item]:
-        """The frame under way has lost bits: it is refused, whatever its parity says."""
-        if self._torn:
+        """Reject the current frame: it has lost bits, whatever its parity."""
+        if self._corrupt:
             return []
         self._bits.clear()
-        self._torn = True
+        self._corrupt = True
         return [Rejected("overload")]
 
     def totals(self) -> Mapping[str, int]:
@@ -106,7 +106,7 @@ DRIVER = GpioDriver(
     title="Card readers and keypads with a Wiegand interface (26, 34 and other numbers of bits)",
     source="Security Industry Association, AC-01-1996.10, 26-bit Wiegand reader interface",
     fields={
-        "bits": Field("count", "state", min=_FEWEST_BITS, max=_MOST_BITS),
+        "bits": Field("count", "state", min=_MIN_BITS, max=_MAX_BITS),
         "facility": Field("", "state", identifier=True),
         "card": Field("", "state", identifier=True),
     },
@@ -121,15 +121,15 @@ DRIVER = GpioDriver(
     lines=_LINES,
     edge="falling",
     page=Page(
-        about="Each card is an event seen. Its number leaves the gateway only as a keyed hash. 26 and 34 bits have\n"
-        "parity, and are split into facility and card; of any other length all bits are the card.",
+        about="Each card is the event seen. Its number leaves the gateway only as a keyed hash. 26 and 34 bits have\n"
+        "parity, and are split into facility and card; for any other length, all bits are the card.",
         wiring="12 V or 5 V and GND to the reader; DATA0 (green) and DATA1 (white) through a level converter from\n"
-        "  5 V to 3.3 V, each with a pull-up: a line of a Raspberry Pi bears 3.3 V and no more.",
+        "  5 V to 3.3 V, each with a pull-up: a line of a Raspberry Pi tolerates at most 3.3 V.",
         pitfalls=(
             "The same card read with 26 and with 34 bits agrees only in its low 24 bits: use one kind of reader.",
-            "Set no debounce_ms: the pulses last 20 to 200 microseconds.",
-            "Without the level converter the board is damaged sooner or later.",
-            "A frame of which the kernel lost an edge is dropped: hold the card again.",
+            "Do not set debounce_ms: the pulses last 20 to 200 microseconds.",
+            "Without the level converter, the board will be damaged sooner or later.",
+            "A frame is dropped if the kernel lost an edge: present the card again.",
         ),
         example='[[sensor]]\nid = "gate-1"\ndriver = "wiegand"\nchip = "gpiochip0"\nline_d0 = "GPIO24"\n'
         'line_d1 = "GPIO25"\n',

@@ -80,7 +80,7 @@ class Connections(Protocol):
     """Connects to the broker. Raises :class:`~agent.delivery.connection.ConnectionLost`."""
 
     async def connect(
-        self, config: Config, url: str, will: Will | None, five: bool, guess: bool
+        self, config: Config, url: str, will: Will | None, mqtt5: bool, guess: bool
     ) -> uplink.Connection: ...
 
 

@@ -212,6 +212,6 @@ def _watchdog(notifier: Notifier, runtime: Runtime, store: Store) -> Watchdog:
     def uplink_progress_s() -> float:
         assert runtime.uplink is not None
         runtime.uplink.wake()
-        return runtime.uplink.moved_s
+        return runtime.uplink.last_step_s
 
     return Watchdog(notifier, store.probe, uplink_progress_s, lambda: status_line(runtime.status()))

@@ -1,36 +1,36 @@
-"""What the agent and an MQTT connection say to each other: errors by the answer they call for, and small values."""
+"""The vocabulary of an MQTT connection: errors, by how to respond to them, and small values."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
 
 class ConnectionLost(Exception):
-    """There is no connection (any more); the text says why, for people. Try again, a little later each time."""
+    """There is no connection (any more); the text is the reason, for people. Retry with increasing delays."""
 
 
-class NotReached(ConnectionLost):
-    """Nothing was said to the broker: it can hold no Will of this try."""
+class BrokerUnreachable(ConnectionLost):
+    """The broker received nothing: it cannot hold a Will from this attempt."""
 
 
 class ConnectionRefusedByBroker(ConnectionLost):
-    """The broker answered, and said no (login, identifier, ban): hurrying will not help."""
+    """The broker refused the connection (login, identifier, ban): retrying soon will not help."""
 
 
-class WrongVersion(ConnectionLost):
-    """The broker does not speak this version of MQTT. Try another one."""
+class UnsupportedVersion(ConnectionLost):
+    """The broker does not support this version of MQTT. Try another one."""
 
 
-class Unanswered(ConnectionLost):
-    """There was a connection, but no CONNACK: some brokers answer an MQTT version that they do not know by closing,
-    or not at all."""
+class NoConnack(ConnectionLost):
+    """The connection ended without a CONNACK: some brokers respond to an unknown MQTT version by closing, or not at
+    all."""
 
 
-class TakenOver(ConnectionLost):
-    """The broker gave the session to another client with the same id. Keep away for a while."""
+class SessionTakenOver(ConnectionLost):
+    """The broker gave the session to another client with the same id. Stay away for a while."""
 
 
 class Message(NamedTuple):
-    """What a subscription brought."""
+    """A message received through a subscription."""
 
     topic: str
     payload: bytes
@@ -38,7 +38,7 @@ class Message(NamedTuple):
 
 
 class Will(NamedTuple):
-    """What the broker shall publish, retained, when the connection breaks."""
+    """The message that the broker publishes, retained, when the connection breaks."""
 
     topic: str
     payload: bytes
@@ -46,7 +46,7 @@ class Will(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the broker allows: unacknowledged messages, and bytes of one packet."""
+    """The broker's limits: unacknowledged messages, and bytes of one packet."""
 
     receive_maximum: int = 65_535
     packet_bytes: int = 268_435_455

@@ -1,4 +1,4 @@
-"""What delivery works with: the seams to the store and to a connection, and what all connections share."""
+"""The interfaces of delivery to the store and to a connection, and the state shared by all connections."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,21 +13,21 @@ from agent.delivery.live_lane import LiveLane
 from agent.delivery.policies import clock_hold
 from agent.delivery.timings import DeliveryTimings
 
-Wanted = tuple[str, int, int, int]
-"""A stream, the first number, the one after the last, and how many rows at most."""
+ReadRange = tuple[str, int, int, int]
+"""A stream, the first number, the number after the last, and the maximum number of rows."""
 
 
 class Store(clock_hold.Store, Protocol):
-    """What delivery needs of the store."""
+    """The part of the store that delivery uses."""
 
-    async def read(self, wanted: Sequence[Wanted]) -> list[list[Row]]: ...
+    async def read(self, wanted: Sequence[ReadRange]) -> list[list[Row]]: ...
     async def description(self, meta_hash: str) -> bytes: ...
     def settle(self, stream: str, start: int, stop: int) -> None: ...
     def announce(self, row: Mapping[str, object]) -> None: ...
 
 
 class Connection(Protocol):
-    """What delivery needs of a connection."""
+    """The part of a connection that delivery uses."""
 
     limits: Limits
 
@@ -41,11 +41,11 @@ StoreT = TypeVar("StoreT", bound=Store, covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class DeliveryContext(Generic[StoreT]):
-    """What the connections of one uplink have in common. ``lane``: what outlives each of them."""
+    """Shared by the connections of one uplink. ``lane``: the state that outlives a connection."""
 
     store: StoreT
     lane: LiveLane
-    presence: GatewayIdentity
+    identity: GatewayIdentity
     settings: Publish
     timings: DeliveryTimings
     clocks: Clocks

@@ -1,80 +1,82 @@
-"""Opens the next connection: which broker, which version of MQTT, with which Will."""
+"""Opens the next connection: chooses the broker, the MQTT version and the Will."""
 
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from agent.config.settings import Broker
 from agent.delivery.connection import (
+    BrokerUnreachable,
     ConnectionLost,
     ConnectionRefusedByBroker,
-    NotReached,
-    Unanswered,
+    NoConnack,
+    UnsupportedVersion,
     Will,
-    WrongVersion,
 )
 from agent.delivery.identity import GatewayIdentity
 
 LinkT = TypeVar("LinkT")
 Connect = Callable[[str, Will, bool, bool], Awaitable[LinkT]]
-"""Open a connection: url, Will, whether to speak MQTT 5, whether that is a guess. Raises :class:`ConnectionLost` and
-its kinds."""
+"""Opens a connection: url, Will, whether to use MQTT 5, and whether that is a guess. Raises :class:`ConnectionLost` and
+its subclasses."""
 
 
 class Dialer(Generic[LinkT]):
-    """``generation``: gives the next number of a session, which is durable then."""
+    """Opens connections to the brokers in turn. ``generation``: returns the next session number, which is durable
+    then."""
 
     def __init__(
-        self, broker: Broker, connect: Connect[LinkT], presence: GatewayIdentity, generation: Callable[[], int]
+        self, broker: Broker, connect: Connect[LinkT], identity: GatewayIdentity, generation: Callable[[], int]
     ) -> None:
         self._urls = broker.urls
         self._auto = broker.protocol == "auto"
         self._connect = connect
-        self._presence = presence
+        self._identity = identity
         self._generation = generation
-        self._five = broker.protocol != "3.1.1"
+        self._mqtt5 = broker.protocol != "3.1.1"
         self._guessing = self._auto
-        self._tries = 0
-        self._good = False
-        self._will_is_out = True
+        self._attempts = 0
+        self._succeeded = False
+        self._will_sent = True
 
-    def failed(self) -> None:
-        """A try, or a session, has ended: the next broker has its turn, or the first one after a good session."""
-        self._tries = 0 if self._good else self._tries + 1
-        self._good = False
+    def attempt_ended(self) -> None:
+        """Record that an attempt or a session ended: the next broker is tried, or the first one after a good
+        session."""
+        self._attempts = 0 if self._succeeded else self._attempts + 1
+        self._succeeded = False
 
-    def worked(self) -> None:
-        """A session was good: after it, begin with the first broker."""
-        self._tries, self._good = 0, True
+    def session_succeeded(self) -> None:
+        """Record a good session: the next connection starts with the first broker."""
+        self._attempts, self._succeeded = 0, True
 
     async def open(self, epoch: str) -> LinkT:
-        """Connect; ``ep``: the epoch that the Will names. Raises :class:`ConnectionLost`."""
-        url = self._urls[self._tries % len(self._urls)]
-        if self._will_is_out:
-            # Durable before the Will goes out: a late Will of an earlier session must be known by its lower number.
-            self._presence.gen = self._generation()
-            self._will_is_out = False
+        """Connect. ``epoch``: the epoch named in the Will. Raises :class:`ConnectionLost`."""
+        url = self._urls[self._attempts % len(self._urls)]
+        if self._will_sent:
+            # Durable before the Will is sent: a late Will of an earlier session is recognized by its lower number.
+            self._identity.gen = self._generation()
+            self._will_sent = False
         try:
-            link = await self._dial(url, self._presence.will(epoch))
-        except (NotReached, ConnectionRefusedByBroker, WrongVersion):
+            link = await self._dial(url, self._identity.will(epoch))
+        except (BrokerUnreachable, ConnectionRefusedByBroker, UnsupportedVersion):
             raise
         except ConnectionLost:
-            self._will_is_out = True
+            self._will_sent = True
             raise
-        self._will_is_out = True
+        self._will_sent = True
         return link
 
     async def _dial(self, url: str, will: Will) -> LinkT:
-        """Connect in the version that is known, or guessed: 5 first, then 3.1.1, by turns."""
+        """Connect with the known version, or guess: 5 first, then 3.1.1, alternating."""
         try:
-            link = await self._connect(url, will, self._five, self._guessing and self._five)
-        except WrongVersion:
+            link = await self._connect(url, will, self._mqtt5, self._guessing and self._mqtt5)
+        except UnsupportedVersion:
             if not self._auto:
                 raise
-            self._five = not self._five
-            link = await self._connect(url, will, self._five, False)
-        except Unanswered:
+            self._mqtt5 = not self._mqtt5
+            link = await self._connect(url, will, self._mqtt5, False)
+        except NoConnack:
             if self._guessing:
-                self._five = not self._five
+                self._mqtt5 = not self._mqtt5
             raise
         self._guessing = False
         return link

@@ -1,4 +1,4 @@
-"""Who this gateway is to the city: its topics and the messages about itself."""
+"""The gateway's identity: its topics and the messages about itself."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -9,11 +9,11 @@ from agent.delivery import wire
 from agent.delivery.connection import Will
 from agent.store.stream_account import StreamAccount
 
-_OWN_STATES = 32
+_MAX_RECENT_STATES = 32
 
 
 class Description:
-    """What ``meta`` says: the sensors in the bytes that are sent, and what stands around them."""
+    """The content of ``meta``: the sensors in the bytes that are sent, and the fields around them."""
 
     def __init__(self, sensors: Mapping[str, Any], gateway: Mapping[str, Any], site: Mapping[str, Any]) -> None:
         self.sensors = wire.sensors_object(sensors)
@@ -22,12 +22,12 @@ class Description:
         self._site = site
 
     def message(self, sensors: bytes) -> bytes:
-        """The ``meta`` message of this or an older ``sensors`` object."""
+        """Return the ``meta`` message with this or an older ``sensors`` object."""
         return wire.meta(sensors, self._gateway, self._site)
 
 
 class GatewayIdentity:
-    """``gen`` counts sessions; it is raised by the uplink before each."""
+    """Builds the gateway's own messages. ``gen`` counts sessions; the uplink increments it before each."""
 
     def __init__(
         self, topics: wire.Topics, description: Description, agent: str, boot_id: str, now: Callable[[], Stamp]
@@ -36,30 +36,31 @@ class GatewayIdentity:
         self.description = description
         self.gen = 0
         self._agent = agent
-        self._bid = boot_id
+        self._boot_id = boot_id
         self._now = now
-        self._said: deque[bytes] = deque(maxlen=_OWN_STATES)
+        self._recent_states: deque[bytes] = deque(maxlen=_MAX_RECENT_STATES)
 
     def state(self, epoch: str, online: bool, reason: str) -> bytes:
-        """The ``state`` message of this session."""
-        state = wire.state(online, self.gen, epoch, self._bid, self._agent, self._now().t, reason)
-        self._said.append(state)
+        """Return the ``state`` message of this session."""
+        state = wire.state(online, self.gen, epoch, self._boot_id, self._agent, self._now().t, reason)
+        self._recent_states.append(state)
         return state
 
     def is_own(self, state: bytes) -> bool:
-        """Whether this process made a ``state`` message, or a Will, lately."""
-        return state in self._said
+        """Return whether this process recently created this ``state`` message or Will."""
+        return state in self._recent_states
 
     def will(self, epoch: str) -> Will:
-        """What the broker says for us when we are cut off."""
+        """Return the message that the broker publishes for us when the connection breaks."""
         return Will(self.topics.state, self.state(epoch, online=False, reason="lwt"))
 
     def meta(self) -> bytes:
-        """The ``meta`` message."""
+        """Return the ``meta`` message."""
         return self.description.message(self.description.sensors)
 
     def streams(self, epoch: str, accounts: Mapping[str, StreamAccount]) -> bytes:
-        """The ``streams`` message: where the numbers of the current epoch stand, and which ended ones are open."""
+        """Return the ``streams`` message: the numbers of the current epoch, and the ended epochs that are still
+        open."""
         numbers = {
             name: wire.stream_numbers(
                 account.first(epoch), account.low_water(epoch), account.next, account.ended_epochs()

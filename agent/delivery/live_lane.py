@@ -1,4 +1,4 @@
-"""Which rows are still to be sent live, and what else outlives a session with the broker."""
+"""Tracks the rows still to be sent live, and other state that outlives a session with the broker."""
 
 from collections import defaultdict, deque
 from collections.abc import Mapping
@@ -11,25 +11,26 @@ from agent.store.stream_account import StreamAccount
 
 
 class LiveLane:
-    """Which rows are still to be sent live, per stream. Lives as long as the process.
+    """The rows still to be sent live, per stream. Lives as long as the process.
 
-    Live messages of a stream have strictly rising numbers, so ``next`` never goes back: what is behind it and not
-    settled is backlog. ``again``: settled rows that a subscriber asked for once more. ``described``: hashes of older
-    descriptions that this session has sent. ``clearings``: how often an old path was cleared. ``poison``: what the
-    broker cannot take.
+    Live messages of a stream have strictly increasing numbers, so ``next`` never decreases: unsettled rows below it are
+    backlog. ``resend``: settled rows that a subscriber requested again. ``sent_descriptions``: hashes of the older
+    descriptions sent in this session. ``clear_attempts``: attempts to clear the old path. ``poison``: finds rows that
+    the broker cannot accept.
     """
 
     def __init__(self, accounts: Mapping[str, StreamAccount], timings: DeliveryTimings) -> None:
         self.next = {name: account.next for name, account in accounts.items()}
         self.due_s: dict[str, float] = {}
-        self.again: defaultdict[str, Ranges] = defaultdict(Ranges)
+        self.resend: defaultdict[str, Ranges] = defaultdict(Ranges)
         self.poison = PoisonFinder(timings)
-        self.described: set[str] = set()
-        self.clearings = 0
+        self.sent_descriptions: set[str] = set()
+        self.clear_attempts = 0
         self._recent: dict[str, deque[tuple[int, int]]] = {}
 
-    def fresh(self, stream: str, start: int, mono_ms: int, due_s: float) -> None:
-        """A commit brought numbers from ``start``, first measured at ``mono_ms``; they must leave by ``due_s``."""
+    def add_committed(self, stream: str, start: int, mono_ms: int, due_s: float) -> None:
+        """Add the numbers of a commit from ``start`` on, first measured at ``mono_ms``; they must be sent by
+        ``due_s``."""
         self.next.setdefault(stream, start)
         self.due_s[stream] = min(due_s, self.due_s.get(stream, due_s))
         recent = self._recent.setdefault(stream, deque())
@@ -40,9 +41,9 @@ class LiveLane:
             recent.popleft()
 
     def skip_old(self, stream: str, following: int, mono_ms: int) -> None:
-        """Leave to the backlog what was measured more than half a minute before ``mono_ms``; ``following``: the
-        number after the stream's last."""
-        # What follows a mark within its second has no mark of its own.
+        """Move rows measured more than half a minute before ``mono_ms`` to the backlog. ``following``: the number after
+        the stream's last."""
+        # Rows within a second after a mark have no mark of their own.
         oldest_ms = mono_ms - wire.LIVE_MS - 1000
         start = next((start for measured_ms, start in self._recent[stream] if measured_ms >= oldest_ms), following)
         self.next[stream] = max(self.next[stream], start)

@@ -1,4 +1,4 @@
-"""Rows that will never reach the broker: settled, and counted by a ``rows_lost`` event."""
+"""Settles rows that will never reach the broker, and counts them in a ``rows_lost`` event."""
 
 import logging
 
@@ -18,19 +18,19 @@ class Losses:
         self._store = store
         self._lane = lane
 
-    def rejected(self, stream: str, start: int, stop: int) -> None:
-        """The broker cannot take these rows."""
+    def settle_rejected(self, stream: str, start: int, stop: int) -> None:
+        """Give up rows that the broker cannot accept."""
         line = _("dropped {n} rows of {stream} from {number} on: the broker cannot take them").format(
             n=stop - start, number=start, stream=stream
         )
         _log.error(line, extra=log_extra(LogCode.ROW_GIVEN_UP))
-        self._lane.again[stream].remove(start, stop)
+        self._lane.resend[stream].remove(start, stop)
         for first, after in list(self._store.accounts[stream].settled.gaps(start, stop)):
             self._settle(stream, first, after, "rejected")
 
-    def vanished(self, stream: str, start: int, stop: int) -> None:
-        """These rows are owed, and not in the store."""
-        self._lane.again[stream].remove(start, stop)
+    def settle_missing(self, stream: str, start: int, stop: int) -> None:
+        """Give up unsettled rows that are missing from the store."""
+        self._lane.resend[stream].remove(start, stop)
         for first, after in list(self._store.accounts[stream].deliverable(start, stop)):
             self._settle(stream, first, after, "corrupt")
 

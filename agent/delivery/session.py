@@ -1,4 +1,4 @@
-"""One session with the broker: introduce the gateway, deliver, keep the timers, say goodbye."""
+"""One session with the broker: introduce the gateway, deliver, keep the timers, shut down."""
 
 import asyncio
 import logging
@@ -16,24 +16,24 @@ from agent.delivery.scheduler import Delivery
 _log = logging.getLogger(__name__)
 
 _BASE = "topics.base"
-_CLEARINGS = 2
+_MAX_CLEAR_ATTEMPTS = 2
 
 
 class Unacknowledged(ConnectionLost):
-    """The broker did not acknowledge in time: come back with a smaller window."""
+    """The broker did not acknowledge in time: reconnect with a smaller window."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """What a session has to know of those before it. ``careful``: the last one ended because nothing was acknowledged.
-    ``first``: none of this uplink has introduced the gateway yet."""
+class SessionStart:
+    """What a session must know about earlier ones. ``careful``: the last one ended because nothing was acknowledged.
+    ``first``: no session of this uplink has introduced the gateway yet."""
 
     careful: bool
     first: bool
 
 
 class Store(context.Store, Protocol):
-    """What a session needs of the store."""
+    """The part of the store that a session uses."""
 
     @property
     def epoch(self) -> str: ...
@@ -43,7 +43,7 @@ class Store(context.Store, Protocol):
 
 
 class Connection(context.Connection, Protocol):
-    """What a session needs of a connection."""
+    """The part of a connection that a session uses."""
 
     on_ack: Callable[[int, int], None]
     on_message: Callable[[Message], None]
@@ -54,7 +54,7 @@ class Connection(context.Connection, Protocol):
 
 
 class Inbox(Protocol):
-    """What becomes of messages from the city, and what is to be answered."""
+    """Handles messages from the city and supplies the answers."""
 
     def topics(self) -> list[str]: ...
     def take(self, message: Message) -> None: ...
@@ -63,14 +63,19 @@ class Inbox(Protocol):
 
 
 class Session:
-    """``wake`` is set by whoever has something for the session: a commit, an acknowledgement, the wish to stop."""
+    """One session. ``wake`` is set when the session has work: a commit, an acknowledgement, or a request to stop."""
 
     def __init__(
-        self, context: DeliveryContext[Store], link: Connection, inbox: Inbox, wake: asyncio.Event, beginning: Beginning
+        self,
+        context: DeliveryContext[Store],
+        link: Connection,
+        inbox: Inbox,
+        wake: asyncio.Event,
+        beginning: SessionStart,
     ) -> None:
         self._store = context.store
         self._lane = context.lane
-        self._presence = context.presence
+        self._identity = context.identity
         self._timings = context.timings
         self._now_s = context.clocks.now_s
         self._link = link
@@ -79,13 +84,13 @@ class Session:
         self._first = beginning.first
         self.introduced = False
         self.progressed = False
-        """Whether the broker has acknowledged rows in this session."""
-        self.foreign = False
-        """Whether somebody else wrote this gateway's ``state`` before this session."""
+        """True if the broker has acknowledged rows in this session."""
+        self.saw_foreign_state = False
+        """True if somebody else wrote this gateway's ``state`` before this session."""
         self.on_proof: Callable[[bool], None] = lambda telemetry: None
-        """Called when the broker acknowledges telemetry (``True``), or sends our own state back (``False``)."""
-        self.moved_s = self._now_s()
-        """When it did its last step. Each wake makes it do one."""
+        """Called when the broker acknowledges telemetry (``True``), or returns our own state (``False``)."""
+        self.last_step_s = self._now_s()
+        """When it did its last step (loop seconds). Each wake causes a step."""
         self._delivery = Delivery(context, link, beginning.careful)
         self._publisher = self._delivery.publisher
         self._awaited: dict[int, asyncio.Future[int]] = {}
@@ -93,74 +98,74 @@ class Session:
         self._echoed = False
         self._cleared = False
         self._repeat_from_s = 0.0
-        self._kept_streams = b""
-        self._told_streams = b""
+        self._retained_streams = b""
+        self._last_streams = b""
         self._streams_due_s = 0.0
         link.on_ack = self._on_ack
         link.on_message = self._on_message
 
     async def run(self, stopping: Callable[[], float | None]) -> None:
-        """Introduce and deliver. Returns after the goodbye, when ``stopping`` gives a time by which to have ended
-        (loop seconds). Raises :class:`ConnectionLost`."""
+        """Introduce the gateway and deliver. Returns after shutting down, once ``stopping`` returns a deadline (loop
+        seconds). Raises :class:`ConnectionLost`."""
         lost = asyncio.create_task(self._link.lost(), name="link")
         lost.add_done_callback(lambda _: self._wake.set())
         try:
             await self._introduce(lost)
             while (deadline_s := stopping()) is None:
                 self._check(lost)
-                self.moved_s = self._now_s()
+                self.last_step_s = self._now_s()
                 due_s = await self._delivery.send(flush=self._inbox.flushed())
                 self._answer()
-                self._tell_streams_if_due()
+                self._publish_streams_if_due()
                 await self._sleep_until(min(due_s, self._ack_due_s(), self._streams_due_s))
-            await self._goodbye(lost, deadline_s)
+            await self._shut_down(lost, deadline_s)
         except ConnectionLost:
-            self._delivery.lost()
+            self._delivery.on_connection_lost()
             raise
         finally:
             lost.cancel()
 
     async def _introduce(self, lost: "asyncio.Task[ConnectionLost]") -> None:
-        topics = self._presence.topics
+        topics = self._identity.topics
         await self._link.subscribe([topics.state, topics.streams, *self._inbox.topics()])
-        self._state = self._presence.state(self._store.epoch, online=True, reason="start")
-        # Once the state is acknowledged, what the broker had kept for us has come as well: it answers in order.
-        await self._say(lost, topics.state, self._state)
-        if self._first and self._is_ahead(self._kept_streams):
+        self._state = self._identity.state(self._store.epoch, online=True, reason="start")
+        # Once the state is acknowledged, the broker's retained messages have arrived too: it answers in order.
+        await self._publish_retained(lost, topics.state, self._state)
+        if self._first and self._is_ahead(self._retained_streams):
             _log.warning(
                 _("the broker has seen newer numbers than the store has; starting a new epoch"),
                 extra=log_extra(LogCode.NEW_EPOCH),
             )
             await self._store.begin_epoch("behind_broker")
-            self._state = self._presence.state(self._store.epoch, online=True, reason="start")
-            await self._say(lost, topics.state, self._state)
-        await self._say(lost, topics.meta, self._presence.meta())
-        await self._say(lost, topics.streams, self._streams())
+            self._state = self._identity.state(self._store.epoch, online=True, reason="start")
+            await self._publish_retained(lost, topics.state, self._state)
+        await self._publish_retained(lost, topics.meta, self._identity.meta())
+        await self._publish_retained(lost, topics.streams, self._streams())
         self._repeat_from_s = self._now_s()
         self.introduced = True
         await self._clear_old_path(lost)
 
     async def _clear_old_path(self, lost: "asyncio.Task[ConnectionLost]") -> None:
-        """Clear what stands retained where this gateway published before its path changed. Tried twice: a broker may
-        end the connection at a path that is not the gateway's any more."""
+        """Clear the retained messages at the gateway's previous path. Tried twice: a broker may end the connection at a
+        path that is not the gateway's any more."""
         before = self._store.recall(_BASE)
-        if before not in ("", self._presence.topics.base) and self._lane.clearings < _CLEARINGS:
-            self._lane.clearings += 1
+        if before not in ("", self._identity.topics.base) and self._lane.clear_attempts < _MAX_CLEAR_ATTEMPTS:
+            self._lane.clear_attempts += 1
             old = wire.Topics(before)
             for topic in (old.state, old.meta, old.streams, old.reported):
-                await self._say(lost, topic, b"")
+                await self._publish_retained(lost, topic, b"")
         self._cleared = True
         self._remember_path()
 
     def _remember_path(self) -> None:
-        """Our own state came back: the path is in use, and to be cleared if it changes."""
-        base = self._presence.topics.base
+        """Remember the path once our own state has come back: it is in use, and must be cleared if it changes."""
+        base = self._identity.topics.base
         if self._echoed and self._cleared and self._store.recall(_BASE) != base:
             self._store.remember(_BASE, base)
 
-    async def _say(self, lost: "asyncio.Task[ConnectionLost]", topic: str, payload: bytes) -> None:
-        """Publish retained and wait for the acknowledgement. A topic at which the broker ends the connection again and
-        again is left out for a while."""
+    async def _publish_retained(self, lost: "asyncio.Task[ConnectionLost]", topic: str, payload: bytes) -> None:
+        """Publish a retained message and wait for the acknowledgement. A topic at which the broker repeatedly ends the
+        connection is skipped for a while."""
         poison = self._lane.poison
         if poison.paused_until_s(topic) > self._now_s():
             return
@@ -173,54 +178,54 @@ class Session:
         mid = self._publisher.announce(topic, payload, retain=True)
         answered = self._awaited[mid] = asyncio.get_running_loop().create_future()
         await asyncio.wait((answered, lost), timeout=self._timings.ack_s, return_when=asyncio.FIRST_COMPLETED)
-        if not answered.done() and poison.topic_lost(topic, self._now_s()):
+        if not answered.done() and poison.on_topic_lost(topic, self._now_s()):
             line = _("the broker closes the connection at {topic}; skipping this topic for now").format(topic=topic)
             _log.error(line, extra=log_extra(LogCode.PUBLISH_REFUSED))
         self._check(lost)
         if not answered.done():
             raise Unacknowledged(_("the broker does not acknowledge"))
-        poison.topic_heard(topic)
+        poison.on_topic_answered(topic)
         if answered.result() and payload:
             code = answered.result()
             line = _("the broker refuses {topic} (reason 0x{code:02x}): check its ACL").format(topic=topic, code=code)
             _log.error(line, extra=log_extra(LogCode.PUBLISH_REFUSED))
 
-    def _is_ahead(self, kept: bytes) -> bool:
-        """Whether the broker has seen numbers of this epoch that the store has not given."""
+    def _is_ahead(self, retained: bytes) -> bool:
+        """Return whether the broker has seen numbers of this epoch that the store has not assigned."""
         try:
-            message = wire.decode(kept)
+            message = wire.decode(retained)
         except wire.WireError:
             return False
         numbers = message.get("streams")
         if message.get("ep") != self._store.epoch or not isinstance(numbers, Mapping):
             return False
-        for name, one in numbers.items():
+        for name, entry in numbers.items():
             account = self._store.accounts.get(name)
-            following = one.get("next") if isinstance(one, Mapping) else None
+            following = entry.get("next") if isinstance(entry, Mapping) else None
             if isinstance(following, int) and following > (account.next if account else 1):
                 return True
         return False
 
     def _streams(self) -> bytes:
-        self._told_streams = self._presence.streams(self._store.epoch, self._store.accounts)
+        self._last_streams = self._identity.streams(self._store.epoch, self._store.accounts)
         self._streams_due_s = self._now_s() + self._timings.streams_s
-        return self._told_streams
+        return self._last_streams
 
-    def _tell_streams_if_due(self) -> None:
-        if self._now_s() >= self._streams_due_s and self._delivery.window.room(late=False):
-            before = self._told_streams
+    def _publish_streams_if_due(self) -> None:
+        if self._now_s() >= self._streams_due_s and self._delivery.window.has_room(late=False):
+            before = self._last_streams
             if wire.decode(self._streams())["streams"] != wire.decode(before)["streams"]:
-                self._publisher.announce(self._presence.topics.streams, self._told_streams, retain=True)
+                self._publisher.announce(self._identity.topics.streams, self._last_streams, retain=True)
 
     def _answer(self) -> None:
-        """Send the answers that wait, as far as there is room."""
-        while self._delivery.window.room(late=False) and (answer := self._inbox.answer()) is not None:
+        """Send the waiting answers while there is room."""
+        while self._delivery.window.has_room(late=False) and (answer := self._inbox.answer()) is not None:
             self._publisher.announce(*answer)
 
     def _check(self, lost: "asyncio.Task[ConnectionLost]") -> None:
         if lost.done():
             raise lost.result()
-        self._delivery.pass_over(self._now_s() - self._timings.ack_s)
+        self._delivery.skip_unacknowledged(self._now_s() - self._timings.ack_s)
         if self._now_s() >= self._ack_due_s():
             raise Unacknowledged(_("the broker does not acknowledge"))
 
@@ -234,16 +239,16 @@ class Session:
         timer.cancel()
         self._wake.clear()
 
-    async def _goodbye(self, lost: "asyncio.Task[ConnectionLost]", deadline_s: float) -> None:
-        while self._delivery.live_left() and self._now_s() < deadline_s - self._timings.goodbye_s:
+    async def _shut_down(self, lost: "asyncio.Task[ConnectionLost]", deadline_s: float) -> None:
+        while self._delivery.has_live() and self._now_s() < deadline_s - self._timings.goodbye_s:
             self._check(lost)
             await self._delivery.send(flush=True)
             await self._sleep_until(min(deadline_s - self._timings.goodbye_s, self._ack_due_s()))
-        self._state = self._presence.state(self._store.epoch, online=False, reason="shutdown")
+        self._state = self._identity.state(self._store.epoch, online=False, reason="shutdown")
         try:
             async with asyncio.timeout(deadline_s - self._now_s()):
-                await self._say(lost, self._presence.topics.streams, self._streams())
-                await self._say(lost, self._presence.topics.state, self._state)
+                await self._publish_retained(lost, self._identity.topics.streams, self._streams())
+                await self._publish_retained(lost, self._identity.topics.state, self._state)
                 await self._link.close()
         except TimeoutError:
             _log.warning(
@@ -252,7 +257,7 @@ class Session:
             )
 
     def _on_ack(self, mid: int, failure: int) -> None:
-        stream = self._delivery.acknowledged(mid, failure)
+        stream = self._delivery.on_ack(mid, failure)
         self.progressed = self.progressed or bool(stream)
         if stream.startswith("telemetry/"):
             self.on_proof(True)
@@ -262,18 +267,20 @@ class Session:
         self._wake.set()
 
     def _on_message(self, message: Message) -> None:
-        if message.topic == self._presence.topics.state and message.payload == self._state:
+        if message.topic == self._identity.topics.state and message.payload == self._state:
             self.on_proof(False)
             self._echoed = True
             self._remember_path()
-        if message.topic == self._presence.topics.streams:
-            if not self._told_streams:
-                self._kept_streams = message.payload
-        elif message.topic != self._presence.topics.state:
+        if message.topic == self._identity.topics.streams:
+            if not self._last_streams:
+                self._retained_streams = message.payload
+        elif message.topic != self._identity.topics.state:
             self._inbox.take(message)
         elif not self._repeat_from_s:
-            self.foreign = self.foreign or (bool(message.payload) and not self._presence.is_own(message.payload))
+            self.saw_foreign_state = self.saw_foreign_state or (
+                bool(message.payload) and not self._identity.is_own(message.payload)
+            )
         elif self._repeat_from_s and message.payload != self._state and self._now_s() >= self._repeat_from_s:
-            # A Will that came late, or somebody else: what stands there must be true.
+            # A late Will, or somebody else: correct the retained state.
             self._repeat_from_s = self._now_s() + self._timings.repeat_state_s
-            self._publisher.announce(self._presence.topics.state, self._state, retain=True)
+            self._publisher.announce(self._identity.topics.state, self._state, retain=True)

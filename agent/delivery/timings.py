@@ -1,4 +1,4 @@
-"""Time limits of the way to the broker."""
+"""Time limits of delivery."""
 
 from dataclasses import dataclass
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 class DeliveryTimings:
     """Everything in seconds.
 
-    ``ack_s``: a message that is not acknowledged within this ends the connection, since MQTT repeats nothing on a live
-    one. ``streams_s``: between two ``streams`` messages, if they differ. ``repeat_state_s``: between two repetitions of
-    a ``state`` that somebody else wrote over. ``goodbye_s``: kept for the last ``streams`` and ``state`` when there is
-    not time to deliver everything. ``stable_s``: a session that held this long, or delivered something, was a good one.
-    ``pause_s``, ``max_pause_s``: how long a stream that the broker does not take waits, doubled each time.
-    ``small_s``: how long messages stay small after the broker closed the connection at larger ones.
+    ``ack_s``: a message not acknowledged within this time ends the connection, since MQTT resends nothing on a live
+    one. ``streams_s``: interval between two ``streams`` messages, if they differ. ``repeat_state_s``: interval between
+    two corrections of a ``state`` that somebody else overwrote. ``goodbye_s``: reserved for the last ``streams`` and
+    ``state`` if there is not enough time to deliver everything. ``stable_s``: a session that lasted this long, or
+    delivered something, was good. ``pause_s``, ``max_pause_s``: how long a stream that the broker refuses waits,
+    doubled each time. ``small_s``: how long messages stay small after the broker closed the connection at larger ones.
     """
 
     ack_s: float = 20.0
@@ -25,5 +25,5 @@ class DeliveryTimings:
     small_s: float = 3600.0
 
     def paused_s(self, before: int) -> float:
-        """How long a stream waits that was paused so many times before."""
+        """Return how long a stream waits that was paused ``before`` times already."""
         return min(self.max_pause_s, self.pause_s * 2.0 ** min(before, 32))

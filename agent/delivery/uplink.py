@@ -1,4 +1,4 @@
-"""The way to the broker: connect, hold the session until it breaks, and again."""
+"""The uplink: connects to the broker, holds the session until it breaks, and reconnects."""
 
 import asyncio
 import logging
@@ -15,41 +15,41 @@ from agent.base.retry import retry_forever
 from agent.config.settings import Config
 from agent.delivery import session
 from agent.delivery.clocks import Clocks
-from agent.delivery.connection import ConnectionLost, TakenOver
+from agent.delivery.connection import ConnectionLost, SessionTakenOver
 from agent.delivery.context import DeliveryContext
 from agent.delivery.dialer import Connect, Dialer
 from agent.delivery.identity import GatewayIdentity
 from agent.delivery.live_lane import LiveLane
 from agent.delivery.policies.backoff import PROOF, Backoff
-from agent.delivery.session import Beginning, Session, Unacknowledged
+from agent.delivery.session import Session, SessionStart, Unacknowledged
 from agent.delivery.timings import DeliveryTimings
 
 _log = logging.getLogger(__name__)
 
 
 class Store(session.Store, Protocol):
-    """What the uplink needs of the store."""
+    """The part of the store that the uplink uses."""
 
     on_commit: Callable[[Mapping[str, CommittedRange]], None]
 
 
 class Connection(session.Connection, Protocol):
-    """What the uplink needs of a connection."""
+    """The part of a connection that the uplink uses."""
 
-    five: bool
+    mqtt5: bool
 
     def drop(self) -> None: ...
 
 
 class Uplink:
-    """Delivers the store to the broker while :meth:`run` runs. ``online``: whether a session is up."""
+    """Delivers the store's rows to the broker while :meth:`run` runs. ``online``: a session is up."""
 
     def __init__(
         self,
         config: Config,
         store: Store,
         connect: Connect[Connection],
-        presence: GatewayIdentity,
+        identity: GatewayIdentity,
         generation: Callable[[], int],
         mono_ms: Callable[[], int],
         inbox: session.Inbox,
@@ -59,71 +59,71 @@ class Uplink:
         timings = timings or DeliveryTimings()
         clocks = Clocks(asyncio.get_running_loop().time, mono_ms)
         self._lane = LiveLane(store.accounts, timings)
-        self._context = DeliveryContext(store, self._lane, presence, config.publish, timings, clocks)
+        self._context = DeliveryContext(store, self._lane, identity, config.publish, timings, clocks)
         self._inbox = inbox
         self._config = config
         self._store = store
-        self._dialer = Dialer(config.broker, connect, presence, generation)
+        self._dialer = Dialer(config.broker, connect, identity, generation)
         self._wake = asyncio.Event()
         self._deadline_s: float | None = None
         self._tried = False
         self._first = True
         self._careful = False
-        self._told = ""
+        self._last_logged = ""
         self._backoff = backoff or Backoff(asyncio.get_running_loop().time())
         self._link: Connection | None = None
-        self._anew = False
+        self._reconnecting = False
         self.online = False
         self.sessions = 0
-        """How many connections a broker has taken."""
+        """The number of connections accepted by a broker."""
         self.telemetry_acknowledged = False
-        """Whether a broker has acknowledged telemetry that this uplink sent."""
+        """True if a broker has acknowledged telemetry sent by this uplink."""
         self.echoed = False
-        """Whether a broker has sent the gateway's own state back: it delivers what it acknowledges."""
+        """True if a broker has returned the gateway's own state: it delivers what it acknowledges."""
         self._current: Session | None = None
-        self._moved_s = asyncio.get_running_loop().time()
+        self._last_step_s = asyncio.get_running_loop().time()
         store.on_commit = self._on_commit
 
     async def run(self) -> None:
-        """Connect and deliver until :meth:`stop`; returns when the goodbye was said or its time was over."""
-        # One try also where the stop comes first: the city is told that the gateway is off.
+        """Connect and deliver until :meth:`stop`; returns after the final messages, or when their time has run out."""
+        # Try once even if the stop comes first: subscribers learn that the gateway is off.
         while self._deadline_s is None or not self._tried:
-            await retry_forever(self._hold, ConnectionLost, self._wait, self._tell, self._sleep)
+            await retry_forever(self._hold, ConnectionLost, self._wait, self._log_once, self._sleep)
 
     @property
-    def moved_s(self) -> float:
-        """When its state machine did its last step (loop seconds). Each wake makes it do one, unless it connects."""
-        return max(self._moved_s, self._current.moved_s if self._current is not None else 0.0)
+    def last_step_s(self) -> float:
+        """When the state machine did its last step (loop seconds). Each wake causes a step, except while connecting."""
+        return max(self._last_step_s, self._current.last_step_s if self._current is not None else 0.0)
 
     def wake(self) -> None:
-        """There is something to send: an answer, or rows that were asked for again."""
+        """Wake the session: there is an answer, or there are rows to resend."""
         self._wake.set()
 
     def reconnect(self) -> None:
-        """Begin a new connection at once: there is something else to log in with."""
-        self._anew = True
+        """Reconnect at once: the credentials have changed."""
+        self._reconnecting = True
         if self._link is not None:
             self._link.drop()
 
     def send_again(self, stream: str, start: int, stop: int) -> None:
-        """Send the rows ``[start, stop)`` of a stream once more, as late ones, with the descriptions that they need:
-        whoever asks may not have seen them."""
-        self._lane.described.clear()
-        self._lane.again[stream].add(start, stop)
+        """Resend the rows ``[start, stop)`` of a stream as late rows, with their descriptions, which the requester may
+        not have seen."""
+        self._lane.sent_descriptions.clear()
+        self._lane.resend[stream].add(start, stop)
         self._wake.set()
 
     def stop(self, timeout_s: float) -> None:
-        """Send what is live, say goodbye and end within ``timeout_s``."""
+        """Send live rows, send the final messages and end within ``timeout_s``."""
         self._deadline_s = asyncio.get_running_loop().time() + timeout_s
         self._wake.set()
 
     async def _sleep(self, seconds: float) -> None:
-        """Wait for the next try, or for :meth:`stop`. Commits wake it too, and are none of its business."""
+        """Wait for the next attempt, or for :meth:`stop`. Commits also wake it, and are ignored."""
         loop = asyncio.get_running_loop()
         timer = loop.call_later(seconds, self._wake.set)
         until_s = loop.time() + seconds
         while self._deadline_s is None and loop.time() < until_s:
-            self._moved_s = loop.time()
+            self._last_step_s = loop.time()
             self._wake.clear()
             await self._wake.wait()
         timer.cancel()
@@ -132,30 +132,30 @@ class Uplink:
         error = state.outcome.exception() if state.outcome else None
         return self._backoff.wait_s(error, asyncio.get_running_loop().time())
 
-    def _tell(self, error: BaseException) -> None:
-        """One line for each new reason; a broker that stays away is not told of again and again."""
-        self._dialer.failed()
-        if str(error) != self._told:
-            self._told = str(error)
+    def _log_once(self, error: BaseException) -> None:
+        """Log each new reason once: an unreachable broker is not reported again and again."""
+        self._dialer.attempt_ended()
+        if str(error) != self._last_logged:
+            self._last_logged = str(error)
             line = _("not connected: {reason}; keeping readings, retrying").format(reason=error)
             _log.warning(line, extra=log_extra(LogCode.NOT_CONNECTED))
 
     async def _hold(self) -> None:
         """Connect, and hold the session until it breaks. Raises :class:`ConnectionLost`."""
-        self._moved_s = asyncio.get_running_loop().time()
+        self._last_step_s = asyncio.get_running_loop().time()
         if self._deadline_s is not None and self._tried:
             return
         self._tried = True
-        self._anew = False
+        self._reconnecting = False
         link = self._link = await self._dialer.open(self._store.epoch)
         try:
-            if not self._anew:
+            if not self._reconnecting:
                 await self._session(link)
         except ConnectionLost as error:
-            if self._anew:
+            if self._reconnecting:
                 return
             self._careful = isinstance(error, Unacknowledged)
-            if isinstance(error, TakenOver):
+            if isinstance(error, SessionTakenOver):
                 self._conflict(PROOF)
             raise
         finally:
@@ -163,21 +163,21 @@ class Uplink:
             self._link = None
             link.drop()
 
-    def _judge(self, one: Session, began_s: float) -> None:
-        """Learn from a session that has ended: whether it worked, and whether somebody else uses this gateway's id."""
+    def _evaluate(self, ended: Session, began_s: float) -> None:
+        """Evaluate a session that has ended: whether it worked, and whether somebody else uses this gateway's id."""
         now_s = asyncio.get_running_loop().time()
-        if one.progressed or (one.introduced and now_s - began_s >= self._context.timings.stable_s):
-            self._backoff.worked(now_s)
-            self._dialer.worked()
-            self._told = ""
-        # The first session of a process finds what the process before it said.
-        if one.foreign and self.sessions > 1:
+        if ended.progressed or (ended.introduced and now_s - began_s >= self._context.timings.stable_s):
+            self._backoff.record_success(now_s)
+            self._dialer.session_succeeded()
+            self._last_logged = ""
+        # The first session of a process finds the state of the previous process.
+        if ended.saw_foreign_state and self.sessions > 1:
             self._conflict(1)
 
     def _conflict(self, evidence: int) -> None:
-        """Another client seems to use this gateway's id. Brokers that say so (MQTT 5, 0x8E) prove it; with others,
-        ``state`` was written by somebody else between two of our sessions."""
-        if self._backoff.conflict(evidence, asyncio.get_running_loop().time()):
+        """Another client seems to use this gateway's id. Brokers that report it (MQTT 5, 0x8E) prove it; with others,
+        somebody else wrote ``state`` between two of our sessions."""
+        if self._backoff.record_conflict(evidence, asyncio.get_running_loop().time()):
             gateway = self._config.gateway.id
             self._store.announce(client_id_conflict(gateway))
             line = _(
@@ -187,19 +187,19 @@ class Uplink:
             _log.error(line, extra=log_extra(LogCode.CLIENT_ID_CONFLICT))
 
     async def _session(self, link: Connection) -> None:
-        one = Session(self._context, link, self._inbox, self._wake, Beginning(self._careful, self._first))
+        current = Session(self._context, link, self._inbox, self._wake, SessionStart(self._careful, self._first))
         self.online = True
         self.sessions += 1
-        one.on_proof = self._on_proof
-        self._current = one
+        current.on_proof = self._on_proof
+        self._current = current
         began_s = asyncio.get_running_loop().time()
-        line = _("connected, MQTT {version}").format(version="5" if link.five else "3.1.1")
+        line = _("connected, MQTT {version}").format(version="5" if link.mqtt5 else "3.1.1")
         _log.info(line, extra=log_extra(LogCode.CONNECTED))
         try:
-            await one.run(lambda: self._deadline_s)
+            await current.run(lambda: self._deadline_s)
         finally:
-            self._judge(one, began_s)
-            self._first = self._first and not one.introduced
+            self._evaluate(current, began_s)
+            self._first = self._first and not current.introduced
             self._current = None
 
     def _on_proof(self, telemetry: bool) -> None:
@@ -208,10 +208,12 @@ class Uplink:
         else:
             self.echoed = True
 
-    def _on_commit(self, fresh: Mapping[str, CommittedRange]) -> None:
+    def _on_commit(self, ranges: Mapping[str, CommittedRange]) -> None:
         now_s = asyncio.get_running_loop().time()
         mono_ms = self._context.clocks.mono_ms()
-        for stream, one in fresh.items():
-            wait_s = 0.0 if one.urgent else self._config.publish.max_delay_s - (mono_ms - one.mono_ms) / 1000
-            self._lane.fresh(stream, one.start, one.mono_ms, now_s + max(0.0, wait_s))
+        for stream, committed in ranges.items():
+            wait_s = (
+                0.0 if committed.urgent else self._config.publish.max_delay_s - (mono_ms - committed.mono_ms) / 1000
+            )
+            self._lane.add_committed(stream, committed.start, committed.mono_ms, now_s + max(0.0, wait_s))
         self._wake.set()

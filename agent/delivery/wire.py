@@ -1,6 +1,6 @@
-"""The wire contract, version 1: topics and payloads, both ways. Pure.
+"""The wire contract, version 1: topics and payloads, in both directions. No I/O.
 
-The contract itself, with what every key means, is ``docs/wire.md``.
+The contract, with the meaning of every key, is ``docs/wire.md``.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from agent.base.reading import Context, Row, packed
 
 VERSION = 1
 MAX_BATCH_BYTES = 65_536
-"""A batch is at most this long before compression."""
+"""The maximum size of a batch before compression."""
 LIVE_MS = 30_000
 """A row older than this (monotonic) when it is sent is not live."""
 
@@ -28,18 +28,18 @@ _TIMED = struct.Struct(">2sBQ")
 
 
 class WireError(ValueError):
-    """A payload that this version of the contract does not allow; the text says what."""
+    """A payload that violates this version of the contract; the text says how."""
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """A gateway's topics. ``base`` ends without a slash."""
+    """A gateway's topics. ``base`` has no trailing slash."""
 
     base: str
 
     @classmethod
     def of(cls, root: str, sector: str, site: str, gateway: str) -> "Topics":
-        """The topics below ``{root}/v1/{sector}/{site}/{gateway}``."""
+        """Return the topics below ``{root}/v1/{sector}/{site}/{gateway}``."""
         return cls(f"{root}/v{VERSION}/{sector}/{site}/{gateway}")
 
     @property
@@ -55,7 +55,7 @@ class Topics:
         return f"{self.base}/streams"
 
     def older_meta(self, meta_hash: str) -> str:
-        """The topic of an older description."""
+        """Return the topic of an older description."""
         return f"{self.base}/meta/{meta_hash}"
 
     @property
@@ -76,17 +76,17 @@ class Topics:
         return f"{self.base}/config/reported"
 
     def reply(self, identity: str) -> str:
-        """The topic of a command's reply."""
+        """Return the topic of a command's reply."""
         return f"{self.base}/reply/{identity}"
 
     def stream(self, name: str) -> str:
-        """The topic of a stream: ``telemetry/{sensor}`` or ``event/{sensor}``."""
+        """Return the topic of a stream: ``telemetry/{sensor}`` or ``event/{sensor}``."""
         return f"{self.base}/{name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What a topic says: which gateway, and ``leaf``, the rest below its path."""
+    """The parts of a topic: the gateway, and ``leaf``, the rest below its path."""
 
     root: str
     sector: str
@@ -96,7 +96,7 @@ class Address:
 
 
 def parse_topic(topic: str) -> Address | None:
-    """Read a topic; ``None`` where it is not one of this contract."""
+    """Parse a topic; return ``None`` if it does not belong to this contract."""
     levels = topic.split("/")
     for index in range(1, len(levels) - 4):
         if levels[index] == f"v{VERSION}" and levels[index + 1] in SECTORS:
@@ -106,7 +106,7 @@ def parse_topic(topic: str) -> Address | None:
 
 
 def encode_batch(rows: Sequence[Row], low_water: int, late: bool, encoding: str) -> bytes:
-    """One message of consecutive rows that share their context. ``late``: it is not live (``h``)."""
+    """Encode one message of consecutive rows that share their context. ``late``: it is not live (``h``)."""
     context: Context = rows[0].context
     head: dict[str, Any] = {
         "v": VERSION,
@@ -133,28 +133,28 @@ def encode_batch(rows: Sequence[Row], low_water: int, late: bool, encoding: str)
 
 
 def _with_time(t: int, body: bytes) -> bytes:
-    """The stored map with ``t`` put in front: by its bytes, which is what makes sending cheap."""
+    """Return the stored map with ``t`` inserted first, by manipulating its bytes, which makes sending cheap."""
     head = body[0]
     if 0x80 <= head < 0x8F and t >= 0:
         return bytes((head + 1,)) + _TIMED.pack(b"\xa1t", 0xCF, t) + body[1:]
     return packed({"t": t, **msgpack.unpackb(body)})
 
 
-def compressed(payload: bytes) -> bytes:
-    """The payload as ``content-encoding: zlib``."""
+def compress(payload: bytes) -> bytes:
+    """Return the payload compressed, for ``content-encoding: zlib``."""
     return zlib.compress(payload, 6)
 
 
 def decode(payload: bytes) -> dict[str, Any]:
-    """Any JSON or MessagePack payload of the contract, by its first byte.
+    """Decode any JSON or MessagePack payload of the contract, distinguished by its first byte.
 
-    Raises :class:`WireError` for what is neither, or no map, or of another version.
+    Raises :class:`WireError` if it is neither, not a map, or of another version.
     """
     if not payload:
         raise WireError("empty")
     try:
         if payload[0] == 0x78:
-            payload = _decompressed(payload)
+            payload = _decompress(payload)
         message = json.loads(payload) if payload[0] == 0x7B else msgpack.unpackb(payload)
     except (ValueError, IndexError, zlib.error, msgpack.UnpackException, RecursionError) as error:
         raise WireError(str(error) or type(error).__name__) from error
@@ -167,7 +167,7 @@ def decode(payload: bytes) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as a subscriber reads it. Row *i* has the number ``seq + i``."""
+    """A batch as a subscriber sees it. Row *i* has the number ``seq + i``."""
 
     epoch: str
     seq: int
@@ -176,8 +176,8 @@ class Batch:
     rows: list[dict[str, Any]]
 
 
-def read_batch(message: Mapping[str, Any]) -> Batch:
-    """The parts of a decoded batch that a subscriber needs. Raises :class:`WireError` where one is wrong."""
+def parse_batch(message: Mapping[str, Any]) -> Batch:
+    """Return the parts of a decoded batch that a subscriber needs. Raises :class:`WireError` if one is invalid."""
     epoch, seq, low_water, rows = (message.get(key) for key in ("ep", "seq", "lo", "r"))
     if not isinstance(epoch, str) or not _is_number(seq) or not _is_number(low_water):
         raise WireError("ep, seq or lo")
@@ -190,8 +190,8 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _decompressed(payload: bytes) -> bytes:
-    # Bounded: a few bytes of zlib can unfold to gigabytes.
+def _decompress(payload: bytes) -> bytes:
+    # Bounded: a few bytes of zlib can expand to gigabytes.
     expander = zlib.decompressobj()
     result = expander.decompress(payload, 16 * MAX_BATCH_BYTES)
     if not expander.eof:
@@ -204,44 +204,44 @@ def _json(value: object) -> bytes:
 
 
 def state(online: bool, gen: int, epoch: str, boot_id: str, agent: str, t: int, reason: str) -> bytes:
-    """The ``state`` message; the Will is one with ``online`` false and reason ``lwt``."""
+    """Return the ``state`` message; the Will is one with ``online`` false and reason ``lwt``."""
     fields = {"gen": gen, "ep": epoch, "bid": boot_id, "agent": agent, "t": t, "reason": reason}
     return _json({"v": VERSION, "online": online, **fields})
 
 
 def sensors_object(sensors: Mapping[str, Any]) -> bytes:
-    """The ``sensors`` object of ``meta``, in the bytes in which it is sent."""
+    """Return the ``sensors`` object of ``meta``, in the bytes to send."""
     return _json(sensors)
 
 
 def meta_hash(sensors: bytes) -> str:
-    """``mh``: first 4 bytes of SHA-256 over the ``sensors`` object as sent."""
+    """Return ``mh``: the first 4 bytes of SHA-256 over the ``sensors`` object as sent, in hex."""
     return hashlib.sha256(sensors).hexdigest()[:8]
 
 
 def meta(sensors: bytes, gateway: Mapping[str, Any], site: Mapping[str, Any]) -> bytes:
-    """The ``meta`` message around a ``sensors`` object, whose bytes are kept as they are."""
+    """Return the ``meta`` message around a ``sensors`` object, whose bytes are kept unchanged."""
     head = _json({"v": VERSION, "mh": meta_hash(sensors), "gateway": gateway, "site": site})
     return head[:-1] + b',"sensors":' + sensors + b"}"
 
 
 def reported(fields: Mapping[str, Any]) -> bytes:
-    """The ``config/reported`` message."""
+    """Return the ``config/reported`` message."""
     return _json({"v": VERSION, **fields})
 
 
 def reply(identity: str, command: str, status: str, detail: str, result: object) -> bytes:
-    """The reply to a command."""
+    """Return the reply to a command."""
     return _json({"id": identity, "command": command, "status": status, "detail": detail, "result": result})
 
 
 def stream_numbers(first: int, low_water: int, following: int, before: Sequence[tuple[str, int]]) -> dict[str, Any]:
-    """A stream's entry in ``streams``. ``before``: ended epochs that may still be open, each with the number after its
-    last."""
+    """Return a stream's entry in ``streams``. ``before``: ended epochs that may still be open, each with the number
+    after its last."""
     numbers: dict[str, Any] = {"first": first, "lo": low_water, "next": following}
     return numbers | ({"before": [{"ep": epoch, "next": stop} for epoch, stop in before]} if before else {})
 
 
 def streams(epoch: str, t: int, numbers: Mapping[str, Mapping[str, Any]]) -> bytes:
-    """The ``streams`` message: stream -> :func:`stream_numbers`."""
+    """Return the ``streams`` message: stream -> :func:`stream_numbers`."""
     return _json({"v": VERSION, "ep": epoch, "t": t, "streams": numbers})

@@ -73,7 +73,7 @@ class Subscriber:
             if kind == "streams":
                 self._close(address.gateway, message, now_s)
                 return []
-            return list(self._rows(address.gateway, address.leaf, wire.read_batch(message), now_s))
+            return list(self._rows(address.gateway, address.leaf, wire.parse_batch(message), now_s))
         except wire.WireError:
             self.invalid += 1
             return []

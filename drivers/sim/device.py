@@ -1,4 +1,4 @@
-"""A simulated device on a real pty, for asyncio: it streams or answers, is unplugged and comes back."""
+"""A simulated device on a real pty, for asyncio: it streams or answers, and can be unplugged and replugged."""
 
 import asyncio
 import random
@@ -14,10 +14,10 @@ _REMEMBERED_BYTES = 4096
 
 
 class SimulatedDevice:
-    """Talks as its model does while somebody has its port open at the right line rate; otherwise sends noise.
+    """Behaves like its model while the port is open at the right line rate; at another rate it sends noise.
 
-    ``values``: what frame number n (from 0) says; the model's typical values where it is absent. ``link``: a
-    symlink that always points to the port, as under /dev/serial/by-id. Use it with ``async with``.
+    ``values``: the content of frame number n (from 0); default: the model's typical values. ``link``: a symlink that
+    always points to the port, as under /dev/serial/by-id. Use it with ``async with``.
     """
 
     def __init__(
@@ -31,15 +31,15 @@ class SimulatedDevice:
     ) -> None:
         self.model = model
         self.sent = 0
-        """Whole good frames written while somebody had the port open."""
+        """Complete good frames written while the port was open."""
         self.received = bytearray()
-        """The last bytes that came from the other side."""
+        """The last bytes received from the other side."""
         self._values = values or (lambda number: model.typical)
         self._period_s = model.period_s if period_s is None else period_s
         self._link = link
         self._keep_rate = keep_rate
         self._silent = False
-        self._asked = b""
+        self._unanswered = b""
         self._pending = b""
         self._noise = random.Random(model.name)
         self._port: PtyPort | None = None
@@ -68,31 +68,31 @@ class SimulatedDevice:
         raise LookupError("the device is unplugged")
 
     def unplug(self) -> None:
-        """The link breaks and the stable name disappears."""
+        """Break the connection and remove the stable name."""
         if self._port is not None:
             self._port.close()
         self._port = None
-        self._pending = self._asked = b""
+        self._pending = self._unanswered = b""
 
     def replug(self) -> None:
-        """The device comes back as another pty under the same stable name."""
+        """Reconnect the device as another pty with the same stable name."""
         self.unplug()
         self._port = PtyPort(self._link)
 
     def silence(self, silent: bool = True) -> None:
-        """Say nothing any more, with the port left open; or talk again."""
+        """Stop sending, with the port left open, or resume."""
         self._silent = silent
 
     def inject(self, raw: bytes) -> None:
-        """Send these bytes as they are, behind what is under way."""
+        """Send these bytes unchanged, after those already pending."""
         self._pending += raw
         self._flush()
 
     def send(self) -> None:
-        """Send one frame now (noise at a wrong line rate, nothing while nobody listens)."""
+        """Send one frame now (noise at a wrong line rate, nothing while the port is closed)."""
         if self._port is None or self._silent or not self._port.is_open():
             return
-        if self._pending:  # the other side does not read: a device does not wait for it
+        if self._pending:  # the other side does not read; a device does not wait for it
             self._flush()
             return
         frame = self.model.encode(self._values(self.sent))
@@ -112,14 +112,14 @@ class SimulatedDevice:
         due = loop.time()
         tick = _ANSWER_TICK_S if self.model.request else max(self._period_s, 0.0005)
         while True:
-            self._listen()
+            self._receive()
             if not self.model.request:
                 self.send()
             due = max(due + tick, loop.time() - 10 * tick)
             await asyncio.sleep(max(0.0, due - loop.time()))
 
-    def _listen(self) -> None:
-        """Take what the other side wrote, and answer each request in it."""
+    def _receive(self) -> None:
+        """Receive bytes from the other side, and answer each request in them."""
         chunk = self._port.read() if self._port is not None else b""
         if not chunk:
             return
@@ -127,7 +127,7 @@ class SimulatedDevice:
         del self.received[:-_REMEMBERED_BYTES]
         if not self.model.request:
             return
-        *questions, rest = (self._asked + chunk).split(self.model.request)
-        self._asked = rest[-len(self.model.request) :]
-        for _ in questions:
+        *requests, rest = (self._unanswered + chunk).split(self.model.request)
+        self._unanswered = rest[-len(self.model.request) :]
+        for _ in requests:
             self.send()

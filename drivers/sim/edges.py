@@ -1,4 +1,4 @@
-"""What devices on GPIO lines do, as sequences of edges."""
+"""Edge sequences of devices on GPIO lines."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ _STEP_S = 0.2
 
 
 def pulses(count: int, *, line: str = "line", start_s: float = 1.0, period_s: float = 1.0) -> list[Edge]:
-    """Pulses of a tenth of a period."""
+    """Return pulses of a tenth of a period each."""
     edges = []
     for at in range(count):
         begin_s = start_s + at * period_s
@@ -20,7 +20,7 @@ def pulses(count: int, *, line: str = "line", start_s: float = 1.0, period_s: fl
 
 
 def wiegand_bits(facility: int, card: int, bits: int = 26) -> str:
-    """The bits of a card with both parities: 26 (facility of 8 bits) or 34 (of 16)."""
+    """Return the bits of a card with both parities: 26 (facility of 8 bits) or 34 (of 16)."""
     content = f"{facility:0{bits - 18}b}{card:016b}"
     half = len(content) // 2
     even = content[:half].count("1") % 2
@@ -29,7 +29,7 @@ def wiegand_bits(facility: int, card: int, bits: int = 26) -> str:
 
 
 def wiegand_edges(bits: str, *, start_s: float = 1.0) -> list[Edge]:
-    """A frame of bits as low pulses on the two lines."""
+    """Return a frame of bits as low pulses on the two lines."""
     edges = []
     for at, bit in enumerate(bits):
         begin_s = round(start_s + at * _BIT_S, 6)
@@ -38,17 +38,17 @@ def wiegand_edges(bits: str, *, start_s: float = 1.0) -> list[Edge]:
 
 
 def passages(into: int, out: int, aborted: int, *, start_s: float = 1.0) -> list[Edge]:
-    """So many people in, out, and turning back, one after the other."""
+    """Return the edges of this many people going in, going out, and turning back, one after another."""
     walks = [["a1", "b1", "a0", "b0"]] * into + [["b1", "a1", "b0", "a0"]] * out + [["a1", "b1", "b0", "a0"]] * aborted
     return [
-        Edge(round(start_s + number * _PASSAGE_S + step * _STEP_S, 6), moved[0], int(moved[1]))
+        Edge(round(start_s + number * _PASSAGE_S + step * _STEP_S, 6), change[0], int(change[1]))
         for number, walk in enumerate(walks)
-        for step, moved in enumerate(walk)
+        for step, change in enumerate(walk)
     ]
 
 
 def bouncing(edge: Edge, times: int = 10, within_s: float = 0.005) -> Sequence[Edge]:
-    """A contact that bounces before it stays at the edge's level."""
+    """Return the edges of a contact that bounces before it settles at the edge's level."""
     step_s = within_s / (2 * times)
     flips = [Edge(edge.at_s + at * step_s, edge.line, (edge.level + at) % 2) for at in range(2 * times)]
     return [*flips, Edge(edge.at_s + within_s, edge.line, edge.level)]

@@ -1,4 +1,4 @@
-"""The decoder run backwards: what a device would have sent for given values."""
+"""The inverse of the profile decoders: the bytes that a device would have sent for given values."""
 
 import struct
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from drivers.sdk.profile_modbus import RegisterSpec, content
 
 
 def encode(profile: Profile, values: Mapping[str, Value]) -> bytes:
-    """A whole frame, line or answer that carries ``values``; fields not given are the profile's typical ones.
+    """Return a complete frame, line or answer with ``values``; other fields have the profile's typical values.
 
-    Of a Modbus device: the answers to all its reads, one behind the other, from unit 1.
+    For a Modbus device: the answers to all its reads, concatenated, from unit 1.
     """
     merged = {**profile.sim.values, **values}
     spec = profile.spec
     if isinstance(spec, FrameSpec):
         return _encode_frame(spec, _first_good(profile), merged)
     if isinstance(spec, RegisterSpec):
-        return b"".join(answer(1, read, each) for read, each in zip(spec.reads, contents(spec, merged), strict=True))
+        return b"".join(answer(1, read, data) for read, data in zip(spec.reads, contents(spec, merged), strict=True))
     if isinstance(spec, I2cSpec):
         return _encode_block(spec, merged)
     assert isinstance(spec, LineSpec)
@@ -31,9 +31,9 @@ def encode(profile: Profile, values: Mapping[str, Value]) -> bytes:
 
 
 def contents(spec: RegisterSpec, values: Mapping[str, Value]) -> list[bytes]:
-    """What the answer to each of the reads carries."""
+    """Return the content of the answer to each of the reads."""
     raw = {
-        register.column.name: _packed(register.column, values[register.column.name])
+        register.column.name: _pack(register.column, values[register.column.name])
         for register in spec.registers
         if register.column.name in values
     }
@@ -41,7 +41,7 @@ def contents(spec: RegisterSpec, values: Mapping[str, Value]) -> list[bytes]:
 
 
 def _first_good(profile: Profile) -> bytes:
-    """The bytes that a profile does not speak of stay as in its first example."""
+    """Return the first good example: bytes that the profile does not describe stay as in it."""
     return next((example.raw for example in profile.examples if not example.reject), b"")
 
 
@@ -54,7 +54,7 @@ def _encode_frame(spec: FrameSpec, model: bytes, values: Mapping[str, Value]) ->
         struct.pack_into(field.format, frame, field.at, len(frame) - field.add)
     for column in spec.columns:
         if column.name in values:
-            frame[column.at : column.end] = _packed(column, values[column.name])
+            frame[column.at : column.end] = _pack(column, values[column.name])
     if spec.frame.tail:
         frame[-len(spec.frame.tail) :] = spec.frame.tail
     if check := spec.frame.check:
@@ -67,11 +67,11 @@ def _encode_block(spec: I2cSpec, values: Mapping[str, Value]) -> bytes:
     block = bytearray(spec.length // 3 * 2 if spec.word_check else spec.length)
     for column in spec.columns:
         if column.name in values:
-            block[column.at : column.end] = _packed(column, values[column.name])
+            block[column.at : column.end] = _pack(column, values[column.name])
     return checked(bytes(block), spec.word_check) if spec.word_check else bytes(block)
 
 
-def _packed(column: Column, value: Value) -> bytes:
+def _pack(column: Column, value: Value) -> bytes:
     return struct.pack(column.format, _raw(column, value))
 
 

@@ -1,4 +1,4 @@
-"""The decoders of the Python drivers run backwards, by the driver's name."""
+"""The inverse of the decoders of the Python drivers, by driver name."""
 
 import json
 import struct
@@ -15,22 +15,22 @@ from drivers.sim.nmea import POSITION, encode_rmc
 
 Values = Mapping[str, Value]
 Encoder = tuple[Values, Callable[[Values], bytes]]
-"""Typical values, and what makes bytes of values that are all there."""
+"""Typical values, and a function that encodes a complete set of values."""
 
 BME280_CALIBRATION = struct.pack(
     "<HhhHhhhhhhhhxB", 27504, 26435, -1000, 36477, -10685, 3024, 2855, 140, -7, 15500, -14600, 6000, 75
 ) + bytes.fromhex("72 01 00 13 29 03 1E")
-"""The coefficients of the BMP280 data sheet's example, with humidity ones of an ordinary BME280."""
+"""The coefficients of the BMP280 data sheet's example, with humidity coefficients of an ordinary BME280."""
 
 
 def number(values: Values, name: str) -> float:
-    """A number among the values; 0 where it is absent."""
+    """Return a number among the values; 0 if absent."""
     value = values.get(name)
     return float(value) if isinstance(value, (int, float)) else 0.0
 
 
 def w1_slave(values: Values) -> bytes:
-    """The text of a DS18B20's file."""
+    """Return the text of a DS18B20's file."""
     raw = round(number(values, "temp") * 16)
     low = raw.to_bytes(2, "little", signed=True)
     scratchpad = low + bytes.fromhex("4b 46 7f ff") + bytes((0x10 - (raw & 0x0F), 0x10))
@@ -40,23 +40,23 @@ def w1_slave(values: Values) -> bytes:
 
 
 def bme280_values(values: Values) -> bytes:
-    """The registers F7 to FE of a chip with the calibration above."""
+    """Return the registers F7 to FE of a chip with the calibration above."""
     calibration = Calibration.from_bytes(BME280_CALIBRATION, 0x60)
-    temperature = _found(lambda raw: calibration.fine(raw) / 5120, number(values, "temp"), 0xFFFFF)
+    temperature = _smallest(lambda raw: calibration.fine(raw) / 5120, number(values, "temp"), 0xFFFFF)
     fine = calibration.fine(temperature)
     pascal = number(values, "pressure") * 100
-    pressure = _found(lambda raw: -(calibration.pressure(raw, fine) or 0), -pascal, 0xFFFFF)
-    humidity = _found(lambda raw: calibration.humidity(raw, fine), number(values, "rh"), 0xFFFF)
+    pressure = _smallest(lambda raw: -(calibration.pressure(raw, fine) or 0), -pascal, 0xFFFFF)
+    humidity = _smallest(lambda raw: calibration.humidity(raw, fine), number(values, "rh"), 0xFFFF)
     channels = (pressure << 4).to_bytes(3, "big") + (temperature << 4).to_bytes(3, "big")
     return channels + humidity.to_bytes(2, "big")
 
 
-def _found(rising: Callable[[int], float], wanted: float, most: int) -> int:
-    """The lowest number from which on a rising function reaches a value, by halving."""
-    low, high = 0, most
+def _smallest(increasing: Callable[[int], float], target: float, max_number: int) -> int:
+    """Return the smallest number at which an increasing function reaches a value, by bisection."""
+    low, high = 0, max_number
     while low < high:
         middle = (low + high) // 2
-        if rising(middle) < wanted:
+        if increasing(middle) < target:
             low = middle + 1
         else:
             high = middle
@@ -64,7 +64,7 @@ def _found(rising: Callable[[int], float], wanted: float, most: int) -> int:
 
 
 def mlx90614_words(values: Values) -> bytes:
-    """The object's and the ambient word, each with its PEC."""
+    """Return the words of the object and the ambient temperature, each with its PEC."""
     words = [
         (command, round((number(values, name) + 273.15) / 0.02).to_bytes(2, "little"))
         for name, command in (("object_temp", 0x07), ("ambient_temp", 0x06))
@@ -73,14 +73,14 @@ def mlx90614_words(values: Values) -> bytes:
 
 
 def rdm6300_frame(values: Values) -> bytes:
-    """A tag that lies before the coil."""
+    """Return the frame of a tag in front of the coil."""
     content = bytes((int(number(values, "version")),)) + int(number(values, "tag")).to_bytes(4, "big")
     content += bytes((CHECKSUMS["xor8"].compute(content),))
     return b"\x02" + content.hex().upper().encode() + b"\x03"
 
 
 def ld2410_frame(values: Values) -> bytes:
-    """A report in basic mode."""
+    """Return a report in basic mode."""
     names = ("moving_distance", "moving_energy", "static_distance", "static_energy", "detection_distance")
     state = ("none", "moving", "stationary", "both").index(str(values["state"]))
     target = struct.pack("<BHBHBH", state, *(round(number(values, name)) for name in names))
@@ -89,12 +89,12 @@ def ld2410_frame(values: Values) -> bytes:
 
 
 def ld2450_frame(values: Values) -> bytes:
-    """The targets that the values name."""
+    """Return a frame with the targets in the values."""
     content = b""
     for at in "123":
-        there = f"x{at}" in values
-        words = [_magnitude(round(number(values, f"{name}{at}"))) if there else 0 for name in ("x", "y", "speed")]
-        content += struct.pack("<HHHH", *words, 320 if there else 0)
+        present = f"x{at}" in values
+        words = [_magnitude(round(number(values, f"{name}{at}"))) if present else 0 for name in ("x", "y", "speed")]
+        content += struct.pack("<HHHH", *words, 320 if present else 0)
     return bytes.fromhex("AA FF 03 00") + content + bytes.fromhex("55 CC")
 
 
@@ -103,30 +103,30 @@ def _magnitude(value: int) -> int:
 
 
 def sps30_frame(values: Values) -> bytes:
-    """The answer to a request for values."""
+    """Return the answer to a request for values."""
     names = ("pm1", "pm2_5", "pm4", "pm10", "n0_5", "n1", "n2_5", "n4", "n10", "size")
     return sps30.frame(bytes((0, 3, 0, 40)) + struct.pack(">10f", *(number(values, name) for name in names)))
 
 
 def pn532_frames(values: Values) -> bytes:
-    """The acknowledgement and the answer: the card with the uid, or none where it is empty."""
+    """Return the acknowledgement and the answer: the card with the uid, or none if it is empty."""
     uid = bytes.fromhex(str(values.get("uid") or ""))
     card = bytes((1, 1, 0x00, 0x04, 0x08, len(uid))) + uid if uid else b"\x00"
     return bytes.fromhex("00 00 FF 00 FF 00") + pn532.frame(b"\xd5\x4b" + card)
 
 
 def toledo_frame(values: Values) -> bytes:
-    """A frame with two decimals, in kg, with its checksum."""
+    """Return a frame with two decimals, in kg, with its checksum."""
     weight = round(number(values, "weight") * 100)
     second = 0x30 | bool(values.get("net")) | (weight < 0) << 1
     second |= bool(values.get("overload")) << 2 | bool(values.get("motion")) << 3
     digits = f"{abs(weight):6d}{round(number(values, 'tare') * 100):6d}".encode()
     frame = bytes((0x02, 0x2C, second, 0x20)) + digits + b"\r"
-    return frame + bytes((toledo.check_of(frame),))
+    return frame + bytes((toledo.checksum(frame),))
 
 
 def system_text(values: Values) -> bytes:
-    """What the reader of the gateway's own state gathers."""
+    """Return the text collected by the reader of the gateway's own state."""
     lines = (
         f"temp={round(number(values, 'cpu_temp') * 1000)}",
         f"load={number(values, 'load'):.2f} 0.10 0.10 1/100 4711",
@@ -136,7 +136,7 @@ def system_text(values: Values) -> bytes:
 
 
 def edges_text(edges: list[Edge]) -> bytes:
-    """Edges as ``gardu decode`` takes them."""
+    """Return edges in the input format of ``gardu decode``."""
     return json.dumps(edges).encode()
 
 

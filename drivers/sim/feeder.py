@@ -1,7 +1,7 @@
 """Many streaming devices from one cheap process, for benchmarks: prepared frames, written in chunks.
 
-``python -m drivers.sim.feeder sds011 --ports 16 --rate 1250 --seconds 10`` prints the ports as one line of
-JSON, waits until all of them are open, feeds them, and prints how many whole frames each one took.
+``python -m drivers.sim.feeder sds011 --ports 16 --rate 1250 --seconds 10`` prints the ports as one line of JSON, waits
+until all of them are open, feeds them, and prints how many complete frames each one received.
 """
 
 import argparse
@@ -18,7 +18,7 @@ _READ_WITHIN_S = 2.0
 
 
 class Feeder:
-    """Sends a ring of prepared frames to its ports, each frame whole. ``sent``: frames by port."""
+    """Sends a ring of prepared frames to its ports, each frame complete. ``sent``: frames by port."""
 
     def __init__(self, device: Model, ports: Sequence[PtyPort], prepared: int = 250) -> None:
         values = waving(device.typical, every=prepared)
@@ -28,7 +28,7 @@ class Feeder:
         self._rest = [b""] * len(ports)
 
     def feed(self, count: int) -> None:
-        """Send each port its next ``count`` frames; a full port gets none until it has taken the last."""
+        """Send each port its next ``count`` frames; a full port is skipped until it has accepted the last ones."""
         for at in range(len(self.ports)):
             if not self._rest[at]:
                 first = self.sent[at] % len(self._frames)
@@ -40,13 +40,13 @@ class Feeder:
         self.step()
 
     def step(self) -> None:
-        """Send what is under way, as far as there is room."""
+        """Send what is pending, as far as the ports have room."""
         for at, port in enumerate(self.ports):
             if self._rest[at]:
                 self._rest[at] = self._rest[at][port.write(self._rest[at]) :]
 
     def flush(self, seconds: float) -> bool:
-        """Send what is under way, for at most so long; whether all of it found room."""
+        """Send what is pending for at most ``seconds``; return whether everything was sent."""
         end = time.monotonic() + seconds
         while any(self._rest) and time.monotonic() < end:
             self.step()
@@ -54,7 +54,7 @@ class Feeder:
         return not any(self._rest)
 
     def run(self, rate_hz: float, seconds: float) -> bool:
-        """Feed every port ``rate_hz`` frames a second, for so long; whether all found room. Blocks."""
+        """Feed every port ``rate_hz`` frames a second for ``seconds``; return whether everything was sent. Blocks."""
         start = time.monotonic()
         fed = 0
         while (passed := time.monotonic() - start) < seconds:
@@ -67,7 +67,7 @@ class Feeder:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; see the module's text."""
+    """The command line; see the module's docstring."""
     parser = argparse.ArgumentParser(prog="drivers.sim.feeder", description="Feed simulated serial devices.")
     parser.add_argument("device")
     parser.add_argument("--ports", type=int, default=16)
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     feeder = Feeder(model(args.device), ports)
     whole = feeder.run(args.rate, args.seconds)
     print(json.dumps({"sent": feeder.sent}), flush=True)
-    time.sleep(_READ_WITHIN_S)  # what the ports still hold would be lost with them
+    time.sleep(_READ_WITHIN_S)  # closing the ports would lose what they still hold
     for port in ports:
         port.close()
     return 0 if whole else 1

@@ -1,4 +1,4 @@
-"""An I2C bus without wires: chips that answer as their originals do, behind the contract's port."""
+"""A simulated I2C bus: chips that answer like the originals, behind the contract's port."""
 
 import errno
 from collections.abc import Callable, Mapping
@@ -24,7 +24,7 @@ def _no_answer() -> OSError:
 
 
 class SimulatedI2c:
-    """A bus with chips by address: an :class:`~drivers.sdk.bus.I2cPort`. ``paused_s``: how long was waited."""
+    """A bus with chips by address: an :class:`~drivers.sdk.bus.I2cPort`. ``paused_s``: total time of pauses."""
 
     def __init__(self, chips: Mapping[int, SimulatedChip]) -> None:
         self.chips = dict(chips)
@@ -50,7 +50,7 @@ class SimulatedI2c:
 
 
 class CommandChip:
-    """A chip that is commanded: each command has its answer; before one it does not answer a read."""
+    """A chip controlled by commands: each command has an answer; without a command it does not answer a read."""
 
     def __init__(self, answers: Mapping[bytes, Callable[[], bytes]]) -> None:
         self.written: list[bytes] = []
@@ -71,7 +71,7 @@ class CommandChip:
 
 
 class RegisterChip:
-    """A chip of 256 registers: a write names the first one, what follows is stored there."""
+    """A chip with 256 registers: a write selects the first one and stores the bytes after it."""
 
     def __init__(self, registers: Mapping[int, bytes]) -> None:
         self.registers = bytearray(256)
@@ -88,9 +88,9 @@ class RegisterChip:
 
 
 def simulated_chip(name: str, values: Values | None = None) -> SimulatedChip:
-    """The chip of a shipped I2C driver that says ``values`` (its typical ones where they are absent).
+    """Return the chip of a shipped I2C driver that reports ``values`` (default: its typical ones).
 
-    Raises LookupError for a name that is none.
+    Raises LookupError for any other name.
     """
     merged = {**model(name).typical, **(values or {})}
     if name == "bme280":
@@ -101,17 +101,17 @@ def simulated_chip(name: str, values: Values | None = None) -> SimulatedChip:
         words = mlx90614_words(merged)
         answers = {b"\x07": words[:3], b"\x06": words[3:]}
         assert all(pec(0x5A, command[0], word[:2]) == word[2] for command, word in answers.items())
-        return CommandChip({command: _saying(word) for command, word in answers.items()})
+        return CommandChip({command: _returning(word) for command, word in answers.items()})
     profile = shipped_profile(name)
     spec = profile.spec
     if not isinstance(spec, I2cSpec):
         raise LookupError(f"{name} is no I2C device")
-    steps = {step.raw: _saying(b"") for step in spec.start}
+    steps = {step.raw: _returning(b"") for step in spec.start}
     if spec.ready is not None:
         word = spec.ready.mask.to_bytes(2, "big")
-        steps[spec.ready.command.raw] = _saying(checked(word, spec.word_check) if spec.word_check else word)
-    return CommandChip({**steps, spec.measure.raw: _saying(encode(profile, merged))})
+        steps[spec.ready.command.raw] = _returning(checked(word, spec.word_check) if spec.word_check else word)
+    return CommandChip({**steps, spec.measure.raw: _returning(encode(profile, merged))})
 
 
-def _saying(answer: bytes) -> Callable[[], bytes]:
+def _returning(answer: bytes) -> Callable[[], bytes]:
     return lambda: answer

@@ -22,33 +22,33 @@ _READ_FUNCTIONS = (3, 4)
 
 
 class SimulatedUnit:
-    """One unit, made of a shipped profile. ``values``: what its answer number n (from 0) says."""
+    """One unit, built from a shipped profile. ``values``: the content of answer number n (from 0)."""
 
     def __init__(self, profile: str, values: Callable[[int], Values] | None = None) -> None:
-        whole = shipped_profile(profile)
-        if not isinstance(whole.spec, RegisterSpec):
+        loaded = shipped_profile(profile)
+        if not isinstance(loaded.spec, RegisterSpec):
             raise LookupError(f"{profile} is no Modbus device")
         self.answered = 0
-        self._spec = whole.spec
-        self._typical = whole.sim.values
+        self._spec = loaded.spec
+        self._typical = loaded.sim.values
         self._values = values or (lambda number: {})
 
     def answer(self, unit: int, read: ModbusRead) -> bytes:
-        """What it says to a read."""
+        """Return its answer to a read."""
         if read.function not in _READ_FUNCTIONS:
             return refusal(unit, read, _NO_SUCH_FUNCTION)
         words = self._words(read.function)
-        wanted = range(read.address, read.address + read.count)
-        if not read.count or any(address not in words for address in wanted):
+        addresses = range(read.address, read.address + read.count)
+        if not read.count or any(address not in words for address in addresses):
             return refusal(unit, read, _NO_SUCH_REGISTER)
         self.answered += 1
-        return answer(unit, read, b"".join(words[address] for address in wanted))
+        return answer(unit, read, b"".join(words[address] for address in addresses))
 
     def _words(self, function: int) -> dict[int, bytes]:
-        """The registers that are there, each with its two bytes."""
+        """Return the existing registers, each with its two bytes."""
         words = {}
-        carried = contents(self._spec, {**self._typical, **self._values(self.answered)})
-        for read, content in zip(self._spec.reads, carried, strict=True):
+        data = contents(self._spec, {**self._typical, **self._values(self.answered)})
+        for read, content in zip(self._spec.reads, data, strict=True):
             if read.function == function:
                 for at in range(read.count):
                     words[read.address + at] = content[2 * at : 2 * at + 2]
@@ -56,10 +56,10 @@ class SimulatedUnit:
 
 
 class SimulatedModbus:
-    """A line with units on it; each answers what is asked of it while the line rate is right.
+    """A line with units, each of which answers its requests while the line rate is right.
 
-    ``silent``: units that hear and say nothing. ``before`` and ``after``: noise around every answer, as
-    RS-485 adapters make it. At a wrong rate the answer is noise alone. Use it with ``async with``.
+    ``silent``: units that receive but do not answer. ``before`` and ``after``: noise around every answer, as RS-485
+    adapters produce it. At a wrong rate, the answer is only noise. Use it with ``async with``.
     """
 
     def __init__(
@@ -74,12 +74,12 @@ class SimulatedModbus:
     ) -> None:
         self.units = dict(units)
         self.silent = set(silent)
-        self.asked: list[tuple[int, ModbusRead]] = []
-        """Every request that was heard, the last thousand of them."""
+        self.requests: list[tuple[int, ModbusRead]] = []
+        """The last thousand requests received."""
         self._before, self._after = before, after
         self._line = line or LineSettings()
         self._link = link
-        self._heard = b""
+        self._received = b""
         self._noise = random.Random(0)
         self._pty: PtyPort | None = None
         self._task: asyncio.Task[None] | None = None
@@ -101,7 +101,7 @@ class SimulatedModbus:
 
     @property
     def port(self) -> str:
-        """The name to open. Raises LookupError outside of ``async with``."""
+        """The name to open. Raises LookupError outside ``async with``."""
         if self._pty is None:
             raise LookupError("the line is not there")
         return self._pty.port
@@ -112,27 +112,27 @@ class SimulatedModbus:
             await asyncio.sleep(_TICK_S)
 
     def step(self) -> None:
-        """Hear what was asked, and answer it."""
+        """Receive requests and answer them."""
         assert self._pty is not None
         chunk = self._pty.read()
         if not chunk:
             return
-        self._heard += chunk
-        while len(self._heard) >= _REQUEST_BYTES:
-            request = self._heard[:_REQUEST_BYTES]
+        self._received += chunk
+        while len(self._received) >= _REQUEST_BYTES:
+            request = self._received[:_REQUEST_BYTES]
             if sealed(request[:-2]) != request:
-                self._heard = self._heard[1:]
+                self._received = self._received[1:]
                 continue
-            self._heard = self._heard[_REQUEST_BYTES:]
+            self._received = self._received[_REQUEST_BYTES:]
             unit, *read = struct.unpack(">BBHH", request[:-2])
-            self._reply(unit, ModbusRead(*read))
+            self._handle_request(unit, ModbusRead(*read))
 
-    def _reply(self, unit: int, read: ModbusRead) -> None:
+    def _handle_request(self, unit: int, read: ModbusRead) -> None:
         assert self._pty is not None
-        self.asked = [*self.asked[-999:], (unit, read)]
+        self.requests = [*self.requests[-999:], (unit, read)]
         if unit not in self.units or unit in self.silent:
             return
-        said = self.units[unit].answer(unit, read)
+        reply = self.units[unit].answer(unit, read)
         if self._pty.baud() != self._line.baud:
-            said = self._noise.randbytes(len(said))
-        self._pty.write(self._before + said + self._after)
+            reply = self._noise.randbytes(len(reply))
+        self._pty.write(self._before + reply + self._after)

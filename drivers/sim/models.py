@@ -1,4 +1,4 @@
-"""What a simulated device needs to know of its original: from its profile, or from its own encoder."""
+"""Models for simulated devices: from a profile, or from an encoder of their own."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ Values = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A device to be simulated: how it talks, what it typically says, and how values become its bytes."""
+    """A device to simulate: its line, its typical values, and how values are encoded."""
 
     name: str
     line: LineSettings
@@ -29,16 +29,16 @@ class Model:
 
 
 def model(name: str) -> Model:
-    """The model of a shipped profile or driver. Raises LookupError for any other name."""
+    """Return the model of a shipped profile or driver. Raises LookupError for any other name."""
     if name in ENCODERS:
-        typical, encoded = ENCODERS[name]
+        typical, encode_values = ENCODERS[name]
         driver = import_module(f"drivers.{name}").DRIVER
-        return _modelled(driver, typical, lambda values: encoded({**typical, **values}))
+        return _build_model(driver, typical, lambda values: encode_values({**typical, **values}))
     return model_of(shipped_profile(name))
 
 
 def shipped_profile(name: str) -> Profile:
-    """A profile of the package, whole. Raises LookupError where there is none of this name."""
+    """Return a complete shipped profile. Raises LookupError if there is none of this name."""
     file = Path(next(iter(drivers.profiles.__path__))) / f"{name}.toml"
     if not file.is_file():
         raise LookupError(f"there is no simulator for {name}")
@@ -46,22 +46,22 @@ def shipped_profile(name: str) -> Profile:
 
 
 def model_of(profile: Profile) -> Model:
-    """The model of a profile at hand."""
-    return _modelled(profile.driver, profile.sim.values, lambda values: encode(profile, values))
+    """Return the model of a given profile."""
+    return _build_model(profile.driver, profile.sim.values, lambda values: encode(profile, values))
 
 
-def _modelled(driver: Driver, typical: Values, encoded: Callable[[Values], bytes]) -> Model:
+def _build_model(driver: Driver, typical: Values, encode_values: Callable[[Values], bytes]) -> Model:
     period_s = driver.period_s or 1.0
-    if driver.presence is not None:  # such a device repeats itself faster than its visitors go
+    if driver.presence is not None:  # such a device repeats faster than its visitors leave
         period_s = min(period_s, driver.presence.gone_s / 4)
     if isinstance(driver, SerialDriver):
-        return Model(driver.name, driver.line, period_s, typical, encoded, driver.request)
+        return Model(driver.name, driver.line, period_s, typical, encode_values, driver.request)
     line = driver.line if isinstance(driver, ModbusDriver) else LineSettings()
-    return Model(driver.name, line, period_s, typical, encoded)
+    return Model(driver.name, line, period_s, typical, encode_values)
 
 
 def waving(typical: Values, *, share: float = 0.2, every: int = 60) -> Callable[[int], Values]:
-    """Values for frame number n: the numbers swing around the typical ones, once in ``every`` frames."""
+    """Return values for frame number n: numbers oscillate around the typical ones, once in ``every`` frames."""
 
     def values(number: int) -> Values:
         swing = 1 + share * math.sin(2 * math.pi * number / every)

@@ -1,4 +1,4 @@
-"""NMEA 0183 run backwards: the sentences that a receiver would have sent."""
+"""The inverse of the NMEA 0183 decoder: sentences that a receiver would have sent."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ POSITION: Values = {
 
 
 def encode_rmc(values: Values) -> bytes:
-    """An RMC sentence; without ``lat`` and ``lon`` one of a receiver that has no fix."""
+    """Return an RMC sentence; without ``lat`` and ``lon``, that of a receiver without a fix."""
     merged = {**POSITION, **values}
     fixed = merged["lat"] is not None and merged["lon"] is not None
     words = [
@@ -38,7 +38,7 @@ def encode_rmc(values: Values) -> bytes:
 
 
 def sentence(body: str) -> bytes:
-    """A sentence of NMEA 0183 around its body, with the checksum."""
+    """Return an NMEA 0183 sentence around its body, with the checksum."""
     return f"${body}*{CHECKSUMS['xor8'].compute(body.encode()):02X}\r\n".encode()
 
 

@@ -1,4 +1,4 @@
-"""A vehicle on a route: where a GNSS receiver in it is, one position a second."""
+"""A vehicle on a route, and the position of its GNSS receiver, once per second."""
 
 import math
 from bisect import bisect_right
@@ -20,14 +20,14 @@ AROUND_KAREBOSI: Sequence[Point] = (
     (-5.1363, 119.4133),
     (-5.1362, 119.4107),
 )
-"""The block around Karebosi square in Makassar, by Jalan Ahmad Yani, Jalan Jenderal Sudirman, Jalan Kartini and Jalan
-Kajaolalido. The corners are known to about 50 m only."""
+"""The block around Karebosi square in Makassar: Jalan Ahmad Yani, Jalan Jenderal Sudirman, Jalan Kartini and Jalan
+Kajaolalido. The corners are accurate to about 50 m only."""
 
 
 def drive_around(corners: Sequence[Point], speed_m_s: float, period_s: float = 1.0) -> Callable[[int], Values]:
-    """Values for frame number n of a receiver that goes round these corners for ever, at a steady speed.
+    """Return values for frame number n of a receiver that drives around these corners forever, at a steady speed.
 
-    ``utc`` and ``date`` are those of this computer's clock.
+    ``utc`` and ``date`` are taken from this computer's clock.
     """
     ring = [*corners, corners[0]]
     ends_m = list(accumulate(_distance_m(start, end) for start, end in pairwise(ring)))
@@ -58,7 +58,7 @@ def _north_east_m(start: Point, end: Point) -> tuple[float, float]:
 
 
 def _distance_m(start: Point, end: Point) -> float:
-    """Between points of one city: the Earth is flat there."""
+    """Return the distance between points of one city, on a flat Earth."""
     return math.hypot(*_north_east_m(start, end))
 
 

@@ -177,7 +177,7 @@ class FakeLink:
     """A connection that acknowledges when the test says so."""
 
     limits: Limits = field(default_factory=Limits)
-    five: bool = True
+    mqtt5: bool = True
     sent: list[Sent] = field(default_factory=list)
     subscribed: list[str] = field(default_factory=list)
     closed: str = ""

@@ -1,6 +1,6 @@
 import pytest
 
-from drivers.ds18b20 import DRIVER, read
+from drivers.ds18b20 import DRIVER, decode
 from drivers.sdk.checksum import CHECKSUMS
 from drivers.sdk.contract import Item, Measurement, Rejected
 from drivers.sdk.framing import FrameError
@@ -39,7 +39,7 @@ def test_nine_zeros_pass_the_crc_and_are_refused() -> None:
 
 def test_the_crc_is_checked_whatever_the_kernel_says() -> None:
     with pytest.raises(FrameError, match="crc"):
-        read(bytes.fromhex("97 01 4b 46 7f ff 0c 10 a0"))
+        decode(bytes.fromhex("97 01 4b 46 7f ff 0c 10 a0"))
 
 
 def test_a_wrong_crc_without_a_second_line_is_told() -> None:

@@ -3,7 +3,7 @@ import pytest
 from drivers.sdk.contract import Item, Measurement, Rejected
 from drivers.sdk.framing import FrameError
 from drivers.sim.models import model
-from drivers.sps30 import DRIVER, frame, stuffed, unstuffed
+from drivers.sps30 import DRIVER, frame, stuff, unstuff
 
 
 def items(raw: bytes) -> list[Item]:
@@ -12,20 +12,20 @@ def items(raw: bytes) -> list[Item]:
 
 
 def test_stuffing_is_undone_in_one_pass() -> None:
-    assert unstuffed(bytes.fromhex("7D 5D 31")) == bytes.fromhex("7D 31")
-    assert unstuffed(bytes.fromhex("7D 31")) == bytes.fromhex("11")
+    assert unstuff(bytes.fromhex("7D 5D 31")) == bytes.fromhex("7D 31")
+    assert unstuff(bytes.fromhex("7D 31")) == bytes.fromhex("11")
 
 
 @pytest.mark.parametrize("plain", [bytes(range(256)), bytes.fromhex("7D 31 7E 7D 5D 11 13")])
 def test_stuffing_there_and_back(plain: bytes) -> None:
-    assert b"\x7e" not in stuffed(plain)
-    assert unstuffed(stuffed(plain)) == plain
+    assert b"\x7e" not in stuff(plain)
+    assert unstuff(stuff(plain)) == plain
 
 
 @pytest.mark.parametrize("raw", ["7D", "7D 00", "00 7D 5C"])
 def test_an_escape_of_nothing_is_refused(raw: str) -> None:
     with pytest.raises(FrameError, match="format"):
-        unstuffed(bytes.fromhex(raw))
+        unstuff(bytes.fromhex(raw))
 
 
 def test_the_set_up_and_the_question_are_those_of_the_datasheet() -> None:
@@ -39,7 +39,7 @@ def test_a_device_that_must_be_started_first_says_so() -> None:
 
 def test_a_faulty_device_s_values_are_doubted() -> None:
     good = model("sps30").encode({})
-    plain = unstuffed(good[1:-1])
+    plain = unstuff(good[1:-1])
     (item,) = items(frame(plain[:2] + b"\x80" + plain[3:-1]))
 
     assert isinstance(item, Measurement)

@@ -1,7 +1,7 @@
 import pytest
 
 from drivers.sdk.contract import Item, Measurement, Rejected
-from drivers.toledo import DRIVER, check_of
+from drivers.toledo import DRIVER, checksum
 
 PLAIN = bytes.fromhex("02 2A 30 20 30 30 30 36 31 30 30 30 30 30 30 30 0D")
 
@@ -75,7 +75,7 @@ def test_the_parity_of_seven_bit_lines_is_dropped() -> None:
 
 
 def test_frames_follow_each_other_with_and_without_a_checksum() -> None:
-    summed = PLAIN + bytes((check_of(PLAIN),))
+    summed = PLAIN + bytes((checksum(PLAIN),))
 
     assert items(PLAIN * 3) == items(PLAIN) * 3
     assert items(summed * 3) == items(PLAIN) * 3
@@ -84,7 +84,7 @@ def test_frames_follow_each_other_with_and_without_a_checksum() -> None:
 
 
 def test_a_wrong_checksum_is_refused() -> None:
-    wrong = PLAIN + bytes((check_of(PLAIN) ^ 1,))
+    wrong = PLAIN + bytes((checksum(PLAIN) ^ 1,))
 
     assert items(wrong) == items(wrong, "on") == [Rejected("checksum")]
 

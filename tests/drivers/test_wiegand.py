@@ -3,7 +3,7 @@ import pytest
 from drivers.sdk.contract import Item, Measurement, Rejected
 from drivers.sdk.gpio import Edge
 from drivers.sim.edges import wiegand_bits, wiegand_edges
-from drivers.wiegand import DRIVER, read
+from drivers.wiegand import DRIVER, decode
 
 BITS = "00101101000000001010001000"
 
@@ -46,21 +46,21 @@ def test_34_bits_have_two_numbers_of_16() -> None:
 def test_any_wrong_bit_of_26_is_found(at: int) -> None:
     flipped = BITS[:at] + "10"[int(BITS[at])] + BITS[at + 1 :]
 
-    assert read(flipped) == Rejected("parity")
+    assert decode(flipped) == Rejected("parity")
 
 
 def test_a_number_of_any_other_length_is_whole() -> None:
-    assert read("1011") == Measurement({"bits": 4, "card": 0b1011}, event="seen")
-    assert read("1" * 37) == Measurement({"bits": 37, "card": 2**37 - 1}, event="seen")
+    assert decode("1011") == Measurement({"bits": 4, "card": 0b1011}, event="seen")
+    assert decode("1" * 37) == Measurement({"bits": 37, "card": 2**37 - 1}, event="seen")
 
 
 def test_a_number_too_long_for_a_subscriber_s_float_is_hexadecimal() -> None:
-    assert read("1" * 56) == Measurement({"bits": 56, "card": "f" * 14}, event="seen")
+    assert decode("1" * 56) == Measurement({"bits": 56, "card": "f" * 14}, event="seen")
 
 
 @pytest.mark.parametrize("bits", ["1", "101", "1" * 129])
 def test_a_spark_or_a_storm_is_no_card(bits: str) -> None:
-    assert read(bits) == Rejected("format")
+    assert decode(bits) == Rejected("format")
 
 
 def test_a_storm_of_pulses_is_not_kept() -> None:

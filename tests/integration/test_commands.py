@@ -100,7 +100,7 @@ async def test_resend_heals_a_hole_at_a_subscriber(tmp_path: Path, holes: list[t
             AgentProcess(tmp_path, configuration(mosquitto.url, [sensor("air-1", "sds011", dust.port)])) as agent,
         ):
             await until(lambda: len(recorder.rows("telemetry/air-1")) >= 12)
-            batches = [wire.read_batch(wire.decode(one.payload)) for one in recorder.messages
+            batches = [wire.parse_batch(wire.decode(one.payload)) for one in recorder.messages
                        if one.topic.endswith("telemetry/air-1")]  # fmt: skip
             epoch, ledger = batches[0].epoch, Ledger()
             of = StreamId(GATEWAY, "telemetry/air-1", epoch)
@@ -120,7 +120,7 @@ async def test_resend_heals_a_hole_at_a_subscriber(tmp_path: Path, holes: list[t
                 assert (status, json.loads(out)["result"]) == (0, {"sent": stop - start, "gone": 0})
 
             def again() -> list[wire.Batch]:
-                later = [wire.read_batch(wire.decode(one.payload)) for one in recorder.messages[before:]
+                later = [wire.parse_batch(wire.decode(one.payload)) for one in recorder.messages[before:]
                          if one.topic.endswith("telemetry/air-1")]  # fmt: skip
                 return [batch for batch in later if batch.late]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.config.settings import Broker
-from agent.delivery.connection import NotReached
+from agent.delivery.connection import BrokerUnreachable
 from agent.delivery.io import mqtt
 from tests.support.agent_process import BASE, AgentProcess, configuration, sensor
 from tests.support.mosquitto import Mosquitto, until
@@ -91,14 +91,14 @@ async def test_03_a_huge_message_is_passed_over_before_it_is_buffered(tmp_path: 
 @pytest.mark.parametrize("host", ["..", "a..b", ".", "x" * 64 + ".example", "ä" * 70, "a\x00b"])
 async def test_04_a_name_that_no_host_can_have_is_not_reached_and_ends_nothing(host: str) -> None:
     url = f"mqtt://{host}:1883"
-    with pytest.raises(NotReached):
-        await mqtt.connect(Broker(url), url, "pos-1", None, five=True)
+    with pytest.raises(BrokerUnreachable):
+        await mqtt.connect(Broker(url), url, "pos-1", None, mqtt5=True)
 
 
 @pytest.mark.parametrize("url", ["mqtt://host:99999", "mqtt://host:x", "mqtt://[::1", "http://host", "", "mqtt://"])
 async def test_04_an_address_that_is_none_is_not_reached_and_ends_nothing(url: str) -> None:
-    with pytest.raises(NotReached):
-        await mqtt.connect(Broker(url), url, "pos-1", None, five=True)
+    with pytest.raises(BrokerUnreachable):
+        await mqtt.connect(Broker(url), url, "pos-1", None, mqtt5=True)
 
 
 async def test_02_a_broker_that_speaks_no_mqtt_is_named_so_and_left(tmp_path: Path, city: ScriptedBroker) -> None:

@@ -71,7 +71,7 @@ class UnrulyBroker(ScriptedBroker):
         if not publish.leaf.startswith(("telemetry/", "event/")):
             return None if self.mode == "silent" else 0
         message = publish.message
-        batch = wire.read_batch(message)
+        batch = wire.parse_batch(message)
         answer = self._judged(session, publish.leaf, batch)
         now_s = time.monotonic()
         place = len(session.published) - 1

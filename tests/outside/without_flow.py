@@ -104,27 +104,27 @@ def no_room_above_events() -> None:
 def no_poison() -> None:
     """21: the same message comes first again in each session."""
     PoisonFinder._failed = lambda self, flight, now_s: None  # type: ignore[method-assign]
-    Delivery.pass_over = lambda self, before_s: None  # type: ignore[method-assign]
+    Delivery.skip_unacknowledged = lambda self, before_s: None  # type: ignore[method-assign]
 
 
 def a_message_for_each_row() -> None:
     """22: whatever tokens there are is sent at once."""
 
-    def wanted(self: Backlog, open_streams: list[str]) -> Any:
-        owed = [(stream, one) for stream in open_streams if (one := self._owed(stream)) is not None]
-        if self._tokens.fill(self._now_s()) >= 1 and self._window.room(late=True):
-            return [(stream, *one, 1) for stream, one in owed]
+    def next_ranges(self: Backlog, open_streams: list[str]) -> Any:
+        owed = [(stream, rows) for stream in open_streams if (rows := self._next_unsent(stream)) is not None]
+        if self._tokens.fill(self._now_s()) >= 1 and self._window.has_room(late=True):
+            return [(stream, *rows, 1) for stream, rows in owed]
         self._tokens.wait_for(1)
         return []
 
-    Backlog.wanted = wanted  # type: ignore[method-assign]
+    Backlog.next_ranges = next_ranges  # type: ignore[method-assign]
 
 
 def descriptions_once() -> None:
     """23: an older description is sent once a session."""
 
     def send_again(self: Any, stream: str, start: int, stop: int) -> None:
-        self._lane.again[stream].add(start, stop)
+        self._lane.resend[stream].add(start, stop)
         self._wake.set()
 
     agent.delivery.uplink.Uplink.send_again = send_again  # type: ignore[method-assign]
@@ -132,7 +132,7 @@ def descriptions_once() -> None:
 
 def old_topics_stay() -> None:
     """24: what stands at an old path is not cleared."""
-    agent.delivery.session._CLEARINGS = 0
+    agent.delivery.session._MAX_CLEAR_ATTEMPTS = 0
 
 
 def replies_are_forgotten() -> None:

@@ -65,7 +65,7 @@ def _disordered(messages: Iterable[Received]) -> Iterator[str]:
         address = wire.parse_topic(message.topic)
         if address is None or address.leaf.partition("/")[0] not in ("telemetry", "event"):
             continue
-        batch = wire.read_batch(wire.decode(message.payload))
+        batch = wire.parse_batch(wire.decode(message.payload))
         stream = (message.topic, batch.epoch)
         if not batch.late:
             if batch.seq < next_live.get(stream, 0):

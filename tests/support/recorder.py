@@ -71,7 +71,7 @@ class Recorder:
             return
         address = wire.parse_topic(received.topic)
         if address is not None and address.leaf.startswith(("telemetry/", "event/")):
-            batch = wire.read_batch(wire.decode(received.payload))
+            batch = wire.parse_batch(wire.decode(received.payload))
             rows = self._rows.setdefault(address.leaf, {}).setdefault(batch.epoch, {})
             rows.update((batch.seq + index, row) for index, row in enumerate(batch.rows))
         self.messages.append(received)

@@ -41,7 +41,7 @@ class Publish:
     @property
     def batch(self) -> wire.Batch:
         """The payload of ``telemetry`` or ``event``."""
-        return wire.read_batch(self.message)
+        return wire.parse_batch(self.message)
 
 
 @dataclass(slots=True)

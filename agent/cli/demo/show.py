@@ -69,7 +69,7 @@ class Show:
 
     async def _subscribe(self, port: int) -> mqtt.MqttConnection:
         url = f"mqtt://127.0.0.1:{port}"
-        link = await mqtt.connect(Broker(url=url), url, "gardu-demo", None, five=False)
+        link = await mqtt.connect(Broker(url=url), url, "gardu-demo", None, mqtt5=False)
         link.on_message = self._on_message
         await link.subscribe(["#"])
         return link

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from agent.base.i18n import _
 from agent.config.settings import Broker
-from agent.delivery.connection import Unanswered, WrongVersion
+from agent.delivery.connection import NoConnack, UnsupportedVersion
 from agent.delivery.io import mqtt
 
 DEFAULT_URL = "mqtt://127.0.0.1:1883"
@@ -70,7 +70,7 @@ class BrokerOptions:
         :class:`~agent.delivery.connection.ConnectionLost`."""
         try:
             return await self._connect(client_id)
-        except (WrongVersion, Unanswered):
+        except (UnsupportedVersion, NoConnack):
             self.five = not self.five
             return await self._connect(client_id)
 

@@ -1,4 +1,4 @@
-"""The gateway's certificate over its life: asked for anew, tried, kept or dropped; and how long it still lasts."""
+"""The life of the gateway's certificate: requested, tried, kept or dropped; and how long it remains valid."""
 
 import asyncio
 import json
@@ -18,27 +18,27 @@ from agent.delivery.certificates import validity
 
 _log = logging.getLogger(__name__)
 
-_FIRST_LOOK_S = 60.0
-"""A start is not held up by it: it is looked at after the first connection, or then."""
-_LOOK_S = 60.0
-_AGAIN_S = 3600.0
-_TOLD = "validity.told"
+_FIRST_CHECK_S = 60.0
+"""The first check waits for the first connection, or for this long, so that it does not delay the start."""
+_CHECK_S = 60.0
+_RETRY_S = 3600.0
+_WARNED_KEY = "validity.told"
 
 
 class Certificates(Protocol):
-    """What there is to show to the broker."""
+    """The certificates available for the broker."""
 
     on_used: Callable[[], None]
     on_outcome: Callable[[str], None]
 
     async def request(self, settings: Broker, gateway: str) -> Mapping[str, str]: ...
-    async def stage(self, settings: Broker, gateway: str, pem: str, moment: TrustedTime) -> int: ...
+    async def stage(self, settings: Broker, gateway: str, pem: str, trusted_time: TrustedTime) -> int: ...
     def fingerprint(self, settings: Broker) -> str: ...
     async def ends_ms(self, settings: Broker) -> int: ...
 
 
 class Store(Protocol):
-    """What is kept of it, and where it is told."""
+    """Stores what was reported, and publishes events."""
 
     def announce(self, row: Mapping[str, object]) -> None: ...
     def remember(self, name: str, value: str) -> None: ...
@@ -46,7 +46,8 @@ class Store(Protocol):
 
 
 class Renewal:
-    """``reconnect`` begins a new connection at once. ``bound_ms``: before which no true clock can stand."""
+    """Renews the certificate. ``reconnect`` starts a new connection at once. ``bound_ms``: no correct clock can be
+    earlier than this."""
 
     def __init__(
         self,
@@ -63,73 +64,73 @@ class Renewal:
         self._reconnect = reconnect
         self._settings: Broker | None = None
         self._gateway = ""
-        self._looked = asyncio.Event()
-        self._waiting: asyncio.Future[str] | None = None
+        self._check_now = asyncio.Event()
+        self._pending_outcome: asyncio.Future[str] | None = None
         self._fingerprint = ""
-        self._told = ""
-        self._look_from_s = 0.0
+        self._last_logged = ""
+        self._retry_from_s = 0.0
         self.ends_ms: int | None = None
-        """The end of the certificate in use, in Unix milliseconds; ``None`` where it is not known."""
-        certificates.on_used = self._looked.set
-        certificates.on_outcome = self._outcome
+        """The expiry of the certificate in use, in Unix milliseconds; ``None`` if unknown."""
+        certificates.on_used = self._check_now.set
+        certificates.on_outcome = self._on_outcome
 
     def use(self, settings: Broker, gateway: str) -> None:
-        """Take the settings of another configuration."""
+        """Use the settings of another configuration."""
         self._settings, self._gateway = settings, gateway
 
     async def request(self) -> Mapping[str, str]:
-        """Make a key and the request for its certificate. Raises :class:`RejectedError`."""
+        """Create a key and the request for its certificate. Raises :class:`RejectedError`."""
         assert self._settings is not None
         return await self._certificates.request(self._settings, self._gateway)
 
     async def install(self, pem: str) -> int:
-        """Try this certificate; give its end once a broker has taken it. Raises :class:`RejectedError`, also where none
-        took it: then the one before is in use again."""
+        """Try this certificate; return its expiry once a broker has accepted it. Raises :class:`RejectedError`, also if
+        no broker accepted it: then the previous one is in use again."""
         assert self._settings is not None
         now = self._now()
-        moment = TrustedTime(now.t, now.clock_quality > 0, self._bound_ms)
-        ends_ms = await self._certificates.stage(self._settings, self._gateway, pem, moment)
-        self._waiting = asyncio.get_running_loop().create_future()
+        trusted_time = TrustedTime(now.t, now.clock_quality > 0, self._bound_ms)
+        ends_ms = await self._certificates.stage(self._settings, self._gateway, pem, trusted_time)
+        self._pending_outcome = asyncio.get_running_loop().create_future()
         self._reconnect()
-        why = await self._waiting
+        why = await self._pending_outcome
         if why:
             raise RejectedError(Rejection.NOT_TAKEN, why)
         return ends_ms
 
     def status(self) -> CertificateStatus:
-        """How the certificate in use is."""
+        """Return the status of the certificate in use."""
         now = self._now()
         left_s = None if self.ends_ms is None or now.clock_quality == 0 else (self.ends_ms - now.t) // 1000
         return CertificateStatus(self.ends_ms, left_s)
 
     async def watch(self) -> None:
-        """Look at the certificate in use, and tell when its end comes near; for ever."""
-        wait_s = _FIRST_LOOK_S
+        """Check the certificate in use, and warn before it expires; runs forever."""
+        wait_s = _FIRST_CHECK_S
         while True:
             try:
                 async with asyncio.timeout(wait_s):
-                    await self._looked.wait()
+                    await self._check_now.wait()
             except TimeoutError:
                 pass
-            wait_s = _LOOK_S
-            self._looked.clear()
-            await self._look()
+            wait_s = _CHECK_S
+            self._check_now.clear()
+            await self._check()
             self._warn()
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         assert self._settings is not None
         fingerprint = self._certificates.fingerprint(self._settings)
         now_s = asyncio.get_running_loop().time()
-        if fingerprint == self._fingerprint or now_s < self._look_from_s:
+        if fingerprint == self._fingerprint or now_s < self._retry_from_s:
             return
         ends_ms = None
         if fingerprint:
             try:
                 ends_ms = await self._certificates.ends_ms(self._settings)
             except RejectedError as error:
-                self._look_from_s = now_s + _AGAIN_S
-                if str(error) != self._told:
-                    self._told = str(error)
+                self._retry_from_s = now_s + _RETRY_S
+                if str(error) != self._last_logged:
+                    self._last_logged = str(error)
                     _log.warning(
                         _("cannot determine when the certificate expires: {why}").format(why=error),
                         extra=log_extra(LogCode.CERTIFICATE_UNREADABLE),
@@ -138,17 +139,17 @@ class Renewal:
         self.ends_ms = ends_ms
 
     def _warn(self) -> None:
-        """Tell each step once for each certificate, over restarts too."""
+        """Warn once for each step of each certificate, across restarts."""
         now = self._now()
         if self.ends_ms is None or now.clock_quality == 0:
             return
         step = validity.step(self.ends_ms, now.t)
         if step is None:
             return
-        fingerprint, told = self._told_before()
-        if fingerprint == self._fingerprint and told <= step:
+        fingerprint, warned_step = self._last_warning()
+        if fingerprint == self._fingerprint and warned_step <= step:
             return
-        self._store.remember(_TOLD, json.dumps([self._fingerprint, step]))
+        self._store.remember(_WARNED_KEY, json.dumps([self._fingerprint, step]))
         days = validity.days_left(self.ends_ms, now.t)
         self._store.announce(events.certificate_expires(days, step <= validity.ALARM_DAYS))
         _log.warning(
@@ -156,15 +157,15 @@ class Renewal:
             extra=log_extra(LogCode.CERTIFICATE_EXPIRES),
         )
 
-    def _told_before(self) -> tuple[str, int]:
+    def _last_warning(self) -> tuple[str, int]:
         try:
-            fingerprint, step = json.loads(self._store.recall(_TOLD) or "[]")
+            fingerprint, step = json.loads(self._store.recall(_WARNED_KEY) or "[]")
             return str(fingerprint), int(step)
         except (ValueError, TypeError):
             return "", 0
 
-    def _outcome(self, why: str) -> None:
+    def _on_outcome(self, why: str) -> None:
         row = events.certificate_refused(why) if why else events.certificate_renewed()
         self._store.announce(row)
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(why)
+        if self._pending_outcome is not None and not self._pending_outcome.done():
+            self._pending_outcome.set_result(why)

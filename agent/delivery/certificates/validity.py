@@ -1,4 +1,4 @@
-"""A gateway's certificate: whether a new one is right, and when the end of one is to be told. Pure."""
+"""Checks a gateway's new certificate, and decides when to warn about its expiry. No I/O."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from agent.base.trusted_time import TrustedTime, rfc_3339
 
 DAY_MS = 86_400_000
 STEPS = (30, 14, 7, 3, 0)
-"""Days before the end at which it is told, each once; from 3 on as an alarm."""
+"""Days before the expiry at which to warn, once each; as an alarm from 3 days on."""
 ALARM_DAYS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What a certificate says. ``names``: its common names; ``matches``: whether its key is the one that was made for
-    it; times in Unix milliseconds."""
+class CertificateFacts:
+    """The contents of a certificate. ``names``: its common names; ``matches``: whether it belongs to the key created
+    for it; times are Unix milliseconds."""
 
     names: tuple[str, ...]
     matches: bool
@@ -24,7 +24,7 @@ class Facts:
     ends_ms: int
 
 
-def check(facts: Facts, gateway: str, moment: TrustedTime) -> None:
+def check(facts: CertificateFacts, gateway: str, trusted_time: TrustedTime) -> None:
     """Raise :class:`RejectedError` for a certificate that this gateway cannot use: ``certificate_key``,
     ``certificate_name``, ``certificate_time``."""
     if not facts.matches:
@@ -37,20 +37,20 @@ def check(facts: Facts, gateway: str, moment: TrustedTime) -> None:
             Rejection.CERTIFICATE_NAME,
             _("this certificate is for {names}, not for {gateway}").format(names=names, gateway=gateway),
         )
-    if facts.ends_ms <= moment.earliest_ms:
+    if facts.ends_ms <= trusted_time.earliest_ms:
         raise RejectedError(Rejection.CERTIFICATE_TIME, _("expired on {date}").format(date=rfc_3339(facts.ends_ms)))
-    if moment.is_set and facts.begins_ms > moment.clock_ms:
+    if trusted_time.is_set and facts.begins_ms > trusted_time.clock_ms:
         raise RejectedError(
             Rejection.CERTIFICATE_TIME, _("not valid before {date}").format(date=rfc_3339(facts.begins_ms))
         )
 
 
 def days_left(ends_ms: int, now_ms: int) -> int:
-    """Whole days until the end; below 0 after it."""
+    """Return the whole days until the expiry; negative after it."""
     return (ends_ms - now_ms) // DAY_MS
 
 
 def step(ends_ms: int, now_ms: int) -> int | None:
-    """The last of :data:`STEPS` that was reached; ``None`` before the first."""
-    reached = [one for one in STEPS if ends_ms - now_ms <= one * DAY_MS]
+    """Return the last of :data:`STEPS` reached; ``None`` before the first."""
+    reached = [days for days in STEPS if ends_ms - now_ms <= days * DAY_MS]
     return min(reached, default=None)

@@ -1,4 +1,4 @@
-"""Why there is no connection to a broker, in one line that says what to mend."""
+"""Explains why a connection to a broker failed, in one line that says what to fix."""
 
 import socket
 import ssl
@@ -6,15 +6,15 @@ import ssl
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.base.i18n import _
-from agent.delivery.connection import ConnectionLost, ConnectionRefusedByBroker, WrongVersion
+from agent.delivery.connection import ConnectionLost, ConnectionRefusedByBroker, UnsupportedVersion
 
 _UNSUPPORTED_VERSION = 0x84
 
 
 def refusal(code: ReasonCode) -> ConnectionLost:
-    """What a CONNACK with this reason calls for."""
+    """Return the error for a CONNACK with this reason code."""
     if code.value == _UNSUPPORTED_VERSION:
-        return WrongVersion(_("the broker does not support this version of MQTT"))
+        return UnsupportedVersion(_("the broker does not support this version of MQTT"))
     if code.value in (0x86, 0x87, 0x8C):
         return ConnectionRefusedByBroker(
             _("the broker refused the login: check username, password_file and the certificate")
@@ -25,12 +25,12 @@ def refusal(code: ReasonCode) -> ConnectionLost:
 
 
 def text_of(error: Exception) -> str:
-    """An error without its number."""
+    """Return the text of an error without its number."""
     return str(getattr(error, "strerror", None) or error)
 
 
 def why_not_reached(error: OSError, host: str, port: int) -> str:
-    """Why the host cannot be reached."""
+    """Return why the host cannot be reached."""
     where = f"{host}:{port}"
     if isinstance(error, ssl.SSLCertVerificationError):
         return _("the certificate of {where} is not accepted: {why}").format(where=where, why=error.verify_message)

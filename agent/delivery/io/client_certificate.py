@@ -1,14 +1,15 @@
-"""The gateway's own certificate: which pair of certificate and key is shown to the broker, and how a new one comes in.
+"""The gateway's own certificate: which pair of certificate and key to show to the broker, and how a new one is
+installed.
 
-The configured pair lies where the technician put it, perhaps not to be written here. Renewed ones lie in ``folder``,
-each as one file with key and certificate, so that a pair is whole or absent:
+The configured pair is where the technician put it, which may be read-only. Renewed pairs are in ``folder``, each as one
+file with key and certificate, so that a pair is complete or absent:
 
 - ``request.key``: the key that waits for its certificate;
-- ``trial.pem``: a pair that no broker has taken yet;
-- ``renewed.pem``: one that a broker has taken.
+- ``trial.pem``: a pair that no broker has accepted yet;
+- ``renewed.pem``: one that a broker has accepted.
 
 Pairs are tried in this order, then the configured one. A renewed pair names the configured certificate that it
-replaces; where another one lies there now, the technician has put it in later, and it is tried first.
+replaces; if a different one is configured now, the technician installed it later, and it is tried first.
 """
 
 import contextlib
@@ -32,8 +33,8 @@ from agent.base.io.worker import Worker
 from agent.base.trusted_time import TrustedTime
 from agent.config.io.credentials import local_file
 from agent.config.settings import Broker
-from agent.delivery.certificates.validity import Facts, check
-from agent.delivery.connection import ConnectionLost, NotReached, Unanswered, WrongVersion
+from agent.delivery.certificates.validity import CertificateFacts, check
+from agent.delivery.connection import BrokerUnreachable, ConnectionLost, NoConnack, UnsupportedVersion
 from agent.delivery.io import x509_helper
 
 _log = logging.getLogger(__name__)
@@ -43,8 +44,8 @@ _PROGRAM = helper_process.script_command(Path(x509_helper.__file__))
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _REPLACES = re.compile(r"replaces ([0-9a-f]{64})\n")
 _WRITE_S = 20.0
-_PATIENCE = 3
-"""Tries of a pair that fail for another reason, before the next one is tried all the same."""
+_MAX_FAILURES = 3
+"""Attempts with a pair that may fail for another reason before the next pair is tried anyway."""
 _UNREACHED = frozenset(
     {
         errno.ECONNREFUSED,
@@ -67,7 +68,7 @@ L = TypeVar("L", bound=Link)
 
 
 class Pair(NamedTuple):
-    """Files of a certificate and its key. ``name``: of the file in the folder; empty for the configured pair."""
+    """Files of a certificate and its key. ``name``: the file name in the folder; empty for the configured pair."""
 
     certificate: Path
     key: Path
@@ -75,10 +76,10 @@ class Pair(NamedTuple):
 
 
 class ClientCertificate:
-    """``folder`` is made when something is to be kept in it.
+    """Chooses the certificate pair for a connection. ``folder`` is created when something is stored in it.
 
-    ``on_used()`` is called when a pair has connected; ``on_outcome(why)`` when a pair on trial was taken by a
-    broker (``why`` empty), or was not and is dropped.
+    ``on_used()`` is called when a pair has connected; ``on_outcome(why)`` when a broker accepted a pair on trial
+    (``why`` is empty), or when it was not accepted and is dropped.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -89,7 +90,7 @@ class ClientCertificate:
         self.on_outcome: Callable[[str], None] = lambda why: None
 
     async def connect(self, settings: Broker, url: str, attempt: Callable[[Broker], Awaitable[L]]) -> L:
-        """Connect with the first pair that the broker takes. Raises :class:`ConnectionLost` and its kinds."""
+        """Connect with the first pair that the broker accepts. Raises :class:`ConnectionLost` and its subclasses."""
         if not settings.cert_file or not url.startswith("mqtts:"):
             return await attempt(settings)
         failed: dict[Pair, ConnectionLost] = {}
@@ -99,40 +100,41 @@ class ClientCertificate:
             except ConnectionLost as error:
                 failed[pair] = error
                 self._failures += 1
-                if not _may_be_the_pair(error) and self._failures < _PATIENCE:
+                if not _may_be_the_pair(error) and self._failures < _MAX_FAILURES:
                     break
                 continue
             try:
                 self._failures = 0
-                await self._connected(pair, failed)
+                await self._on_connected(pair, failed)
             except BaseException:
                 link.drop()
                 raise
             return link
-        # What says something about the version of MQTT must be heard, or the other one is never tried.
+        # Prefer errors about the MQTT version: otherwise the other version would never be tried.
         raise next(
-            (one for one in failed.values() if isinstance(one, WrongVersion | Unanswered)), [*failed.values()][-1]
+            (error for error in failed.values() if isinstance(error, UnsupportedVersion | NoConnack)),
+            [*failed.values()][-1],
         )
 
     async def request(self, settings: Broker, gateway: str) -> Mapping[str, str]:
-        """Make a key, keep it, and give the request for a certificate: ``csr``, and ``signed``, the same signed by the
-        certificate in use. Raises :class:`RejectedError`."""
-        if not _is_shown(settings):
+        """Create and store a key, and return the request for a certificate: ``csr``, and ``signed``, the same signed
+        with the certificate in use. Raises :class:`RejectedError`."""
+        if not _is_always_used(settings):
             raise RejectedError(Rejection.NO_CERTIFICATE, _("this gateway logs in without a certificate"))
         own = self._in_use(settings)
-        answer = await _ask({"do": "request", "name": gateway, "own": [str(own.certificate), str(own.key)]})
+        answer = await _query_helper({"do": "request", "name": gateway, "own": [str(own.certificate), str(own.key)]})
         await self._write(_KEY, answer["key"])
         return {"csr": answer["csr"], "signed": answer["signed"]}
 
-    async def stage(self, settings: Broker, gateway: str, pem: str, moment: TrustedTime) -> int:
-        """Take a certificate for the key that was made last, to be tried with the next connection; give its end in Unix
+    async def stage(self, settings: Broker, gateway: str, pem: str, trusted_time: TrustedTime) -> int:
+        """Store a certificate for the key created last, to be tried with the next connection; return its expiry in Unix
         milliseconds. Raises :class:`RejectedError`."""
         key = self._read(_KEY)
-        if not key or not _is_shown(settings):
+        if not key or not _is_always_used(settings):
             raise RejectedError(Rejection.NO_REQUEST, _("no certificate was requested here: start with renew"))
-        answer = await _ask({"do": "look", "certificate": pem, "key": key})
-        facts = Facts(tuple(answer["names"]), answer["matches"], answer["begins_ms"], answer["ends_ms"])
-        check(facts, gateway, moment)
+        answer = await _query_helper({"do": "inspect", "certificate": pem, "key": key})
+        facts = CertificateFacts(tuple(answer["names"]), answer["matches"], answer["begins_ms"], answer["ends_ms"])
+        check(facts, gateway, trusted_time)
         replaces = _fingerprint(_text(_configured(settings).certificate))
         await self._write(_TRIAL, f"replaces {replaces}\n{key}{answer['plain']}")
         self._remove(_KEY)
@@ -140,21 +142,21 @@ class ClientCertificate:
         return facts.ends_ms
 
     def fingerprint(self, settings: Broker) -> str:
-        """Which certificate is in use, or will be tried first; empty where there is none."""
+        """Return the fingerprint of the certificate in use, or to be tried first; empty if there is none."""
         return _fingerprint(_text(self._in_use(settings).certificate)) if settings.cert_file else ""
 
     async def ends_ms(self, settings: Broker) -> int:
-        """The end of the certificate in use; it is read once for each, and kept. Raises :class:`RejectedError`."""
+        """Return the expiry of the certificate in use, which is read once and cached. Raises :class:`RejectedError`."""
         text = _text(self._in_use(settings).certificate)
         mark = _fingerprint(text)
-        known, _unused, ends = self._read(_ENDS).partition(" ")
-        if known == mark and ends.isdecimal():
+        cached_mark, _unused, ends = self._read(_ENDS).partition(" ")
+        if cached_mark == mark and ends.isdecimal():
             return int(ends)
-        answer = await _ask({"do": "look", "certificate": text})
+        answer = await _query_helper({"do": "inspect", "certificate": text})
         ends_ms = int(answer["ends_ms"])
         try:
             await self._write(_ENDS, f"{mark} {ends_ms}")
-        except RejectedError as error:  # it is only read once more then
+        except RejectedError as error:  # then it is read once more next time
             _log.debug("%s", error)
         return ends_ms
 
@@ -163,9 +165,9 @@ class ClientCertificate:
         return self._used if self._used in pairs else pairs[0]
 
     def _pairs(self, settings: Broker) -> list[Pair]:
-        """In the order in which they are tried."""
+        """Return the pairs in the order in which to try them."""
         configured = _configured(settings)
-        there = _fingerprint(_text(configured.certificate))
+        current = _fingerprint(_text(configured.certificate))
         before: list[Pair] = []
         after: list[Pair] = []
         for name in (_TRIAL, _RENEWED):
@@ -173,14 +175,14 @@ class ClientCertificate:
             if text:
                 path = self._folder / name
                 found = _REPLACES.match(text)
-                replaced = found is not None and found[1] != there and there != ""
+                replaced = found is not None and found[1] != current and current != ""
                 (after if replaced else before).append(Pair(path, path, name))
         return [*before, configured, *after]
 
-    async def _connected(self, pair: Pair, failed: Mapping[Pair, ConnectionLost]) -> None:
-        trial = next((one for one in failed if one.name == _TRIAL), None)
+    async def _on_connected(self, pair: Pair, failed: Mapping[Pair, ConnectionLost]) -> None:
+        trial = next((failed_pair for failed_pair in failed if failed_pair.name == _TRIAL), None)
         if pair.name == _TRIAL:
-            self._used = await self._promoted(pair)
+            self._used = await self._promote(pair)
             _log.info(_("using the new certificate"))
             self.on_outcome("")
         else:
@@ -194,10 +196,10 @@ class ClientCertificate:
                 self.on_outcome(str(failed[trial]))
         self.on_used()
 
-    async def _promoted(self, trial: Pair) -> Pair:
+    async def _promote(self, trial: Pair) -> Pair:
         try:
             await self._write(_RENEWED, self._read(_TRIAL))
-        except RejectedError as error:  # then it is on trial once more with the next connection
+        except RejectedError as error:  # then it is tried again with the next connection
             _log.warning("%s", error, extra=log_extra(LogCode.CERTIFICATE_DROPPED))
             return trial
         self._remove(_TRIAL)
@@ -207,8 +209,8 @@ class ClientCertificate:
         return _text(self._folder / name)
 
     async def _write(self, name: str, text: str) -> None:
-        """Durably, readable for this user alone. Raises :class:`RejectedError`."""
-        worker = Worker("certificates")  # a card may take seconds
+        """Write durably, readable by this user only. Raises :class:`RejectedError`."""
+        worker = Worker("certificates")  # an SD card may take seconds
         try:
             await worker.call(lambda: AtomicDirectory(self._folder).write(name, text.encode()), _WRITE_S)
         except (OSError, CallTimeout) as error:
@@ -218,23 +220,23 @@ class ClientCertificate:
             worker.close()
 
     def _remove(self, name: str) -> None:
-        # What cannot be removed is not taken once more, or is tried and dropped again: the connection counts more.
+        # A leftover file is ignored, or tried and dropped again: the connection matters more.
         with contextlib.suppress(OSError):
             (self._folder / name).unlink()
 
 
 def _may_be_the_pair(error: ConnectionLost) -> bool:
-    """Whether a connection may have failed because of the certificate or its key."""
+    """Return whether a connection may have failed because of the certificate or its key."""
     elsewhere = ssl.SSLCertVerificationError | socket.gaierror | TimeoutError
-    if isinstance(error, WrongVersion) or isinstance(error.__cause__, elsewhere):
+    if isinstance(error, UnsupportedVersion) or isinstance(error.__cause__, elsewhere):
         return False
-    if isinstance(error, NotReached):
+    if isinstance(error, BrokerUnreachable):
         return error.__cause__ is not None and getattr(error.__cause__, "errno", 0) not in _UNREACHED
     return True
 
 
-def _is_shown(settings: Broker) -> bool:
-    """Whether every broker asks for the certificate."""
+def _is_always_used(settings: Broker) -> bool:
+    """Return whether every broker asks for the certificate."""
     return bool(settings.cert_file) and all(url.startswith("mqtts:") for url in settings.urls)
 
 
@@ -250,7 +252,7 @@ def _text(file: Path) -> str:
 
 
 def _fingerprint(text: str) -> str:
-    """SHA-256 of the first certificate, in hex; empty where there is none."""
+    """Return the SHA-256 of the first certificate, in hex; empty if there is none."""
     found = _BLOCK.search(text)
     try:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0])).hexdigest() if found else ""
@@ -258,10 +260,10 @@ def _fingerprint(text: str) -> str:
         return ""
 
 
-async def _ask(question: Mapping[str, Any]) -> dict[str, Any]:
-    """What the child answers. Raises :class:`RejectedError`."""
+async def _query_helper(request: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the helper's answer. Raises :class:`RejectedError`."""
     try:
-        answer: dict[str, Any] = await helper_process.query(_PROGRAM, question)
+        answer: dict[str, Any] = await helper_process.query(_PROGRAM, request)
     except helper_process.HelperFailed as error:
         if error.status == x509_helper.LIBRARY_MISSING:
             text = _("certificates need the extra updates: pip install 'gardu[updates]'")

@@ -1,8 +1,8 @@
 """One MQTT connection on the event loop.
 
-paho is used for the protocol alone. It queues nothing for us (its queue lives in memory, drops the newest when full
-and never repeats on a live socket), never reconnects by itself, and its limits and timers are kept by the uplink:
-each connection is a new client, driven by the event loop, given up at the first doubt.
+paho is used for the protocol alone. Its queue is not used (it is held in memory, drops the newest when full and never
+resends on a live socket), nor its reconnecting; the uplink keeps the limits and timers. Each connection is a new
+client, driven by the event loop, and dropped at the first doubt.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from agent.base.codes import LogCode, log_extra
 from agent.base.display import one_line
 from agent.base.guard import guarded, unexpected
 from agent.base.i18n import _
-from agent.delivery.connection import ConnectionLost, Limits, Message, TakenOver, Unanswered
+from agent.delivery.connection import ConnectionLost, Limits, Message, NoConnack, SessionTakenOver
 from agent.delivery.io.broker_errors import refusal
 from agent.delivery.io.mqtt_socket import BoundedSocket
 from agent.delivery.policies.mqtt_packets import OVERSIZED_TOPIC, PacketFilter
@@ -27,15 +27,15 @@ from agent.delivery.policies.mqtt_packets import OVERSIZED_TOPIC, PacketFilter
 _log = logging.getLogger(__name__)
 
 CONNECT_S = 10.0
-"""For DNS, TCP and TLS together, and again for the broker's CONNACK."""
+"""Timeout for DNS, TCP and TLS together, and again for the broker's CONNACK."""
 MAX_INCOMING_BYTES = 262_144
-"""The longest packet that is taken: announced to the broker on MQTT 5, and enforced before it is buffered on both."""
+"""The longest packet accepted: announced to the broker on MQTT 5, and enforced before buffering on both versions."""
 _MAX_TURN_READS = 16
-"""Reads in one turn of the event loop: a broker that sends without end does not keep the others waiting."""
+"""Reads in one turn of the event loop: a broker that sends without end must not starve other tasks."""
 
 
 class BoundedClient(Client):
-    """paho's client on a socket that is bounded."""
+    """paho's client on a bounded socket."""
 
     packets: PacketFilter
 
@@ -45,13 +45,14 @@ class BoundedClient(Client):
 
 
 class MqttConnection:
-    """An open connection. Made by :func:`connect`; useless once :meth:`lost` has returned.
+    """An open connection, created by :func:`connect`; unusable once :meth:`lost` has returned.
 
-    ``on_ack(mid, failure)``: a PUBACK came; ``failure`` is 0, or the reason code (128 and up) of a refusal.
-    ``on_message(message)``: a subscription brought something. ``answer_s``: the time for a SUBACK, seconds.
+    ``on_ack(mid, failure)``: a PUBACK arrived; ``failure`` is 0, or the reason code (128 and up) of a refusal.
+    ``on_message(message)``: a message arrived through a subscription. ``answer_s``: the timeout for a SUBACK, in
+    seconds.
     """
 
-    def __init__(self, client: "BoundedClient", five: bool, keepalive_s: int, answer_s: float = CONNECT_S) -> None:
+    def __init__(self, client: "BoundedClient", mqtt5: bool, keepalive_s: int, answer_s: float = CONNECT_S) -> None:
         self._client = client
         self.answer_s = answer_s
         self._packets = client.packets
@@ -61,7 +62,7 @@ class MqttConnection:
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._lost: asyncio.Future[ConnectionLost] = self._loop.create_future()
         self._heard = self._loop.time()
-        self.five = five
+        self.mqtt5 = mqtt5
         self.limits = Limits()
         self.keepalive_s = keepalive_s
         self.on_ack: Callable[[int, int], None] = lambda mid, failure: None
@@ -77,29 +78,29 @@ class MqttConnection:
         """Let the event loop drive the socket that the connecting thread has opened."""
         self._socket = self._client.socket()
         if self._socket is None:
-            self._break(Unanswered(_("the broker closed the connection")))
+            self._break(NoConnack(_("the broker closed the connection")))
             return
         self._loop.add_reader(self._socket, self._read)
         self._client.on_socket_register_write = lambda *_: self._start_writing()
         self._client.on_socket_unregister_write = lambda *_: self._stop_writing()
-        # Called before paho closes its socket: afterwards the event loop could not let go of it any more.
+        # Called before paho closes its socket: afterwards the event loop could not remove it any more.
         self._client.on_socket_close = lambda *_: self._detach()
         self._start_writing()
 
     async def connected(self, timeout_s: float) -> None:
-        """Wait for the CONNACK. Raises :class:`ConnectionLost` or one of its kind."""
+        """Wait for the CONNACK. Raises :class:`ConnectionLost` or a subclass."""
         done, _unused = await asyncio.wait(
             (self._connected, self._lost), timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
         )
         if self._lost in done:
             raise self._lost.result()
         if not done:
-            raise Unanswered(_("the broker accepts connections but does not answer"))
+            raise NoConnack(_("the broker accepts connections but does not answer"))
 
     async def lost(self) -> ConnectionLost:
-        """Return, with the reason, when the connection is gone. Keeps the ping timer meanwhile."""
+        """Return the reason when the connection is lost. Also drives the keepalive."""
         while not self._lost.done():
-            # paho sends the ping when the line was quiet for one keepalive; half of one more is the answer's time.
+            # paho sends a ping after one keepalive of silence; the answer has half a keepalive.
             overdue_s = self._heard + 1.5 * self.keepalive_s - self._loop.time()
             if overdue_s <= 0:
                 self._break(
@@ -113,12 +114,12 @@ class MqttConnection:
     def publish(
         self, topic: str, payload: bytes, retain: bool = False, content_type: str = "", encoding: str = ""
     ) -> int:
-        """Send at QoS 1 and give the message's id. ``encoding``: the payload's ``content-encoding``.
+        """Publish at QoS 1 and return the message's id. ``encoding``: the payload's ``content-encoding``.
 
-        Raises :class:`ConnectionLost` when there is no connection.
+        Raises :class:`ConnectionLost` if there is no connection.
         """
         properties = None
-        if self.five and (content_type or encoding):
+        if self.mqtt5 and (content_type or encoding):
             properties = properties_of(PacketTypes.PUBLISH)
             if content_type:
                 properties.ContentType = content_type
@@ -132,10 +133,10 @@ class MqttConnection:
         """Subscribe at QoS 1 and wait for the SUBACK. Raises :class:`ConnectionLost`."""
         from paho.mqtt.subscribeoptions import SubscribeOptions
 
-        # Retain As Published: what the agent wrote itself must be told from what the broker had kept.
+        # Retain As Published distinguishes our own messages from those that the broker had retained.
         wanted: Any = (
             [(topic, SubscribeOptions(qos=1, retainAsPublished=True)) for topic in topics]
-            if self.five
+            if self.mqtt5
             else [(topic, 1) for topic in topics]
         )
         _unused, mid = self._client.subscribe(wanted)
@@ -145,14 +146,14 @@ class MqttConnection:
             raise self._lost.result() if self._lost.done() else ConnectionLost(_("the broker does not answer"))
 
     async def close(self, timeout_s: float = 1.0) -> None:
-        """Say goodbye (so that the broker drops the Will) and close."""
+        """Disconnect (so that the broker drops the Will) and close."""
         if self._socket is not None and not self._lost.done():
             self._client.disconnect()
             await asyncio.wait((self._lost,), timeout=timeout_s)
         self.drop()
 
     def drop(self) -> None:
-        """Close without a word: the broker will publish the Will."""
+        """Close without a DISCONNECT: the broker will publish the Will."""
         self._break(ConnectionLost(_("the connection was closed")))
 
     def _break(self, reason: ConnectionLost) -> None:
@@ -164,7 +165,7 @@ class MqttConnection:
             sock.close()
 
     def _detach(self) -> None:
-        """Let the event loop go of the socket."""
+        """Remove the socket from the event loop."""
         sock, self._socket = self._socket, None
         if sock is not None:
             self._loop.remove_reader(sock)
@@ -210,7 +211,7 @@ class MqttConnection:
         if code.is_failure:
             self._break(refusal(code))
             return
-        if self.five:
+        if self.mqtt5:
             self.limits = Limits(
                 getattr(properties, "ReceiveMaximum", 65_535), getattr(properties, "MaximumPacketSize", 268_435_455)
             )
@@ -220,11 +221,11 @@ class MqttConnection:
 
     def _on_disconnect(self, client: Client, userdata: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
         if flags.is_disconnect_packet_from_server and code.value == 0x8E:
-            self._break(TakenOver(_("another client with the same id has connected")))
+            self._break(SessionTakenOver(_("another client with the same id has connected")))
         elif flags.is_disconnect_packet_from_server:
             self._break(ConnectionLost(_("the broker ended the session: {reason}").format(reason=code)))
         else:
-            kind = ConnectionLost if self._connected.done() else Unanswered
+            kind = ConnectionLost if self._connected.done() else NoConnack
             not_mqtt = _("the broker sent data that is not MQTT")
             self._break(kind(not_mqtt if self._packets.broken else _("the broker closed the connection")))
 
@@ -249,5 +250,5 @@ class MqttConnection:
 
 
 def properties_of(packet: int) -> Properties:
-    """An empty set of properties for this type of packet."""
+    """Return an empty set of properties for this type of packet."""
     return Properties(packet)  # type: ignore[no-untyped-call]

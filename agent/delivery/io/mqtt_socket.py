@@ -1,15 +1,15 @@
-"""The socket between the network and paho: it bounds what comes in before anything of it is buffered."""
+"""The socket between the network and paho: limits what arrives before any of it is buffered."""
 
 import socket
 import ssl
 
-from agent.delivery.policies.mqtt_packets import NotMqtt, PacketFilter
+from agent.delivery.policies.mqtt_packets import MalformedPacket, PacketFilter
 
 _CHUNK_BYTES = 65_536
 
 
 class BoundedSocket:
-    """Stands in for the socket that it wraps, as far as paho and the event loop use one."""
+    """Wraps a socket with the methods that paho and the event loop use."""
 
     def __init__(self, wrapped: socket.socket, packets: PacketFilter) -> None:
         self._socket = wrapped
@@ -18,15 +18,15 @@ class BoundedSocket:
         self._at = 0
 
     def recv(self, size_bytes: int) -> bytes:
-        """The next bytes; none where the other side has closed. Raises :class:`BlockingIOError` where none are there
-        now, what the wrapped socket raises, and :class:`ConnectionAbortedError` for what is not MQTT."""
+        """Return the next bytes; empty if the peer has closed. Raises :class:`BlockingIOError` if none are available
+        now, the wrapped socket's exceptions, and :class:`ConnectionAbortedError` for data that is not MQTT."""
         if self._at == len(self._ready):
             chunk = self._socket.recv(_CHUNK_BYTES)
             if not chunk:
                 return b""
             try:
                 self._ready, self._at = self._packets.feed(chunk), 0
-            except NotMqtt as error:
+            except MalformedPacket as error:
                 self._packets.broken = True
                 raise ConnectionAbortedError(str(error)) from error
             if not self._ready:
@@ -36,20 +36,20 @@ class BoundedSocket:
         return found
 
     def pending(self) -> int:
-        """Bytes that were taken from the network and not read yet: ``select`` does not see them."""
+        """Return the number of bytes received but not read yet, which ``select`` does not see."""
         held = self._socket.pending() if isinstance(self._socket, ssl.SSLSocket) else 0
         return len(self._ready) - self._at + held
 
     def send(self, data: bytes) -> int:
-        """Send what the network takes now; give how many bytes that was."""
+        """Send what the network accepts now; return the number of bytes."""
         return self._socket.send(data)
 
     def fileno(self) -> int:
-        """The descriptor, for the event loop."""
+        """Return the descriptor, for the event loop."""
         return self._socket.fileno()
 
     def setblocking(self, flag: bool) -> None:
-        """Whether calls wait."""
+        """Set whether calls block."""
         self._socket.setblocking(flag)
 
     def setsockopt(self, level: int, name: int, value: int) -> None:
@@ -57,5 +57,5 @@ class BoundedSocket:
         self._socket.setsockopt(level, name, value)
 
     def close(self) -> None:
-        """Close it."""
+        """Close the socket."""
         self._socket.close()

@@ -1,13 +1,15 @@
-"""A program of its own: keys, requests and certificates. It ends, and its library is out of memory again.
+"""A separate program for keys, requests and certificates; the memory of its library is freed when it exits.
 
 Standard input and output: one JSON object each. ``do`` is one of:
 
-- ``request``: for the gateway ``name``, whose certificate and key lie at the paths ``own``: a new P-256 ``key``, the
-  request ``csr`` for it, and ``signed``, the request signed by the key of the certificate (CMS, the certificate in it).
-- ``look``: what a ``certificate`` says: ``names`` (common names), ``begins_ms``, ``ends_ms``, ``plain`` (it and what
-  follows it, without anything else), and ``matches``: whether ``key`` is its key (true where none is given).
+- ``request``: for the gateway ``name``, whose certificate and key have the paths ``own``. Returns a new P-256
+  ``key``, the request ``csr`` for it, and ``signed``, the request signed with the key of the certificate (CMS,
+  including the certificate).
+- ``inspect``: the contents of a ``certificate``: ``names`` (common names), ``begins_ms``, ``ends_ms``, ``plain`` (it
+  and the certificates after it, without anything else), and ``matches``: whether ``key`` is its key (true if none is
+  given).
 
-All keys and certificates are PEM. Exit status 3: the library is not installed; 4: what was given cannot be read.
+All keys and certificates are PEM. Exit status 3: the library is not installed; 4: the input is unreadable.
 """
 
 import json
@@ -22,8 +24,9 @@ LIBRARY_MISSING = 3
 UNREADABLE = 4
 
 
-def request(asked: Mapping[str, Any]) -> dict[str, object]:
-    """Make a key and a request. Raises :class:`ValueError` and :class:`OSError` where the own ones cannot be used."""
+def create_request(fields: Mapping[str, Any]) -> dict[str, object]:
+    """Create a key and a request. Raises :class:`ValueError` and :class:`OSError` if the gateway's own pair is
+    unusable."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -35,11 +38,11 @@ def request(asked: Mapping[str, Any]) -> dict[str, object]:
         pkcs7,
     )
 
-    certificate_file, key_file = (Path(one) for one in asked["own"])
+    certificate_file, key_file = (Path(file) for file in fields["own"])
     own = x509.load_pem_x509_certificate(_block(certificate_file.read_text(), "CERTIFICATE"))
     own_key: Any = load_pem_private_key(_block(key_file.read_text(), r"(?:EC |RSA )?PRIVATE KEY"), None)
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, asked["name"])])
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, fields["name"])])
     csr = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, hashes.SHA256())
     encoded = csr.public_bytes(Encoding.PEM)
     signer = pkcs7.PKCS7SignatureBuilder().set_data(encoded).add_signer(own, own_key, hashes.SHA256())
@@ -50,32 +53,32 @@ def request(asked: Mapping[str, Any]) -> dict[str, object]:
     }
 
 
-def look(asked: Mapping[str, Any]) -> dict[str, object]:
+def inspect(fields: Mapping[str, Any]) -> dict[str, object]:
     """Read a certificate. Raises :class:`ValueError`."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
-    chain = x509.load_pem_x509_certificates(asked["certificate"].encode())
+    chain = x509.load_pem_x509_certificates(fields["certificate"].encode())
     first = chain[0]
     matches = True
-    if "key" in asked:
+    if "key" in fields:
         form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-        key = load_pem_private_key(asked["key"].encode(), None)
+        key = load_pem_private_key(fields["key"].encode(), None)
         matches = key.public_key().public_bytes(*form) == first.public_key().public_bytes(*form)
     return {
-        "names": [str(one.value) for one in first.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)],
+        "names": [str(name.value) for name in first.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)],
         "begins_ms": _ms(first.not_valid_before_utc),
         "ends_ms": _ms(first.not_valid_after_utc),
-        "plain": "".join(one.public_bytes(Encoding.PEM).decode() for one in chain),
+        "plain": "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in chain),
         "matches": matches,
     }
 
 
 def main() -> int:
-    """Answer one question."""
-    asked = json.load(sys.stdin)
+    """Answer one request."""
+    fields = json.load(sys.stdin)
     try:
-        answer = {"request": request, "look": look}[asked["do"]](asked)
+        answer = {"request": create_request, "inspect": inspect}[fields["do"]](fields)
     except ImportError:
         return LIBRARY_MISSING
     except (ValueError, TypeError, OSError):
@@ -91,8 +94,8 @@ def _block(text: str, kind: str) -> bytes:
     return found[0].encode()
 
 
-def _ms(moment: datetime) -> int:
-    return round(moment.timestamp() * 1000)
+def _ms(time: datetime) -> int:
+    return round(time.timestamp() * 1000)
 
 
 if __name__ == "__main__":

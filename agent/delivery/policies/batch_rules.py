@@ -1,4 +1,4 @@
-"""What the wire contract allows in names and rows: a subscriber takes nothing else from a publisher. Pure."""
+"""The wire contract's rules for names and rows: a subscriber accepts nothing else from a publisher. No I/O."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -19,22 +19,22 @@ _MAX_DEPTH = 4
 
 
 def is_name(value: object) -> TypeGuard[str]:
-    """Whether this is the name of a gateway or a site."""
+    """Return whether this is a valid name of a gateway or a site."""
     return isinstance(value, str) and _NAME.fullmatch(value) is not None
 
 
 def is_stream(value: object) -> TypeGuard[str]:
-    """Whether this is ``telemetry/{sensor}`` or ``event/{sensor}``."""
+    """Return whether this is ``telemetry/{sensor}`` or ``event/{sensor}``."""
     return isinstance(value, str) and _STREAM.fullmatch(value) is not None
 
 
 def is_epoch(value: object) -> TypeGuard[str]:
-    """Whether this is an epoch: 8 hex digits."""
+    """Return whether this is an epoch: 8 hex digits."""
     return isinstance(value, str) and _EPOCH.fullmatch(value) is not None
 
 
 def is_sequence_number(value: object) -> TypeGuard[int]:
-    """Whether this can be the number of a row, or the one after the last."""
+    """Return whether this can be the number of a row, or the number after the last."""
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_NUMBER
 
 
@@ -54,7 +54,7 @@ def check_batch(batch: Batch) -> None:
 
 
 def _plain(value: Any, depth: int) -> bool:
-    """Whether JSON and MessagePack both know this value, and its depth is bounded."""
+    """Return whether JSON and MessagePack both support this value, and its depth is bounded."""
     if value is None or isinstance(value, str | bool):
         return True
     if isinstance(value, int | float):
@@ -63,4 +63,6 @@ def _plain(value: Any, depth: int) -> bool:
         return False
     if isinstance(value, Mapping):
         return all(isinstance(key, str) and _plain(item, depth + 1) for key, item in value.items())
-    return isinstance(value, Sequence) and not isinstance(value, bytes) and all(_plain(one, depth + 1) for one in value)
+    return (
+        isinstance(value, Sequence) and not isinstance(value, bytes) and all(_plain(item, depth + 1) for item in value)
+    )

@@ -1,4 +1,4 @@
-"""Which rows wait for the clock to be set before they are sent."""
+"""Decides which rows wait for the clock to be set before they are sent."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,15 +9,15 @@ from agent.store.stream_account import StreamAccount
 
 
 class Store(Protocol):
-    """What is asked of the store."""
+    """The part of the store used here."""
 
     accounts: dict[str, StreamAccount]
     times: BootTimes
 
 
 class ClockHold:
-    """Of one connection. ``now_s``, ``mono_ms``: the clocks of the event loop and the boot. ``slack_s``: how much later
-    than it may a row leaves, so that several leave together."""
+    """Holds rows of one connection. ``now_s``, ``mono_ms``: the clocks of the event loop and the boot. ``slack_s``:
+    extra delay of a held row, so that several are sent together."""
 
     def __init__(self, store: Store, slack_s: float, now_s: Callable[[], float], mono_ms: Callable[[], int]) -> None:
         self._store = store
@@ -27,15 +27,15 @@ class ClockHold:
         self._until_s: dict[str, float] = {}
 
     def wait_ms(self, stream: str, row: Row) -> int:
-        """How long a row has to wait."""
+        """Return how long a row must wait, in milliseconds."""
         times = self._store.times
-        # What is settled was sent before, and keeps the time that it was sent with.
+        # A settled row was sent before and keeps its time.
         if not times.is_unset or row.seq in self._store.accounts[stream].settled:
             return 0
         return times.wait_ms(stream, row, self._mono_ms())
 
-    def released(self, stream: str, rows: list[Row]) -> list[Row]:
-        """The beginning of ``rows`` that need not wait. Where none may go, the stream is held."""
+    def ready_rows(self, stream: str, rows: list[Row]) -> list[Row]:
+        """Return the leading rows that need not wait. If there are none, the stream is held."""
         for index, row in enumerate(rows if self._store.times.is_unset else ()):
             wait_ms = self.wait_ms(stream, row)
             if wait_ms:
@@ -44,10 +44,10 @@ class ClockHold:
                 return rows[:index]
         return rows
 
-    def held(self, stream: str) -> bool:
-        """Whether what this stream owes waits."""
+    def is_held(self, stream: str) -> bool:
+        """Return whether the unsettled rows of this stream are waiting."""
         return self._store.times.is_unset and self._until_s.get(stream, 0.0) > self._now_s()
 
     def due_s(self) -> list[float]:
-        """When to look again at the streams that are held (loop seconds)."""
-        return [until_s for stream, until_s in self._until_s.items() if self.held(stream)]
+        """Return when to check the held streams again (loop seconds)."""
+        return [until_s for stream, until_s in self._until_s.items() if self.is_held(stream)]

@@ -24,7 +24,7 @@ from agent.store.recovery import AsideFile, new_epoch_reason
 from agent.store.store_change import StoreChange
 from agent.store.unsettled_rows import RowRanges, parse_row_ranges, unsettled_rows
 
-Wanted = tuple[str, int, int, int]
+ReadRange = tuple[str, int, int, int]
 
 
 class Backend:
@@ -115,7 +115,7 @@ class Backend:
         self._overflow.grace.succeeded()
         return commit
 
-    def read(self, wanted: Iterable[Wanted]) -> list[list[Row]]:
+    def read(self, wanted: Iterable[ReadRange]) -> list[list[Row]]:
         """Return the rows of ``[start, stop)`` for each (stream, start, stop, limit), ascending, at most ``limit``.
         Rows that cannot be read are held from now on."""
         return [self._rows(*span) for span in wanted]

@@ -6,7 +6,7 @@ from typing import Any
 from agent.app.runtime import Handlers, Runtime
 from agent.config.resolve import ResolvedConfig
 from agent.config.settings import Broker, Config
-from agent.delivery.connection import Message, NotReached, Will
+from agent.delivery.connection import BrokerUnreachable, Message, Will
 from tests.agent.fakes import FakeClock, FakeLink, FakeStore
 
 
@@ -65,11 +65,11 @@ class FakeConnections:
         self.links: list[FakeLink] = []
         self.urls: list[str] = []
 
-    async def connect(self, config: Config, url: str, will: Will | None, five: bool, guess: bool) -> FakeLink:
+    async def connect(self, config: Config, url: str, will: Will | None, mqtt5: bool, guess: bool) -> FakeLink:
         self.urls.append(url)
         if not self.there:
-            raise NotReached("nobody listens")
-        self.links.append(FakeLink(five=five))
+            raise BrokerUnreachable("nobody listens")
+        self.links.append(FakeLink(mqtt5=mqtt5))
         return self.links[-1]
 
 

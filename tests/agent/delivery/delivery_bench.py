@@ -37,7 +37,7 @@ class Bench:
         """Put rows into the store, and tell of the commit."""
         numbers = self.store.put(stream, count, age_s, **more)  # type: ignore[arg-type]
         mono_ms = self.clock.mono_ms() - int(age_s * 1000)
-        self.lane.fresh(stream, numbers.start, mono_ms, self.clock.now_s + due_s)
+        self.lane.add_committed(stream, numbers.start, mono_ms, self.clock.now_s + due_s)
 
     async def send(self) -> list[Sent]:
         """Everything that is due now."""
@@ -47,4 +47,4 @@ class Bench:
 
     def acknowledge(self, *sent: Sent, failure: int = 0) -> None:
         for one in sent:
-            self.delivery.acknowledged(one.mid, failure)
+            self.delivery.on_ack(one.mid, failure)

@@ -6,7 +6,7 @@ from typing import Any
 from agent.config.settings import Publish
 from agent.delivery.context import DeliveryContext
 from agent.delivery.live_lane import LiveLane
-from agent.delivery.session import Beginning, Session
+from agent.delivery.session import Session, SessionStart
 from agent.delivery.timings import DeliveryTimings
 from tests.agent.fakes import PRESENCE, TOPICS, FakeClock, FakeInbox, FakeLink, FakeStore, Sent
 from tests.support.mosquitto import until
@@ -74,7 +74,7 @@ class Bench:
         """A session that does not run yet."""
         settings = Publish(max_delay_s=0.0)
         context = DeliveryContext(self.store, self.lane, PRESENCE, settings, self.timings, self.clock.clocks())
-        self.session = Session(context, self.link, self.inbox, self.wake, Beginning(careful, first))
+        self.session = Session(context, self.link, self.inbox, self.wake, SessionStart(careful, first))
         self.session.on_proof = self.proofs.append
         return self.session
 
@@ -87,7 +87,7 @@ class Bench:
     def measure(self, count: int = 1) -> None:
         """Rows are committed."""
         numbers = self.store.put(AIR, count)
-        self.lane.fresh(AIR, numbers.start, self.clock.mono_ms(), self.clock.now_s)
+        self.lane.add_committed(AIR, numbers.start, self.clock.mono_ms(), self.clock.now_s)
         self.wake.set()
 
     def pass_time(self, seconds: float) -> None:

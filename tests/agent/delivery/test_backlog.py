@@ -129,9 +129,9 @@ async def test_what_was_sent_can_be_asked_for_while_others_wait(bench: Bench) ->
     bench.store.times.on_clock_unset(0)
     bench.measure(AIR, 2, clock_quality=0)
     assert await bench.send() == []
-    bench.lane.again[AIR].add(1, 5)
+    bench.lane.resend[AIR].add(1, 5)
     assert [sent.numbers for sent in await bench.send()] == [[1, 2]], "the others come in their time"
-    assert list(bench.lane.again[AIR]) == [(1, 3)]
+    assert list(bench.lane.resend[AIR]) == [(1, 3)]
 
 
 async def test_a_bad_row_with_nothing_behind_it_in_its_stream_is_given_up_and_counted(bench: Bench) -> None:
@@ -140,7 +140,7 @@ async def test_a_bad_row_with_nothing_behind_it_in_its_stream_is_given_up_and_co
     while not bench.store.announced:
         sent = await bench.send()
         if any(one.stream == AIR for one in sent):
-            bench.delivery.lost()
+            bench.delivery.on_connection_lost()
             bench.connect()
             sessions += 1
         bench.clock.now_s += 10.0
@@ -155,7 +155,7 @@ async def test_a_row_that_was_set_aside_is_not_decided_about_while_others_of_its
     bench.measure(AIR)
     for _ in range(5):
         if any(one.stream == AIR for one in await bench.send()):
-            bench.delivery.lost()
+            bench.delivery.on_connection_lost()
             bench.connect()
     bench.measure(AIR, due_s=5.0)
     bench.clock.now_s += 5.0
@@ -165,7 +165,7 @@ async def test_a_row_that_was_set_aside_is_not_decided_about_while_others_of_its
     await bench.send()
     while not bench.store.announced:
         assert all(one.numbers == [1] for one in await bench.send())
-        bench.delivery.lost()
+        bench.delivery.on_connection_lost()
         bench.connect()
     assert bench.store.accounts[AIR].unsettled() == 0
 
@@ -173,12 +173,12 @@ async def test_a_row_that_was_set_aside_is_not_decided_about_while_others_of_its
 async def test_what_was_asked_for_again_is_sent_once(bench: Bench) -> None:
     bench.measure(AIR, 3)
     bench.acknowledge(*await bench.send())
-    bench.lane.again[AIR].add(1, 3)
+    bench.lane.resend[AIR].add(1, 3)
     (sent,) = await bench.send()
     assert (sent.numbers, sent.late) == ([1, 2], True)
     bench.acknowledge(sent)
     assert await bench.send() == []
-    assert list(bench.lane.again[AIR]) == []
+    assert list(bench.lane.resend[AIR]) == []
 
 
 async def test_it_says_when_there_are_tokens_for_a_whole_message(bench: Bench) -> None:
@@ -214,9 +214,9 @@ async def test_what_was_asked_for_and_is_not_there_any_more_is_not_looked_for_ag
     bench.measure(AIR, 3)
     bench.acknowledge(*await bench.send())
     bench.store.forget(AIR, range(1, 3))
-    bench.lane.again[AIR].add(1, 4)
+    bench.lane.resend[AIR].add(1, 4)
     (sent,) = await bench.send()
     assert sent.numbers == [3]
     bench.acknowledge(sent)
-    assert list(bench.lane.again[AIR]) == []
+    assert list(bench.lane.resend[AIR]) == []
     assert bench.store.announced == [], "they were delivered before"

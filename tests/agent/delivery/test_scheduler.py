@@ -129,7 +129,7 @@ async def test_a_payload_that_the_broker_cannot_use_is_halved_until_one_row_is_g
 async def test_a_second_or_invented_acknowledgement_settles_nothing(bench: Bench) -> None:
     bench.measure(AIR, 1)
     (sent,) = await bench.send()
-    bench.delivery.acknowledged(4711, 0)
+    bench.delivery.on_ack(4711, 0)
     assert bench.store.accounts[AIR].unsettled() == 1
     bench.acknowledge(sent, sent)
     assert bench.store.accounts[AIR].unsettled() == 0
@@ -142,9 +142,9 @@ async def test_flush_sends_what_is_live_at_once_and_begins_nothing_late(bench: B
     await bench.delivery.send(flush=True)
     sent = bench.link.take()
     assert [one.numbers for one in sent] == [[11, 12]]
-    assert bench.delivery.live_left()
+    assert bench.delivery.has_live()
     bench.acknowledge(*sent)
-    assert not bench.delivery.live_left()
+    assert not bench.delivery.has_live()
 
 
 async def test_a_denied_stream_is_tried_again_twice_as_late_each_time(bench: Bench) -> None:
@@ -176,11 +176,11 @@ async def test_an_acknowledgement_tells_whose_rows_were_taken(bench: Bench) -> N
     bench.measure(AIR)
     bench.measure(DOOR)
     door, air = await bench.send()
-    assert bench.delivery.acknowledged(door.mid, 0) == DOOR
-    assert bench.delivery.acknowledged(air.mid, 0x87) == ""
-    assert bench.delivery.acknowledged(air.mid, 0) == ""
+    assert bench.delivery.on_ack(door.mid, 0) == DOOR
+    assert bench.delivery.on_ack(air.mid, 0x87) == ""
+    assert bench.delivery.on_ack(air.mid, 0) == ""
     mid = bench.delivery.publisher.announce("x", b"{}", retain=False)
-    assert bench.delivery.acknowledged(mid, 0) == ""
+    assert bench.delivery.on_ack(mid, 0) == ""
 
 
 async def test_a_message_that_was_passed_over_is_sent_again(bench: Bench) -> None:
@@ -189,10 +189,10 @@ async def test_a_message_that_was_passed_over_is_sent_again(bench: Bench) -> Non
     bench.clock.now_s += 1.0
     bench.measure(DOOR)
     bench.acknowledge(*await bench.send())
-    bench.delivery.pass_over(bench.clock.now_s - 5.0)
+    bench.delivery.skip_unacknowledged(bench.clock.now_s - 5.0)
     assert await bench.send() == [], "it may still come"
     bench.clock.now_s += 20.0
-    bench.delivery.pass_over(bench.clock.now_s - 5.0)
+    bench.delivery.skip_unacknowledged(bench.clock.now_s - 5.0)
     assert [(sent.numbers, sent.late) for sent in await bench.send()] == [([1], True)]
 
 
@@ -201,9 +201,9 @@ async def test_live_rows_of_a_denied_stream_are_not_waited_for_at_the_end(bench:
     (sent,) = await bench.send()
     bench.acknowledge(sent, failure=0x87)
     bench.measure(AIR)
-    assert not bench.delivery.live_left()
+    assert not bench.delivery.has_live()
     bench.measure(DOOR)
-    assert bench.delivery.live_left()
+    assert bench.delivery.has_live()
 
 
 async def test_a_batch_that_is_just_full_does_not_wait(bench: Bench) -> None:

@@ -97,7 +97,7 @@ async def test_answers_wait_for_room_in_the_window(bench: Bench) -> None:
 async def test_a_flush_sends_at_once_what_waits_for_its_batch(bench: Bench) -> None:
     await bench.start()
     numbers = bench.store.put(AIR, 1)
-    bench.lane.fresh(AIR, numbers.start, bench.clock.mono_ms(), bench.clock.now_s + 60.0)
+    bench.lane.add_committed(AIR, numbers.start, bench.clock.mono_ms(), bench.clock.now_s + 60.0)
     await bench.rounds()
     assert AIR not in bench.link.leaves()
     bench.inbox.flush = True
@@ -116,13 +116,13 @@ async def test_a_state_that_was_written_over_is_repeated_at_most_every_few_secon
     first, *others = bench.link.on(TOPICS.state)
     assert [sent.payload for sent in others] == [first.payload] * 2
     assert all(sent.retain for sent in others)
-    assert not bench.session.foreign
+    assert not bench.session.saw_foreign_state
 
 
 async def test_events_are_no_proof_that_telemetry_is_taken(bench: Bench) -> None:
     await bench.start()
     numbers = bench.store.put("event/door-1", 1)
-    bench.lane.fresh("event/door-1", numbers.start, bench.clock.mono_ms(), bench.clock.now_s)
+    bench.lane.add_committed("event/door-1", numbers.start, bench.clock.mono_ms(), bench.clock.now_s)
     await until(lambda: bench.wake.set() is None and bench.session.progressed)
     assert bench.proofs == []
 
@@ -177,4 +177,4 @@ async def test_a_goodbye_that_is_not_answered_ends_in_time(bench: Bench, caplog:
 async def test_each_wake_is_a_step_that_can_be_seen(bench: Bench) -> None:
     await bench.start()
     bench.pass_time(7.0)
-    await until(lambda: bench.session.moved_s == bench.clock.now_s)
+    await until(lambda: bench.session.last_step_s == bench.clock.now_s)

@@ -52,7 +52,7 @@ async def test_a_state_of_somebody_else_is_noticed(bench: Bench, before: bytes |
     bench.begin()
     before = PRESENCE.state("aaaaaaaa", online=False, reason="lwt") if before is None else before
     bench.link.on_message(Message(TOPICS.state, before, True))
-    assert bench.session.foreign == foreign
+    assert bench.session.saw_foreign_state == foreign
 
 
 async def test_its_own_state_coming_back_proves_that_the_broker_delivers(bench: Bench) -> None:
@@ -85,7 +85,7 @@ async def test_an_old_path_at_which_the_broker_ends_the_connection_is_tried_twic
         await bench.rounds()
         assert bench.task is not None
         bench.task.cancel()
-    assert bench.lane.clearings == 2
+    assert bench.lane.clear_attempts == 2
     assert len(bench.link.sent) == 3
 
 

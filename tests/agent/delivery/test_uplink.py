@@ -8,7 +8,7 @@ import pytest
 
 from agent.base.reading import CommittedRange
 from agent.delivery import wire
-from agent.delivery.connection import ConnectionLost, Limits, Message, NotReached, TakenOver
+from agent.delivery.connection import BrokerUnreachable, ConnectionLost, Limits, Message, SessionTakenOver
 from agent.delivery.timings import DeliveryTimings
 from tests.agent.delivery.uplink_bench import TOPICS, Acknowledging, Bench, Dropping
 from tests.agent.fakes import FakeLink
@@ -83,7 +83,7 @@ async def test_a_takeover_is_told_and_kept_away_from(make: Callable[..., Bench])
     class Taken(Acknowledging):
         async def lost(self) -> ConnectionLost:
             await self.broken.wait()
-            return TakenOver("another one")
+            return SessionTakenOver("another one")
 
     link = Taken()
     bench.start(link)
@@ -94,7 +94,7 @@ async def test_a_takeover_is_told_and_kept_away_from(make: Callable[..., Bench])
 
 async def test_the_same_reason_is_told_once(make: Callable[..., Bench], caplog: pytest.LogCaptureFixture) -> None:
     bench = make()
-    bench.start(*[NotReached("nothing listens")] * 5, *[NotReached("no route")] * 5)
+    bench.start(*[BrokerUnreachable("nothing listens")] * 5, *[BrokerUnreachable("no route")] * 5)
     await bench.tried(10)
     assert caplog.text.count("nothing listens") == 1
     assert caplog.text.count("no route") == 1

@@ -58,7 +58,7 @@ def test_the_first_byte_tells_the_format() -> None:
     rows = [row(1, 1, a=1)]
     assert wire.encode_batch(rows, 1, False, "json")[0] == ord("{")
     assert 0x80 <= wire.encode_batch(rows, 1, False, "msgpack")[0] <= 0x8F
-    assert wire.compressed(b"{}")[0] == 0x78
+    assert wire.compress(b"{}")[0] == 0x78
 
 
 @given(st.lists(_bodies, min_size=1, max_size=5), st.integers(0, 2**43), st.booleans())
@@ -67,8 +67,8 @@ def test_any_rows_come_back_as_they_were(bodies: list[dict[str, object]], t: int
     expected = [{"t": t + at, **body} for at, body in enumerate(bodies)]
     for encoding in ("msgpack", "json"):
         payload = wire.encode_batch(rows, 3, late, encoding)
-        for sent in (payload, wire.compressed(payload)):
-            batch = wire.read_batch(wire.decode(sent))
+        for sent in (payload, wire.compress(payload)):
+            batch = wire.parse_batch(wire.decode(sent))
             assert batch == wire.Batch("7c1f9a02", 7, 3, late, expected)
 
 
@@ -83,7 +83,7 @@ def test_a_row_s_time_stands_first_in_the_smallest_and_in_large_maps() -> None:
 @given(st.binary(max_size=200))
 def test_garbage_is_refused_and_raises_nothing_else(payload: bytes) -> None:
     with suppress(wire.WireError):
-        wire.read_batch(wire.decode(payload))
+        wire.parse_batch(wire.decode(payload))
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_garbage_is_refused_and_raises_nothing_else(payload: bytes) -> None:
 )
 def test_what_the_contract_does_not_allow_is_refused(payload: bytes) -> None:
     with pytest.raises(wire.WireError):
-        wire.read_batch(wire.decode(payload))
+        wire.parse_batch(wire.decode(payload))
 
 
 def test_a_compressed_bomb_is_not_unfolded() -> None:

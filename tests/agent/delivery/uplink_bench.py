@@ -5,7 +5,7 @@ from typing import Any
 
 from agent.config.settings import Broker, Config, Gateway
 from agent.delivery import uplink, wire
-from agent.delivery.connection import NotReached, Will
+from agent.delivery.connection import BrokerUnreachable, Will
 from agent.delivery.identity import Description, GatewayIdentity
 from agent.delivery.policies.backoff import Backoff
 from agent.delivery.timings import DeliveryTimings
@@ -79,12 +79,12 @@ class Bench:
         self.generation += 1
         return self.generation
 
-    async def _dialed(self, url: str, will: Will, five: bool, guess: bool) -> Any:
-        return await self.connect(url, will, five, guess)
+    async def _dialed(self, url: str, will: Will, mqtt5: bool, guess: bool) -> Any:
+        return await self.connect(url, will, mqtt5, guess)
 
-    async def connect(self, url: str, will: Will, five: bool, guess: bool) -> Any:
-        self.tries.append((url, five, guess, wire.decode(will.payload)))
-        answer = self.answers.pop(0) if self.answers else NotReached("no more answers")
+    async def connect(self, url: str, will: Will, mqtt5: bool, guess: bool) -> Any:
+        self.tries.append((url, mqtt5, guess, wire.decode(will.payload)))
+        answer = self.answers.pop(0) if self.answers else BrokerUnreachable("no more answers")
         if isinstance(answer, Exception):
             raise answer
         return answer

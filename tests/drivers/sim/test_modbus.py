@@ -68,7 +68,7 @@ async def test_each_unit_answers_for_itself_and_a_silent_one_does_not(masters: l
         assert await master.ask(3, ENERGY) == b""
         assert await master.ask(4, ENERGY) == b""
 
-    assert [unit for unit, _ in line.asked] == [1, 2, 3, 4]
+    assert [unit for unit, _ in line.requests] == [1, 2, 3, 4]
     assert [unit.answered for unit in units.values()] == [1, 1, 0]
 
 

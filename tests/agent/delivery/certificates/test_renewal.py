@@ -83,8 +83,8 @@ class Post:
 
 @pytest.fixture
 async def post(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Post]:
-    monkeypatch.setattr(renewal, "_FIRST_LOOK_S", 0.002)
-    monkeypatch.setattr(renewal, "_LOOK_S", 0.002)
+    monkeypatch.setattr(renewal, "_FIRST_CHECK_S", 0.002)
+    monkeypatch.setattr(renewal, "_CHECK_S", 0.002)
     post = Post()
     await until(lambda: post.renewal.ends_ms is not None)
     yield post

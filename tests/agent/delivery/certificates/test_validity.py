@@ -4,14 +4,14 @@ import pytest
 
 from agent.base.errors import RejectedError
 from agent.base.trusted_time import TrustedTime
-from agent.delivery.certificates.validity import DAY_MS, Facts, check, days_left, step
+from agent.delivery.certificates.validity import DAY_MS, CertificateFacts, check, days_left, step
 
 NOW_MS = 1_795_500_000_000
 SET, UNSET = TrustedTime(NOW_MS, True, NOW_MS - 90 * DAY_MS), TrustedTime(0, False, NOW_MS - 90 * DAY_MS)
 
 
-def facts(name: str = "pos-1", matches: bool = True, begins: float = -30, ends: float = 800) -> Facts:
-    return Facts((name,), matches, NOW_MS + round(begins * DAY_MS), NOW_MS + round(ends * DAY_MS))
+def facts(name: str = "pos-1", matches: bool = True, begins: float = -30, ends: float = 800) -> CertificateFacts:
+    return CertificateFacts((name,), matches, NOW_MS + round(begins * DAY_MS), NOW_MS + round(ends * DAY_MS))
 
 
 @pytest.mark.parametrize("moment", [SET, UNSET])
@@ -23,11 +23,11 @@ def test_a_right_one_is_taken_also_while_the_clock_is_unset(moment: TrustedTime)
 @pytest.mark.parametrize(
     ("wrong", "code"),
     [(facts(matches=False), "certificate_key"), (facts(name="pos-2"), "certificate_name"),
-     (Facts((), True, 0, 2 * NOW_MS), "certificate_name"),
-     (Facts(("pos-1", "pos-2"), True, 0, 2 * NOW_MS), "certificate_name"),
+     (CertificateFacts((), True, 0, 2 * NOW_MS), "certificate_name"),
+     (CertificateFacts(("pos-1", "pos-2"), True, 0, 2 * NOW_MS), "certificate_name"),
      (facts(ends=0), "certificate_time"), (facts(begins=1), "certificate_time")],
 )  # fmt: skip
-def test_a_wrong_one_is_refused(wrong: Facts, code: str) -> None:
+def test_a_wrong_one_is_refused(wrong: CertificateFacts, code: str) -> None:
     with pytest.raises(RejectedError) as caught:
         check(wrong, "pos-1", SET)
     assert caught.value.code == code

@@ -10,7 +10,13 @@ import pytest
 from agent.base.errors import RejectedError as NotTaken
 from agent.base.trusted_time import TrustedTime
 from agent.config.settings import Broker
-from agent.delivery.connection import ConnectionLost, ConnectionRefusedByBroker, NotReached, Unanswered, WrongVersion
+from agent.delivery.connection import (
+    BrokerUnreachable,
+    ConnectionLost,
+    ConnectionRefusedByBroker,
+    NoConnack,
+    UnsupportedVersion,
+)
 from agent.delivery.io.client_certificate import ClientCertificate
 from tests.support.pki import Authority
 
@@ -26,13 +32,13 @@ class Open:
 
 
 def tls(text: str = "alert unknown ca") -> ConnectionLost:
-    error = NotReached(text)
+    error = BrokerUnreachable(text)
     error.__cause__ = ssl.SSLError(1, text)
     return error
 
 
 def away() -> ConnectionLost:
-    error = NotReached("nothing listens")
+    error = BrokerUnreachable("nothing listens")
     error.__cause__ = ConnectionRefusedError(111, "Connection refused")
     return error
 
@@ -63,7 +69,7 @@ class Post:
             try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(settings.cert_file, settings.key_file)
             except OSError as error:
-                raise NotReached("cannot be used") from error
+                raise BrokerUnreachable("cannot be used") from error
             if name in answers:
                 raise answers[name]
             return Open()
@@ -91,7 +97,7 @@ def post(tmp_path: Path) -> Post:
 async def test_without_a_renewal_there_is_one_pair_and_nothing_is_written(post: Post) -> None:
     await post.connect()
     assert (post.shown, post.files) == (["pos-1"], set())
-    with pytest.raises(NotReached):
+    with pytest.raises(BrokerUnreachable):
         await post.connect(pos_1=tls())
 
 
@@ -108,7 +114,7 @@ async def test_a_pair_on_trial_is_shown_first_and_kept_once_it_was_taken(post: P
 
 
 @pytest.mark.parametrize(
-    "error", [tls(), ConnectionRefusedByBroker("login"), Unanswered("closed"), ConnectionLost("not ready")]
+    "error", [tls(), ConnectionRefusedByBroker("login"), NoConnack("closed"), ConnectionLost("not ready")]
 )
 async def test_a_pair_on_trial_that_is_not_taken_where_the_one_before_is_is_dropped(
     post: Post, error: ConnectionLost
@@ -123,13 +129,13 @@ async def test_a_pair_on_trial_that_is_not_taken_where_the_one_before_is_is_drop
 
 async def test_a_broker_that_is_away_says_nothing_of_the_pair(post: Post) -> None:
     await post.stage()
-    for error in (away(), WrongVersion("3.1.1")):
+    for error in (away(), UnsupportedVersion("3.1.1")):
         with pytest.raises(type(error)):
             await post.connect(trial=error)
         assert post.shown == ["trial"]
     # None is taken: nothing is known.
     post.restart()
-    with pytest.raises(NotReached):
+    with pytest.raises(BrokerUnreachable):
         await post.connect(trial=tls(), pos_1=tls())
     assert post.files == {"trial.pem"}
     await post.connect()
@@ -139,7 +145,7 @@ async def test_a_broker_that_is_away_says_nothing_of_the_pair(post: Post) -> Non
 async def test_a_pair_that_fails_again_and_again_for_whatever_reason_is_not_waited_for(post: Post) -> None:
     await post.stage()
     for _ in range(2):
-        with pytest.raises(NotReached):
+        with pytest.raises(BrokerUnreachable):
             await post.connect(trial=away())
     await post.connect(trial=away())
     assert (post.shown, post.outcomes) == (["trial", "pos-1"], ["nothing listens"])
@@ -151,8 +157,8 @@ async def test_a_hint_at_the_version_of_mqtt_is_not_hidden_by_another_failure(
 ) -> None:
     await post.stage()
     silent, refused = answers
-    with pytest.raises(Unanswered):
-        await post.connect(**{silent: Unanswered("closed"), refused: tls()})
+    with pytest.raises(NoConnack):
+        await post.connect(**{silent: NoConnack("closed"), refused: tls()})
 
 
 async def test_the_power_may_be_cut_after_any_write_and_a_card_may_break_a_file(post: Post) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from agent.config.settings import Broker
-from agent.delivery.connection import ConnectionLost, Message, TakenOver, Will
+from agent.delivery.connection import ConnectionLost, Message, SessionTakenOver, Will
 from agent.delivery.io import mqtt as edge
 from agent.delivery.io.mqtt_connection import MAX_INCOMING_BYTES, MqttConnection
 from tests.support.mosquitto import until
@@ -32,9 +32,9 @@ class Peer:
         return await asyncio.wait_for(self.link.lost(), 5.0)
 
 
-async def connected(broker: ScriptedBroker, *, five: bool = True, keepalive_s: int = 60) -> Peer:
+async def connected(broker: ScriptedBroker, *, mqtt5: bool = True, keepalive_s: int = 60) -> Peer:
     settings = Broker(broker.url, keepalive_s=keepalive_s)
-    return Peer(broker, await edge.connect(settings, broker.url, "pos-1", Will("will", b"{}"), five))
+    return Peer(broker, await edge.connect(settings, broker.url, "pos-1", Will("will", b"{}"), mqtt5))
 
 
 @pytest.fixture
@@ -45,16 +45,16 @@ async def peer() -> AsyncIterator[Peer]:
         peer.link.drop()
 
 
-@pytest.mark.parametrize("five", [True, False])
-async def test_a_message_leaves_with_what_it_needs_and_its_acknowledgement_comes_back(five: bool) -> None:
+@pytest.mark.parametrize("mqtt5", [True, False])
+async def test_a_message_leaves_with_what_it_needs_and_its_acknowledgement_comes_back(mqtt5: bool) -> None:
     async with ScriptedBroker() as broker:
-        peer = await connected(broker, five=five)
+        peer = await connected(broker, mqtt5=mqtt5)
         mid = peer.link.publish("a/b", b"payload", True, "application/json", "zlib")
         await until(lambda: peer.acks == [(mid, 0)])
         (sent,) = peer.session.published
         assert (sent.topic, sent.payload, sent.retain) == ("a/b", b"payload", True)
-        assert sent.content_type == ("application/json" if five else "")
-        assert peer.session.version == (5 if five else 4)
+        assert sent.content_type == ("application/json" if mqtt5 else "")
+        assert peer.session.version == (5 if mqtt5 else 4)
         peer.link.drop()
 
 
@@ -142,7 +142,7 @@ async def test_a_connection_that_the_broker_closes_is_lost(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "kind", "words"), [(0x8E, TakenOver, "same id"), (0x8B, ConnectionLost, "shutting down")]
+    ("reason", "kind", "words"), [(0x8E, SessionTakenOver, "same id"), (0x8B, ConnectionLost, "shutting down")]
 )
 async def test_the_reason_of_a_disconnect_is_told(
     peer: Peer, reason: int, kind: type[ConnectionLost], words: str

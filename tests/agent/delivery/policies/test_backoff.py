@@ -17,7 +17,7 @@ def test_the_wait_grows_with_the_time_since_a_session_worked() -> None:
         25.0,
         30.0,
     ]
-    backoff.worked(1e6)
+    backoff.record_success(1e6)
     assert backoff.wait_s(ConnectionLost("x"), 1e6 + 5) == 2.5
 
 
@@ -33,10 +33,10 @@ def test_a_refused_login_is_not_hurried() -> None:
 
 def test_a_conflict_is_proven_once_kept_away_from_and_forgotten() -> None:
     backoff = Backoff(0.0, lambda low, high: low)
-    assert not backoff.conflict(1, 0.0)
+    assert not backoff.record_conflict(1, 0.0)
     assert backoff.wait_s(ConnectionLost("x"), 0.0) == 0.0
-    assert backoff.conflict(1, 10.0)
-    assert not backoff.conflict(1, 20.0), "told once"
+    assert backoff.record_conflict(1, 10.0)
+    assert not backoff.record_conflict(1, 20.0), "told once"
     assert backoff.wait_s(ConnectionLost("x"), 500.0) == 60.0
     assert backoff.wait_s(ConnectionLost("x"), 621.0) == 0.0
-    assert backoff.conflict(PROOF, 1000.0)
+    assert backoff.record_conflict(PROOF, 1000.0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.delivery.policies.mqtt_packets import OVERSIZED_TOPIC, NotMqtt, Oversized, PacketFilter
+from agent.delivery.policies.mqtt_packets import OVERSIZED_TOPIC, MalformedPacket, Oversized, PacketFilter
 
 ACK = b"\x40\x02\x00\x05"
 
@@ -18,8 +18,8 @@ def length(size: int) -> bytes:
             return bytes(found)
 
 
-def publish(topic: bytes, mid: int, payload: bytes, qos: int = 1, five: bool = False) -> bytes:
-    body = len(topic).to_bytes(2) + topic + (mid.to_bytes(2) if qos else b"") + (b"\0" if five else b"") + payload
+def publish(topic: bytes, mid: int, payload: bytes, qos: int = 1, mqtt5: bool = False) -> bytes:
+    body = len(topic).to_bytes(2) + topic + (mid.to_bytes(2) if qos else b"") + (b"\0" if mqtt5 else b"") + payload
     return bytes((0x30 | qos << 1,)) + length(len(body)) + body
 
 
@@ -32,11 +32,11 @@ def passed(packets: PacketFilter, stream: bytes, cuts: list[int]) -> bytes:
 
 
 @given(st.lists(st.integers(1, 400), max_size=40), st.booleans())
-def test_what_is_short_passes_unchanged_and_what_is_long_leaves_an_empty_message(cuts: list[int], five: bool) -> None:
-    short, long = publish(b"a/b", 7, b"x" * 10, five=five), publish(b"t" * 300, 9, b"y" * 3000, five=five)
-    packets = PacketFilter(1000, five)
-    stream = short + long + ACK + publish(b"q0", 0, b"z" * 3000, qos=0, five=five) + short
-    stand_in = publish(OVERSIZED_TOPIC.encode(), 9, b"", five=five)
+def test_what_is_short_passes_unchanged_and_what_is_long_leaves_an_empty_message(cuts: list[int], mqtt5: bool) -> None:
+    short, long = publish(b"a/b", 7, b"x" * 10, mqtt5=mqtt5), publish(b"t" * 300, 9, b"y" * 3000, mqtt5=mqtt5)
+    packets = PacketFilter(1000, mqtt5)
+    stream = short + long + ACK + publish(b"q0", 0, b"z" * 3000, qos=0, mqtt5=mqtt5) + short
+    stand_in = publish(OVERSIZED_TOPIC.encode(), 9, b"", mqtt5=mqtt5)
     assert passed(packets, stream, cuts) == short + stand_in + ACK + short
     assert [one.topic for one in packets.oversized] == ["t" * 300, "q0"]
 
@@ -44,19 +44,19 @@ def test_what_is_short_passes_unchanged_and_what_is_long_leaves_an_empty_message
 def test_the_limit_counts_the_whole_packet() -> None:
     overhead = len(publish(b"a", 1, b"x" * 900)) - 900
     for payload_bytes, count in ((1000 - overhead, 0), (1001 - overhead, 1)):
-        packets = PacketFilter(1000, five=False)
+        packets = PacketFilter(1000, mqtt5=False)
         packets.feed(publish(b"a", 1, b"x" * payload_bytes))
         assert len(packets.oversized) == count
 
 
 def test_a_length_that_lies_keeps_nothing() -> None:
-    packets = PacketFilter(1000, five=False)
+    packets = PacketFilter(1000, mqtt5=False)
     assert packets.feed(b"\x32" + length(200_000_000) + b"\xff\xff" + b"x" * 10_000) == b""
     assert packets.oversized == []
 
 
 def test_a_long_message_without_a_topic_is_passed_over() -> None:
-    packets = PacketFilter(10, five=False)
+    packets = PacketFilter(10, mqtt5=False)
     assert packets.feed(b"\x32" + length(2000) + b"\xff\xff" + b"x" * 1998 + ACK) == ACK
     assert packets.oversized[0] == Oversized("x" * 1998, 2000)
 
@@ -67,5 +67,5 @@ def test_a_long_message_without_a_topic_is_passed_over() -> None:
     ids=["a length of five bytes", "QoS 2", "QoS 3", "a long SUBACK"],
 )
 def test_what_is_not_mqtt_is_told(raw: bytes) -> None:
-    with pytest.raises(NotMqtt):
-        PacketFilter(1000, five=False).feed(raw)
+    with pytest.raises(MalformedPacket):
+        PacketFilter(1000, mqtt5=False).feed(raw)
