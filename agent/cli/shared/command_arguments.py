@@ -1,4 +1,4 @@
-"""The arguments of each command, as they are written on a command line: KEY=VALUE."""
+"""Parses the arguments of commands from the command line: KEY=VALUE."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -21,15 +21,15 @@ ARGUMENTS: Mapping[str, Mapping[str, Kind]] = {
     "plan": {"envelope": "text"},
     "certificate": {"pem": "text"},
 }
-"""By command: each argument and how it is written. A text is one also where it looks like a number, as an epoch may."""
+"""By command: its arguments and their kinds. A text stays a text even if it looks like a number, as an epoch may."""
 
 
 class WrongArguments(ValueError):
-    """The command line is wrong; the text says how, in one line."""
+    """The command line is wrong; the text says why, in one line."""
 
 
-def arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The arguments as the command takes them. Raises :class:`WrongArguments`."""
+def parse_arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Parse the arguments of a command. Raises :class:`WrongArguments`."""
     if command not in ARGUMENTS:
         names = ", ".join(sorted(ARGUMENTS))
         raise WrongArguments(
@@ -39,10 +39,10 @@ def arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, text in words:
         if key not in known:
-            wrong = {"command": command, "key": one_line(key), "names": ", ".join(known)}
+            details = {"command": command, "key": one_line(key), "names": ", ".join(known)}
             if not known:
-                raise WrongArguments(_("{command} takes no arguments, but {key} was given").format(**wrong))
-            raise WrongArguments(_("{command} has no argument {key}; choose one of: {names}").format(**wrong))
+                raise WrongArguments(_("{command} takes no arguments, but {key} was given").format(**details))
+            raise WrongArguments(_("{command} has no argument {key}; choose one of: {names}").format(**details))
         if key in found:
             raise WrongArguments(_("{key} is given twice").format(key=key))
         found[key] = _value(key, known[key], text)
@@ -55,7 +55,7 @@ def _value(key: str, kind: Kind, text: str) -> Any:
     except (ValueError, RecursionError):
         value = None
     if kind == "text":
-        # In quotes as JSON has it, or as it is.
+        # A JSON string in quotes, or the text as it is.
         return value if isinstance(value, str) else text
     if isinstance(value, bool) and kind == "value":
         return value
