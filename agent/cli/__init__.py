@@ -1,7 +1,7 @@
-"""``gardu``: one module per command, and only the chosen one is loaded.
+"""``gardu``: one module per command. Only the chosen one is imported.
 
 A command is a module or package ``agent/cli/NAME`` with ``add_arguments(parser)`` and ``run(args) -> int``, which
-gives the exit status.
+returns the exit status.
 """
 
 import os
@@ -17,26 +17,25 @@ from agent import __version__
 from agent.base.i18n import _, choose_language
 
 INTERRUPTED = 130
-"""Exit status after Ctrl-C in a command that does not end normally by it (128 + SIGINT)."""
-
+"""Exit status after Ctrl-C, if the command does not handle it (128 + SIGINT)."""
 
 RUN_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-"""What ``gardu run`` handles itself."""
+"""Signals that ``gardu run`` handles itself."""
 
 
 class UsageError(Exception):
-    """The command line is wrong; the text says how, in one line."""
+    """The command line is wrong; the text says why, in one line."""
 
 
 class _Parser(ArgumentParser):
-    """argparse, with one line for a mistake instead of a usage text."""
+    """An argparse parser that reports an error in one line, without the usage text."""
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {message} ({_('{prog} --help').format(prog=self.prog)})")
 
 
 def commands() -> Mapping[str, str]:
-    """The commands that exist, each with what it does."""
+    """Return all commands with their descriptions."""
     return {
         "run": _("run the agent in the foreground"),
         "check": _("check a configuration file"),
@@ -54,10 +53,10 @@ def commands() -> Mapping[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; give its exit status."""
+    """Run one command and return its exit status."""
     choose_language(os.environ)
     words = list(sys.argv[1:] if argv is None else argv)
-    # Until the agent handles them, signals wait: else one that comes while it is loaded would end it at once.
+    # Block the signals until the agent handles them: one that arrives during import would kill it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, RUN_SIGNALS if words[:1] == ["run"] else ())
     try:
         return _run(words)
@@ -86,8 +85,8 @@ def _run(words: list[str]) -> int:
         parser.error(_("missing command; choose one of: {names}").format(names=", ".join(known)))
     if chosen is not None and chosen not in known:
         parser.error(_('unknown command "{name}"; choose one of: {names}').format(name=chosen, names=", ".join(known)))
-    for name, does in known.items():
-        subparser = subparsers.add_parser(name, help=does, description=does, allow_abbrev=False)
+    for name, description in known.items():
+        subparser = subparsers.add_parser(name, help=description, description=description, allow_abbrev=False)
         if name == chosen:
             module = import_module(f"agent.cli.{name}")
             module.add_arguments(subparser)
@@ -102,7 +101,7 @@ def _run(words: list[str]) -> int:
 
 
 def _stdout_is_open() -> bool:
-    """Whether someone still reads standard output. If not, it is pointed at nothing: exit is quiet."""
+    """Return whether someone still reads standard output. If not, redirect it to /dev/null, so that exit is quiet."""
     output = select.poll()
     output.register(sys.stdout, select.POLLOUT)
     if not any(event & (select.POLLERR | select.POLLHUP) for _unused, event in output.poll(0)):

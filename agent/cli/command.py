@@ -1,4 +1,4 @@
-"""``gardu command``: send a command to a gateway, and print its reply; or sign it at one desk for another."""
+"""``gardu command``: sends a command to a gateway and prints the reply, or signs a command for someone else to send."""
 
 import asyncio
 import sys
@@ -9,12 +9,12 @@ from typing import Any
 from agent.base.display import json_text
 from agent.base.i18n import _
 from agent.cli import UsageError
-from agent.cli.shared.actions import told_in_one_line
+from agent.cli.shared.actions import run_guarded
 from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
-from agent.cli.shared.command_arguments import WrongArguments, arguments
+from agent.cli.shared.command_arguments import WrongArguments, parse_arguments
 from agent.cli.shared.command_client import CommandClient
-from agent.cli.shared.maintainer_files import CommandFailed, private_keys, read, write
-from agent.cli.shared.prepared_command import Prepared, countersigned, prepared, read_prepared
+from agent.cli.shared.maintainer_files import CommandFailed, load_private_keys, read_file, write_file
+from agent.cli.shared.prepared_command import PreparedCommand, countersign, parse_prepared, prepare
 from agent.commands.authorization import LIFETIME_MS
 from agent.commands.registry import COMMANDS
 from agent.delivery.connection import ConnectionLost
@@ -61,14 +61,14 @@ def run(args: Namespace) -> int:
     """
     try:
         _check(args)
-        asked = {} if args.envelope is not None else arguments(args.name, args.arguments)
+        arguments = {} if args.envelope is not None else parse_arguments(args.name, args.arguments)
     except WrongArguments as error:
         raise UsageError(f"gardu command: {error}") from error
-    return told_in_one_line(lambda args: _run(args, asked), args)
+    return run_guarded(lambda args: _run(args, arguments), args)
 
 
 def _check(args: Namespace) -> None:
-    """Raise :class:`WrongArguments` for options that do not go together."""
+    """Raise :class:`WrongArguments` for a wrong combination of options."""
     if args.envelope is None and args.name is None:
         raise WrongArguments(_("missing argument: {what}").format(what="NAME" if args.gateway else "GATEWAY"))
     if args.envelope is not None and args.gateway is not None:
@@ -79,30 +79,30 @@ def _check(args: Namespace) -> None:
         raise WrongArguments(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
 
 
-def _run(args: Namespace, asked: dict[str, Any]) -> int:
-    keys = private_keys(args.key)
+def _run(args: Namespace, arguments: dict[str, Any]) -> int:
+    keys = load_private_keys(args.key)
     if args.envelope is not None:
-        one = countersigned(read_prepared(read(args.envelope), args.envelope), keys, args.envelope)
-        print(one, file=sys.stderr)
+        prepared = countersign(parse_prepared(read_file(args.envelope), args.envelope), keys, args.envelope)
+        print(prepared, file=sys.stderr)
     else:
         lifetime_s = args.timeout if args.out is None else LIFETIME_MS / 1000
-        one = prepared(args.gateway, args.name, asked, keys, lifetime_s)
+        prepared = prepare(args.gateway, args.name, arguments, keys, lifetime_s)
     if args.out is not None:
-        write(args.out, one.payload + b"\n")
+        write_file(args.out, prepared.payload + b"\n")
         if args.envelope is None:
-            print(one, file=sys.stderr)
+            print(prepared, file=sys.stderr)
         return 0
     try:
-        reply = asyncio.run(_send(one, args.timeout, BrokerOptions.of(args)))
+        reply = asyncio.run(_send(prepared, args.timeout, BrokerOptions.of(args)))
     except (ConnectionLost, TimeoutError, LookupError) as error:
         raise CommandFailed(error.args[0]) from error
     print(json_text(reply))
     return 0 if reply.get("status") in ("done", "accepted") else 1
 
 
-async def _send(one: Prepared, timeout_s: float, options: BrokerOptions) -> dict[str, Any]:
-    asking = await CommandClient.open(options)
+async def _send(prepared: PreparedCommand, timeout_s: float, options: BrokerOptions) -> dict[str, Any]:
+    client = await CommandClient.open(options)
     try:
-        return await asking.send(one, timeout_s)
+        return await client.send(prepared, timeout_s)
     finally:
-        await asking.close()
+        await client.close()

@@ -1,6 +1,6 @@
-"""``gardu decode DRIVER``: what a device sent, as one line of JSON for each frame candidate.
+"""``gardu decode DRIVER``: decodes what a device sent, and prints one line of JSON per candidate frame.
 
-Identifiers (the numbers of cards, barcodes) are printed plain here and only here.
+Identifiers (card numbers, barcodes) are printed in plain form here and only here.
 """
 
 import json
@@ -24,7 +24,7 @@ _LINK_JUST_OPENED_S = 0.0
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``gardu decode``."""
+    """Add the options of this command."""
     parser.add_argument("driver", metavar="DRIVER", help=_("driver or profile"))
     parser.add_argument("--hex", action="store_true", help=_("the input is hexadecimal text"))
     parser.add_argument(
@@ -37,21 +37,21 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Decode standard input until it ends; 0 if it was read, 2 for a wrong driver or input."""
+    """Decode standard input until it ends. Exit status 2: unknown driver or wrong input."""
     try:
         driver = Catalog(args.profiles).get(args.driver)
         chunks = _input(driver, hexadecimal=args.hex)
     except (UnknownDriver, DriverBroken, _InputError) as error:
         print(error, file=sys.stderr)
         return 2
-    for lines in decoded(driver, chunks):
+    for lines in decode(driver, chunks):
         sys.stdout.writelines(f"{line}\n" for line in lines)
         sys.stdout.flush()
     return 0
 
 
-def decoded(driver: Driver, chunks: Iterable[bytes]) -> Iterator[list[str]]:
-    """The lines printed for each chunk, judged as the agent does on a link just opened."""
+def decode(driver: Driver, chunks: Iterable[bytes]) -> Iterator[list[str]]:
+    """Yield the lines for each chunk, assessed as on a link that was just opened."""
     decoder = driver.decoder({name: option.default for name, option in driver.options.items()})
     for chunk in chunks:
         yield [_line(driver, item) for item in decoder.feed(chunk, _LINK_JUST_OPENED_S)]
@@ -66,11 +66,11 @@ def _line(driver: Driver, item: Item) -> str:
 
 
 class _InputError(ValueError):
-    """The input cannot be read; its text is one line for people."""
+    """The input is invalid; the text is one line for people."""
 
 
 def _input(driver: Driver, *, hexadecimal: bool) -> Iterable[bytes]:
-    """What the driver's decoder is fed. Raises _InputError."""
+    """Return the chunks to feed to the driver's decoder. Raises :class:`_InputError`."""
     from drivers.sdk.bus import I2cDriver
 
     if driver.table is not None and not driver.fields:
@@ -80,11 +80,12 @@ def _input(driver: Driver, *, hexadecimal: bool) -> Iterable[bytes]:
     raw = sys.stdin.buffer.read()
     if (parts := _parts(raw)) is None:
         return _hexadecimal(raw) if hexadecimal else [raw]
-    return [_joined(driver, each) for each in parts]
+    return [_joined(driver, answer) for answer in parts]
 
 
 def _parts(raw: bytes) -> list[list[bytes]] | None:
-    """Answers in JSON, each a list of hexadecimal texts, one a line or one in all; None for anything else."""
+    """Parse answers in JSON, each a list of hexadecimal texts: one answer per line, or a single one. Returns ``None``
+    for other input."""
     text = raw.decode("latin-1").strip()
     if not text.startswith("["):
         return None
@@ -99,7 +100,7 @@ def _parts(raw: bytes) -> list[list[bytes]] | None:
 
 
 def _texts(found: object) -> list[bytes]:
-    """The parts of one answer. Raises ValueError for JSON of another form."""
+    """Return the parts of one answer. Raises :class:`ValueError` for JSON of another form."""
     if not isinstance(found, list) or not all(isinstance(part, str) for part in found):
         raise ValueError
     return [bytes.fromhex(part) for part in found]
@@ -114,22 +115,22 @@ def _joined(driver: "I2cDriver", parts: list[bytes]) -> bytes:
 
 
 def _bytes() -> Iterator[bytes]:
-    """Standard input as it comes, so that a device can be watched through a pipe."""
+    """Yield standard input as it arrives, so that a device can be watched through a pipe."""
     while chunk := os.read(sys.stdin.fileno(), _CHUNK_BYTES):
         yield chunk
 
 
 def _hexadecimal(text: bytes) -> list[bytes]:
-    """Hexadecimal text as one stream of bytes. Raises _InputError."""
+    """Parse hexadecimal text as one stream of bytes. Raises :class:`_InputError`."""
     rows = text.decode("latin-1").splitlines()
     digits = "".join("".join(row.split()) for row in rows)
     try:
         return [bytes.fromhex(digits)]
     except ValueError:
-        raise _InputError(_what_is_wrong(rows)) from None
+        raise _InputError(_hex_problem(rows)) from None
 
 
-def _what_is_wrong(rows: list[str]) -> str:
+def _hex_problem(rows: list[str]) -> str:
     for number, row in enumerate(rows, 1):
         for word in row.split():
             if any(digit not in "0123456789abcdefABCDEF" for digit in word):

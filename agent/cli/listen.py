@@ -1,4 +1,4 @@
-"""``gardu listen``: a subscriber, for people and for pipes."""
+"""``gardu listen``: a subscriber for people and for pipes."""
 
 import asyncio
 import signal
@@ -39,7 +39,7 @@ def _seconds(text: str) -> float:
 
 
 def run(args: Namespace) -> int:
-    """Listen until ``--seconds`` are over or Ctrl-C. Exit status 1: never connected, or ``--verify`` found a hole."""
+    """Listen for ``--seconds`` or until Ctrl-C. Exit status 1: never connected, or ``--verify`` found a gap."""
     return asyncio.run(_listen(args))
 
 
@@ -64,7 +64,7 @@ async def _listen(args: Namespace) -> int:
 
 
 class Listener:
-    """One run of the command: connects again whenever the connection breaks."""
+    """One run of the command. It reconnects whenever the connection breaks."""
 
     def __init__(self, args: Namespace, out: Format, over: asyncio.Event) -> None:
         self._args = args
@@ -72,17 +72,18 @@ class Listener:
         self._out = out
         self._subscriber = Subscriber()
         self._connected = False
-        self._told = ""
+        self._last_reported = ""
         self._options = BrokerOptions.of(args)
 
     async def run(self) -> None:
-        """Listen, for ever."""
+        """Listen for ever."""
         wait = wait_random_exponential(multiplier=0.5, max=10)
         while True:
-            await retry_forever(self._hold, ConnectionLost, wait, self._tell, asyncio.sleep)
+            await retry_forever(self._hold, ConnectionLost, wait, self._report, asyncio.sleep)
 
     def finish(self) -> int:
-        """Tell what is left to tell, and the account; give the exit status. Raises :class:`BrokenPipeError`."""
+        """Print the remaining gaps and the delivery report; return the exit status. Raises
+        :class:`BrokenPipeError`."""
         self._out.flush()
         now_s = asyncio.get_running_loop().time()
         for gap in self._subscriber.gaps(now_s + GRACE_S):
@@ -90,15 +91,15 @@ class Listener:
         tallies = self._subscriber.ledger.tally()
         if self._args.verify:
             self._out.flush()
-            for of, tally in tallies.items():
+            for stream_id, tally in tallies.items():
                 print(
                     _(
                         "{gateway} {stream} {epoch}: {n} numbers, {seen} seen, {lost} lost, {missing} "
                         "missing, {again} seen again"
                     ).format(
-                        gateway=of.gateway,
-                        stream=of.stream,
-                        epoch=of.epoch,
+                        gateway=stream_id.gateway,
+                        stream=stream_id.stream,
+                        epoch=stream_id.epoch,
                         n=tally.numbers,
                         seen=tally.seen,
                         lost=tally.lost,
@@ -111,22 +112,21 @@ class Listener:
             print(
                 _("{n} messages did not follow the wire contract").format(n=self._subscriber.invalid), file=sys.stderr
             )
-        holes = sum(tally.missing for tally in tallies.values())
-        return 1 if not self._connected or (self._args.verify and holes) else 0
+        missing = sum(tally.missing for tally in tallies.values())
+        return 1 if not self._connected or (self._args.verify and missing) else 0
 
-    def _tell(self, error: BaseException) -> None:
-        if str(error) != self._told:
-            self._told = str(error)
-            print(
-                _("not connected: {reason}; retrying").format(reason=one_line(self._told)), file=sys.stderr, flush=True
-            )
+    def _report(self, error: BaseException) -> None:
+        if str(error) != self._last_reported:
+            self._last_reported = str(error)
+            line = _("not connected: {reason}; retrying").format(reason=one_line(self._last_reported))
+            print(line, file=sys.stderr, flush=True)
 
     async def _hold(self) -> None:
         link = await self._options.connect(f"gardu-listen-{token_hex(4)}")
         link.on_message = self._on_message
         try:
             await link.subscribe([self._args.filter])
-            self._connected, self._told = True, ""
+            self._connected, self._last_reported = True, ""
             lost = asyncio.create_task(link.lost())
             try:
                 while not lost.done():
@@ -144,7 +144,7 @@ class Listener:
         now_s = asyncio.get_running_loop().time()
         try:
             for item in self._subscriber.on_message(message.topic, message.payload, now_s):
-                self._out.take(item, self._subscriber)
+                self._out.write(item, self._subscriber)
             self._out.flush()
         except BrokenPipeError:
-            self._over.set()  # whoever read the output has gone; `main` ends quietly
+            self._over.set()  # nobody reads the output any more; `main` exits quietly

@@ -1,7 +1,7 @@
-"""How ``gardu listen`` prints: for people (table) and for programs (jsonl, csv, senml).
+"""The output formats of ``gardu listen``: for people (table) and for programs (jsonl, csv, senml).
 
-Texts are the publishers': a table shows their visible characters in one line, JSON escapes all others, and in CSV no
-cell is a formula.
+Texts come from publishers and are untrusted: a table shows only their visible characters in one line, JSON escapes all
+others, and no CSV cell can be a formula.
 """
 
 import csv
@@ -20,39 +20,39 @@ _LINE_CHARS = 4000
 
 
 class Format:
-    """Prints arrivals and gaps to ``out``."""
+    """Writes arrivals and gaps to ``out``."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
-    def take(self, item: Arrival | Gap, known: Subscriber) -> None:
-        """Print one item; ``known`` has the units."""
+    def write(self, item: Arrival | Gap, subscriber: Subscriber) -> None:
+        """Write one item. ``subscriber`` knows the units."""
         if isinstance(item, Gap):
             self.gap(item)
         else:
-            self.row(item, known)
+            self.row(item, subscriber)
 
-    def row(self, arrival: Arrival, known: Subscriber) -> None:
+    def row(self, arrival: Arrival, subscriber: Subscriber) -> None:
         raise NotImplementedError
 
     def gap(self, gap: Gap) -> None:
-        """By default only the formats that can say a gap do."""
+        """Write a gap; does nothing in formats that cannot express one."""
 
     def flush(self) -> None:
-        """Let what was printed be seen."""
+        """Flush the output."""
         self._out.flush()
 
 
 class JsonLines(Format):
-    """One row a line; gaps as lines of their own."""
+    """One row per line; gaps are separate lines."""
 
-    def row(self, arrival: Arrival, known: Subscriber) -> None:
-        of, fields = arrival.stream_id, arrival.fields
+    def row(self, arrival: Arrival, subscriber: Subscriber) -> None:
+        stream_id, fields = arrival.stream_id, arrival.fields
         head = {
-            "gateway": of.gateway,
+            "gateway": stream_id.gateway,
             "sensor": arrival.sensor,
             "kind": arrival.kind,
-            "ep": of.epoch,
+            "ep": stream_id.epoch,
             "seq": arrival.seq,
         }
         values = {name: value for name, value in fields.items() if name != "q"}
@@ -75,38 +75,38 @@ class JsonLines(Format):
 
 
 class Csv(Format):
-    """One value a line."""
+    """One value per line."""
 
     def __init__(self, out: TextIO) -> None:
         super().__init__(out)
         self._writer = csv.writer(out, lineterminator="\n")
         self._writer.writerow(("gateway", "sensor", "kind", "ep", "seq", "t", "field", "value", "unit", "q"))
 
-    def row(self, arrival: Arrival, known: Subscriber) -> None:
-        of = arrival.stream_id
-        doubts = arrival.fields.get("q") or {}
+    def row(self, arrival: Arrival, subscriber: Subscriber) -> None:
+        stream_id = arrival.stream_id
+        qualities = arrival.fields.get("q") or {}
         for name, value in _values(arrival).items():
-            unit, doubt = known.unit(of.gateway, arrival.sensor, name), doubts.get(name, "")
+            unit, quality = subscriber.unit(stream_id.gateway, arrival.sensor, name), qualities.get(name, "")
             self._writer.writerow(
                 (
-                    of.gateway,
+                    stream_id.gateway,
                     arrival.sensor,
                     arrival.kind,
-                    of.epoch,
+                    stream_id.epoch,
                     arrival.seq,
                     arrival.fields["t"],
                     name,
                     _cell(value),
                     csv_cell(unit),
-                    _cell(doubt),
+                    _cell(quality),
                 )
             )
 
 
 class SenMl(Format):
-    """One SenML pack (RFC 8428) a line. A value that is null has no record: SenML has no way to say it."""
+    """One SenML pack (RFC 8428) per line. A null value has no record, since SenML cannot express it."""
 
-    def row(self, arrival: Arrival, known: Subscriber) -> None:
+    def row(self, arrival: Arrival, subscriber: Subscriber) -> None:
         base: dict[str, Any] = {
             "bn": f"{arrival.stream_id.gateway}/{arrival.sensor}/",
             "bt": arrival.fields["t"] / 1000,
@@ -115,7 +115,7 @@ class SenMl(Format):
         for name, value in _values(arrival).items():
             key = "vb" if isinstance(value, bool) else "vs" if isinstance(value, str) else "v"
             if value is not None and not isinstance(value, (dict, list)):
-                unit = known.unit(arrival.stream_id.gateway, arrival.sensor, name)
+                unit = subscriber.unit(arrival.stream_id.gateway, arrival.sensor, name)
                 records.append({"n": name, **({"u": unit} if unit else {}), key: value})
         if records:
             pack = [{**base, **records[0]}, *records[1:]]
@@ -123,37 +123,37 @@ class SenMl(Format):
 
 
 class TableFormat(Format):
-    """One row a line, for reading; times are of this computer's time zone."""
+    """One row per line for people; times are in this computer's time zone."""
 
-    def row(self, arrival: Arrival, known: Subscriber) -> None:
+    def row(self, arrival: Arrival, subscriber: Subscriber) -> None:
         when = datetime.fromtimestamp(arrival.fields["t"] / 1000).strftime("%H:%M:%S")
         mark = "!" if arrival.kind == "event" else "<" if arrival.late else " "
-        words = ", ".join(value_words(arrival, known))
+        words = ", ".join(format_values(arrival, subscriber))
         line = one_line(words, _LINE_CHARS)
         self._out.write(f"{when} {mark} {arrival.stream_id.gateway:<16} {arrival.sensor:<14} {line}\n")
 
     def gap(self, gap: Gap) -> None:
-        of, last, n = gap.stream_id, gap.stop - 1, gap.stop - gap.start
+        stream_id, last, n = gap.stream_id, gap.stop - 1, gap.stop - gap.start
         line = _("gap: {gateway} {stream} {start} to {last} ({n} rows): {why}").format(
-            gateway=of.gateway, stream=of.stream, start=gap.start, last=last, n=n, why=gap.why
+            gateway=stream_id.gateway, stream=stream_id.stream, start=gap.start, last=last, n=n, why=gap.why
         )
         self._out.write(line + "\n")
 
 
-def value_words(arrival: Arrival, known: Subscriber) -> list[str]:
-    """Each field of a row with its value, unit and doubt, for reading."""
-    doubts = arrival.fields.get("q") or {}
+def format_values(arrival: Arrival, subscriber: Subscriber) -> list[str]:
+    """Return each field of a row with its value, unit and quality, for people."""
+    qualities = arrival.fields.get("q") or {}
     words = []
     for name, value in _values(arrival).items():
-        unit = known.unit(arrival.stream_id.gateway, arrival.sensor, name)
+        unit = subscriber.unit(arrival.stream_id.gateway, arrival.sensor, name)
         shown = "-" if value is None else one_line(str(value), _TEXT_CHARS)
-        doubt = f" ({one_line(str(doubts[name]), 32)})" if name in doubts else ""
-        words.append(f"{name} {shown}{' ' + unit if unit and value is not None else ''}{doubt}")
+        quality = f" ({one_line(str(qualities[name]), 32)})" if name in qualities else ""
+        words.append(f"{name} {shown}{' ' + unit if unit and value is not None else ''}{quality}")
     return words
 
 
 def _cell(value: object) -> object:
-    """A value as CSV takes it: nothing for null; of numbers and booleans nobody makes a formula."""
+    """Return a value for a CSV cell: empty for null. Numbers and booleans cannot be formulas."""
     if value is None:
         return ""
     if isinstance(value, bool | int | float):

@@ -1,4 +1,4 @@
-"""``gardu run``: the agent, in the foreground."""
+"""``gardu run``: runs the agent in the foreground."""
 
 import asyncio
 import logging
@@ -37,8 +37,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Run until SIGTERM or Ctrl-C. Exit status 1: another agent holds the state directory, or a newer release wrote
-    the store; 78: the configuration is wrong, and there is no last good one."""
+    """Run until SIGTERM or Ctrl-C. Exit status 1: another agent uses the state directory, or a newer release wrote the
+    store; 78: the configuration is invalid and there is no last good one."""
     start_logging(args.log_level)
     catalog = Catalog()
     config = _checked(args.config, catalog)
@@ -48,7 +48,7 @@ def run(args: Namespace) -> int:
     try:
         state_dir = StateDir(place)
         if config is None and not (place / "config").is_dir():
-            # The first start of the service: what can be made is made, so that only the configuration is missing.
+            # The first start of the service: create the key, so that only the configuration is missing.
             state_dir.secret(PRIVACY_KEY, KEY_BYTES)
             state_dir.close()
             return CONFIGURATION_WRONG
@@ -88,7 +88,7 @@ async def _supervise(supervisor: Supervisor) -> None:
 
 
 def _checked(file: Path, catalog: Catalog) -> Config | None:
-    """The file's own configuration, for a person to see what is wrong with it; ``None`` where it cannot be used."""
+    """Log the problems of the configuration file, and return its configuration; ``None`` if it is not usable."""
     try:
         raw = file.read_bytes()
     except FileNotFoundError:

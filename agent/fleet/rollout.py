@@ -65,11 +65,11 @@ class RolloutMessage:
     done: bool = False
 
 
-def existing_order(target: RolloutTarget, at: ReportedGateway, sign: Sign, now_ms: int) -> RolloutMessage | None:
+def existing_message(target: RolloutTarget, gateway: ReportedGateway, sign: Sign, now_ms: int) -> RolloutMessage | None:
     """Return the message retained for the gateway if it has the same content and our signatures, and may still be
     confirmed. An interrupted rollout thus continues, and nothing is done twice."""
     try:
-        found = parse(at.desired)
+        found = parse(gateway.desired)
         document = read_document(found.payload)
     except RejectedError:
         return None
@@ -77,20 +77,20 @@ def existing_order(target: RolloutTarget, at: ReportedGateway, sign: Sign, now_m
         return None
     if not set(sign(found.signed).values()) <= set(found.signatures):
         return None
-    report = at.report
+    report = gateway.report
     ours = (document.version, document.hash)
     if report is not None and report.running == ours and report.state in ("confirmed", "rejected"):
         # If it is "rejected", that was a later message.
-        return RolloutMessage(at.name, *ours, at.desired, at.reported, done=True)
+        return RolloutMessage(gateway.name, *ours, gateway.desired, gateway.reported, done=True)
     if report is None or report.state in ("rejected", "rolled_back") or document.expires_ms <= now_ms:
         return None
     if report.version > document.version or (report.version == document.version and report.hash != document.hash):
         return None
-    return RolloutMessage(at.name, *ours, at.desired, at.reported)
+    return RolloutMessage(gateway.name, *ours, gateway.desired, gateway.reported)
 
 
-def new_order(
-    target: RolloutTarget, at: ReportedGateway, version: int, sign: Sign, now_ms: int, signed: int = 0
+def new_message(
+    target: RolloutTarget, gateway: ReportedGateway, version: int, sign: Sign, now_ms: int, signed: int = 0
 ) -> RolloutMessage:
     """Return a new message. ``signed``: the version that maintainers signed for this gateway before. Raises
     :class:`RejectedError` if the gateway would not accept this version."""
@@ -101,7 +101,7 @@ def new_order(
     payload = target.payload(version, now_ms)
     message = encode(to_json(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     parse(message)
-    return RolloutMessage(at.name, version, read_document(payload).hash, message, at.reported)
+    return RolloutMessage(gateway.name, version, read_document(payload).hash, message, gateway.reported)
 
 
 def next_version(signed: Collection[int], kept: Collection[RolloutMessage], floor: int = 0) -> int:
@@ -124,24 +124,24 @@ class Verdict:
 _WAITING = Verdict("waiting")
 
 
-def judge(order: RolloutMessage, at: ReportedGateway) -> Verdict:
+def judge(message: RolloutMessage, gateway: ReportedGateway) -> Verdict:
     """Judge the progress of a message by the gateway's report."""
-    report = at.report
-    if order.done:
+    report = gateway.report
+    if message.done:
         return Verdict("confirmed")
-    if report is None or at.reported == order.before:
+    if report is None or gateway.reported == message.before:
         return _WAITING
-    ours = (report.version, report.hash) == (order.version, order.hash)
+    ours = (report.version, report.hash) == (message.version, message.hash)
     if ours and report.state == "confirmed":
         return Verdict("confirmed")
     if report.state == "rejected" and report.code in _OWN_CAUSES:
         why = _("rejected version {version} ({cause}): check this gateway; if it is right, use --version").format(
-            version=order.version, cause=report.cause
+            version=message.version, cause=report.cause
         )
         return Verdict("failed", why, isolated=True)
     if report.state == "rejected" or (ours and report.state == "rolled_back"):
         return Verdict("failed", f"{report.state}: {report.cause}")
-    if report.version >= order.version and not ours:
+    if report.version >= message.version and not ours:
         return Verdict("failed", _("received another configuration, version {version}").format(version=report.version))
     return _WAITING
 

@@ -1,4 +1,4 @@
-"""``gardu cert``: the certificates with which gateways log in."""
+"""``gardu cert``: the certificates that gateways log in with."""
 
 from argparse import ArgumentParser
 
@@ -11,5 +11,5 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """One parser for each action."""
+    """Add the actions of this command."""
     add_actions(parser, {"renew": (_("issue new certificates to gateways"), renew)})

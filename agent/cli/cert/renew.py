@@ -1,4 +1,4 @@
-"""``gardu cert renew GATEWAY…``: a new certificate, with a new key that never leaves its gateway."""
+"""``gardu cert renew GATEWAY…``: issues a new certificate for a new key, which never leaves the gateway."""
 
 import asyncio
 import shlex
@@ -12,7 +12,7 @@ from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
 from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
 from agent.cli.shared.command_client import CommandClient
-from agent.cli.shared.maintainer_files import CommandFailed, private_keys
+from agent.cli.shared.maintainer_files import CommandFailed, load_private_keys
 from agent.delivery.connection import ConnectionLost
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Print a line for each gateway. Exit status 1: one failed, and is told; those after it were not asked."""
+    """Print a line for each gateway. Exit status 1: the gateway named last failed; the remaining ones were skipped."""
     if not 0 < args.timeout <= 86_400:
         raise CommandFailed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
     try:
@@ -47,44 +47,44 @@ def run(args: Namespace) -> int:
     if not sign:
         raise CommandFailed(_("{what}: invalid value {value}").format(what="--sign", value=repr(args.sign)))
     try:
-        asyncio.run(_renew(args, sign, private_keys(args.key)))
+        asyncio.run(_renew(args, sign, load_private_keys(args.key)))
     except (ConnectionLost, LookupError, TimeoutError) as error:
         raise CommandFailed(error.args[0]) from error
     return 0
 
 
 async def _renew(args: Namespace, sign: Sequence[str], keys: "list[SigningKey]") -> None:
-    asking = await CommandClient.open(BrokerOptions.of(args))
+    client = await CommandClient.open(BrokerOptions.of(args))
     try:
         for gateway in args.gateway:
-            asked = await _done(asking, gateway, "renew", {}, keys, args.timeout)
-            certificate = await _signed(sign, gateway, str(asked.get("signed", "")))
-            taken = await _done(asking, gateway, "certificate", {"pem": certificate}, keys, args.timeout)
-            ends_ms = taken.get("not_after")
+            request = await _execute(client, gateway, "renew", {}, keys, args.timeout)
+            certificate = await _issue(sign, gateway, str(request.get("signed", "")))
+            installed = await _execute(client, gateway, "certificate", {"pem": certificate}, keys, args.timeout)
+            ends_ms = installed.get("not_after")
             date = rfc_3339(ends_ms) if isinstance(ends_ms, int) and 0 < ends_ms < 253_402_300_800_000 else "-"
             print(_("{name}: renewed, valid until {date}").format(name=gateway, date=date), flush=True)
     finally:
-        await asking.close()
+        await client.close()
 
 
-async def _done(
-    asking: CommandClient,
+async def _execute(
+    client: CommandClient,
     gateway: str,
     name: str,
     arguments: dict[str, Any],
     keys: "list[SigningKey]",
     timeout_s: float,
 ) -> dict[str, Any]:
-    """What a command gave that was carried out. Raises :class:`CommandFailed`, and as :meth:`Asking.ask`."""
-    reply = await asking.ask(gateway, name, arguments, keys, timeout_s)
+    """Execute a command and return its result. Raises :class:`CommandFailed`, and as :meth:`CommandClient.request`."""
+    reply = await client.request(gateway, name, arguments, keys, timeout_s)
     result = reply.get("result")
     if reply.get("status") != "done" or not isinstance(result, dict):
         raise CommandFailed(one_line(f"{gateway}: {name}: {reply.get('status')}: {reply.get('detail')}", 400))
     return result
 
 
-async def _signed(sign: Sequence[str], gateway: str, request: str) -> str:
-    """The certificate that the command makes. What it says on standard error goes there. Raises
+async def _issue(sign: Sequence[str], gateway: str, request: str) -> str:
+    """Run the signing program and return the certificate. Its standard error is passed through. Raises
     :class:`CommandFailed`."""
     try:
         process = await asyncio.create_subprocess_exec(

@@ -1,4 +1,4 @@
-"""``gardu config``: configurations that are signed at a desk."""
+"""``gardu config``: signed configurations."""
 
 from argparse import ArgumentParser
 
@@ -11,7 +11,7 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """One parser for each action."""
+    """Add the actions of this command."""
     add_actions(
         parser,
         {

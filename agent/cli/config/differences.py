@@ -1,4 +1,4 @@
-"""What one configuration changes in another, as it is shown to whoever signs it: every value, old and new."""
+"""Shows the differences between two configurations to whoever signs: every value, old and new."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ from agent.config.diff import Difference, Unresolved, diff, differences
 from agent.config.layers import Tables, is_local_key
 from agent.config.words import shown
 
-_LONGEST = 160
+_MAX_CHARS = 160
 _LOGIN = re.compile(r"://[^/\s\"]*@")
 
 
 def print_differences(old: Tables, new: Tables, out: TextIO) -> None:
-    """A line for each value, and the sensors that restart."""
+    """Print one line per changed value, and the sensors that restart."""
     found = differences(old, new)
     for line in (line for difference in found for line in _lines(difference)):
         print(line, file=out)
@@ -38,7 +38,7 @@ def _lines(difference: Difference) -> Iterator[str]:
 
 
 def _leaves(path: str, value: object) -> Iterator[tuple[str, str]]:
-    """The values of an entry that is new or gone, each with its path; its id is in the path already."""
+    """Yield the values of an added or removed entry, each with its path. Its id is already part of the path."""
     if not isinstance(value, dict):
         yield path, _value(path, value)
         return
@@ -54,14 +54,14 @@ def _given(value: str) -> str:
 
 
 def _value(path: str, value: object) -> str:
-    """A value in one line, whole or told apart by its hash, and without secrets."""
+    """Return a value as one line without secrets; a long one is shortened, with its hash."""
     if is_local_key(path.rpartition(".")[2]) and isinstance(value, str):
         return _("(hidden)")
     if isinstance(value, bool | int | float):
         return shown(value)
     text = json.dumps(value, ensure_ascii=False, default=str)
     line = one_line(_LOGIN.sub("://...@", text), max(len(text), 2))
-    if len(line) <= _LONGEST:
+    if len(line) <= _MAX_CHARS:
         return line
     digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16]
     return _("{beginning}… ({count} characters, SHA-256 {digest}…)").format(

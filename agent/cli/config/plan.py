@@ -1,4 +1,4 @@
-"""``gardu config plan OLD NEW``: what a configuration would change, without a gateway."""
+"""``gardu config plan OLD NEW``: shows what a configuration would change, without a gateway."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -7,17 +7,24 @@ from pathlib import Path
 from agent.base.display import json_text, one_line
 from agent.base.i18n import _
 from agent.cli.config.differences import print_differences
-from agent.cli.shared.maintainer_files import CommandFailed, envelope, is_envelope, read, tables, toml
+from agent.cli.shared.maintainer_files import (
+    CommandFailed,
+    is_envelope,
+    load_tables,
+    parse_envelope,
+    parse_toml,
+    read_file,
+)
 from agent.config.diff import Unresolved, diff, differences
 from agent.config.io.catalog import Catalog
 from agent.config.layers import Tables, check_remote, merged, without_local
 from agent.config.parse import read as read_config
 
-_STAND_IN: Tables = {"gateway": {"id": "gateway", "site": "site", "sector": "health"}}
+_PLACEHOLDERS: Tables = {"gateway": {"id": "gateway", "site": "site", "sector": "health"}}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """``OLD``, ``NEW``, ``--local`` and ``--json``."""
+    """Add the options of this action."""
     what = _("a configuration (TOML), or an envelope (its signatures are not verified)")
     parser.add_argument("old", metavar="OLD", type=Path, help=what)
     parser.add_argument("new", metavar="NEW", type=Path, help=what)
@@ -27,11 +34,11 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Exit status 1: a file cannot be read, or NEW cannot be used."""
-    overlay = {} if args.local is None else tables(args.local)
+    """Print the changes. Exit status 1: a file cannot be read, or NEW is not usable."""
+    overlay = {} if args.local is None else load_tables(args.local)
     old, new = _tables(args.old), _tables(args.new)
     before = merged(old, None, overlay)
-    # What only the gateway sets stays as it is, unless NEW is the gateway's own file.
+    # Keys that only the gateway can set stay as they are, unless NEW is the gateway's own file.
     after = merged(new if "gateway" in new else old, without_local(new), overlay)
     changes = diff(Unresolved(before.tables), Unresolved(after.tables))
     if args.json:
@@ -39,7 +46,7 @@ def run(args: Namespace) -> int:
         print(
             json_text(
                 {
-                    "changes": [{"path": one.path, "old": one.old, "new": one.new} for one in found],
+                    "changes": [{"path": change.path, "old": change.old, "new": change.new} for change in found],
                     "restarted": sorted(changes.started),
                     "removed": sorted(changes.removed),
                     "reconnect": changes.reconnect,
@@ -53,21 +60,21 @@ def run(args: Namespace) -> int:
             print(_("the connection to the broker restarts"))
         if after.drift:
             print(_("local.toml overrides: {paths}").format(paths=", ".join(map(one_line, after.drift))))
-    return _judge(args.new, after.tables)
+    return _check(args.new, after.tables)
 
 
 def _tables(path: Path) -> Tables:
-    raw = read(path)
+    raw = read_file(path)
     if not is_envelope(raw):
-        return toml(raw, path)
-    _unused, document = envelope(raw, path)
+        return parse_toml(raw, path)
+    _unused, document = parse_envelope(raw, path)
     check_remote(document.config)
     return document.config
 
 
-def _judge(path: Path, whole: Tables) -> int:
-    """Tell what is wrong with the new configuration."""
-    parsed = read_config({**_STAND_IN, **whole}, Catalog())
+def _check(path: Path, merged_tables: Tables) -> int:
+    """Print the problems of the new configuration. Raises :class:`CommandFailed` if it is not usable."""
+    parsed = read_config({**_PLACEHOLDERS, **merged_tables}, Catalog())
     for problem in parsed.problems:
         print(f"{path}: {problem}", file=sys.stderr)
     if parsed.config is None:

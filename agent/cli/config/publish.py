@@ -1,4 +1,4 @@
-"""``gardu config publish ENVELOPE…``: publish what was signed at several desks, and wait for what comes of it."""
+"""``gardu config publish ENVELOPE…``: publishes signed configurations and waits for the outcome."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from agent.base.trusted_time import rfc_3339
 from agent.cli.config.running import LEAVES
 from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
 from agent.cli.shared.fleet_watch import FleetWatch
-from agent.cli.shared.maintainer_files import CommandFailed, envelope, read
+from agent.cli.shared.maintainer_files import CommandFailed, parse_envelope, read_file
 from agent.config.document import Document
 from agent.delivery.connection import ConnectionLost
 from agent.fleet.reports import Fleet, ReportedGateway
@@ -23,15 +23,15 @@ _SLACK_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sealed:
-    """An envelope that can be published. ``message``: its bytes."""
+class SignedConfig:
+    """A signed envelope for one gateway. ``message``: its bytes."""
 
     message: bytes
     document: Document
 
     @property
     def gateway(self) -> str:
-        """For whom it is."""
+        """The id of the gateway that it is for."""
         return self.document.gateways[0]
 
 
@@ -46,41 +46,41 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Print a line for each gateway. Exit status 1: an envelope cannot be published (then none is), or a gateway has
-    not confirmed."""
+    """Print a line for each gateway. Exit status 1: an envelope is not publishable (then none is published), or a
+    gateway has not confirmed."""
     if args.timeout is not None and not 0 < args.timeout <= 1e6:
         raise CommandFailed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
-    found = _sealed(args.envelope)
-    timeout_s = args.timeout or max(one.document.confirm_s for one in found.values()) + _SLACK_S
+    configs = _load_all(args.envelope)
+    timeout_s = args.timeout or max(config.document.confirm_s for config in configs.values()) + _SLACK_S
     try:
-        return asyncio.run(_publish(BrokerOptions.of(args), found, None if args.no_wait else timeout_s))
+        return asyncio.run(_publish(BrokerOptions.of(args), configs, None if args.no_wait else timeout_s))
     except ConnectionLost as error:
         raise CommandFailed(str(error)) from error
 
 
-def _sealed(paths: Sequence[Path]) -> dict[str, Sealed]:
-    """The envelopes by gateway. Raises :class:`CommandFailed` with a line for each that cannot be published."""
-    found: dict[str, Sealed] = {}
-    wrong: list[str] = []
+def _load_all(paths: Sequence[Path]) -> dict[str, SignedConfig]:
+    """Load the envelopes by gateway. Raises :class:`CommandFailed` with a line for each that is not publishable."""
+    configs: dict[str, SignedConfig] = {}
+    problems: list[str] = []
     for path in paths:
         try:
-            one = _read(path)
+            config = _load(path)
         except CommandFailed as error:
-            wrong.append(str(error))
+            problems.append(str(error))
             continue
-        if one.gateway in found:
-            why = _("another envelope is also for {name}").format(name=one.gateway)
-            wrong.append(_("{file}: {why}").format(file=path, why=why))
-        found[one.gateway] = one
-    if wrong:
-        raise CommandFailed("\n".join([*wrong, _("nothing was sent")]))
-    return found
+        if config.gateway in configs:
+            why = _("another envelope is also for {name}").format(name=config.gateway)
+            problems.append(_("{file}: {why}").format(file=path, why=why))
+        configs[config.gateway] = config
+    if problems:
+        raise CommandFailed("\n".join([*problems, _("nothing was sent")]))
+    return configs
 
 
-def _read(path: Path) -> Sealed:
-    """Raises :class:`CommandFailed`."""
-    message = read(path).strip()
-    opened, document = envelope(message, path)
+def _load(path: Path) -> SignedConfig:
+    """Load an envelope. Raises :class:`CommandFailed`."""
+    message = read_file(path).strip()
+    opened, document = parse_envelope(message, path)
     why = ""
     if opened.payload_type != CONFIG_TYPE:
         raise CommandFailed(_("{file} is not a signed configuration").format(file=path))
@@ -92,59 +92,59 @@ def _read(path: Path) -> Sealed:
         why = _("expired on {date}").format(date=rfc_3339(document.expires_ms))
     if why:
         raise CommandFailed(_("{file}: {why}").format(file=path, why=why))
-    return Sealed(message, document)
+    return SignedConfig(message, document)
 
 
-async def _publish(options: BrokerOptions, found: Mapping[str, Sealed], timeout_s: float | None) -> int:
+async def _publish(options: BrokerOptions, configs: Mapping[str, SignedConfig], timeout_s: float | None) -> int:
     fleet = Fleet()
     watch = await FleetWatch.open(options, fleet, *LEAVES)
     try:
-        await watch.collect(lambda: all(fleet.get(name) is not None for name in found))
-        missing = [name for name in found if fleet.get(name) is None]
+        await watch.collect(lambda: all(fleet.get(name) is not None for name in configs))
+        missing = [name for name in configs if fleet.get(name) is None]
         if missing:
             lines = [
                 _("no gateway {name} has published its state on this broker").format(name=name) for name in missing
             ]
             raise CommandFailed("\n".join([*lines, _("nothing was sent")]))
-        orders = {name: _order(one, fleet.get(name)) for name, one in found.items()}
-        bases = {name: at.base for name in found if (at := fleet.get(name)) is not None}
-        await watch.send({name: (f"{base}/config/desired", found[name].message) for name, base in bases.items()})
+        messages = {name: _message(config, fleet.get(name)) for name, config in configs.items()}
+        bases = {name: gateway.base for name in configs if (gateway := fleet.get(name)) is not None}
+        await watch.send({name: (f"{base}/config/desired", configs[name].message) for name, base in bases.items()})
         for name, code in watch.refused.items():
             print(
                 _("{name}: the broker refuses the message (reason 0x{code:02x}): check its ACL").format(
                     name=name, code=code
                 )
             )
-        sent = {name: order for name, order in orders.items() if name not in watch.refused}
+        sent = {name: message for name, message in messages.items() if name not in watch.refused}
         if timeout_s is None:
-            for name, order in sent.items():
-                print(_("{name}: published version {version}").format(name=name, version=order.version))
+            for name, message in sent.items():
+                print(_("{name}: published version {version}").format(name=name, version=message.version))
             return 1 if watch.refused else 0
         return max(1 if watch.refused else 0, await _outcome(watch, fleet, sent, timeout_s))
     finally:
         await watch.close()
 
 
-def _order(one: Sealed, at: ReportedGateway | None) -> RolloutMessage:
-    ours = (one.document.version, one.document.hash)
-    report = at.report if at is not None else None
-    before = at.reported if at is not None else b""
+def _message(config: SignedConfig, gateway: ReportedGateway | None) -> RolloutMessage:
+    ours = (config.document.version, config.document.hash)
+    report = gateway.report if gateway is not None else None
+    before = gateway.reported if gateway is not None else b""
     done = report is not None and report.running == ours and report.state == "confirmed"
     if report is not None and (report.version, report.hash) == ours:
-        before = b""  # it knows this one already: what it says of it counts
-    return RolloutMessage(one.gateway, *ours, one.message, before, done)
+        before = b""  # the gateway already knows this configuration, so its present report counts
+    return RolloutMessage(config.gateway, *ours, config.message, before, done)
 
 
-async def _outcome(watch: FleetWatch, fleet: Fleet, orders: Mapping[str, RolloutMessage], timeout_s: float) -> int:
-    """Print what came of each, as it comes; give the exit status."""
+async def _outcome(watch: FleetWatch, fleet: Fleet, messages: Mapping[str, RolloutMessage], timeout_s: float) -> int:
+    """Print each outcome as it arrives; return the exit status."""
     end_s = asyncio.get_running_loop().time() + timeout_s
-    waiting, status = dict(orders), 0
+    waiting, status = dict(messages), 0
     while waiting:
-        for name, order in list(waiting.items()):
-            verdict = judge(order, fleet.get(name) or ReportedGateway(name, ""))
+        for name, message in list(waiting.items()):
+            verdict = judge(message, fleet.get(name) or ReportedGateway(name, ""))
             if verdict.state == "waiting":
                 continue
-            word = _("was already confirmed") if order.done else _("confirmed")
+            word = _("was already confirmed") if message.done else _("confirmed")
             print(f"{name}: {verdict.why or word}", flush=True)
             status = status or int(verdict.state == "failed")
             del waiting[name]
@@ -155,8 +155,8 @@ async def _outcome(watch: FleetWatch, fleet: Fleet, orders: Mapping[str, Rollout
     return status
 
 
-def _silence(name: str, at: ReportedGateway | None, timeout_s: float) -> str:
-    if at is None or not at.online:
+def _silence(name: str, gateway: ReportedGateway | None, timeout_s: float) -> str:
+    if gateway is None or not gateway.online:
         return _("{name}: no answer within {n:.0f} s; it is offline").format(name=name, n=timeout_s)
-    state = at.report.state if at.report is not None else _("no answer")
+    state = gateway.report.state if gateway.report is not None else _("no answer")
     return _("{name}: not confirmed within {n:.0f} s: {state}").format(name=name, n=timeout_s, state=state)

@@ -1,4 +1,4 @@
-"""The configuration with which a new one is compared: from a file, or as it stands retained at the broker."""
+"""The configuration to compare a new one with: from a file, or the one retained at the broker."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.cli.shared.broker_options import BrokerOptions
 from agent.cli.shared.fleet_watch import FleetWatch
-from agent.cli.shared.maintainer_files import CommandFailed, envelope, is_envelope, read, toml
+from agent.cli.shared.maintainer_files import CommandFailed, is_envelope, parse_envelope, parse_toml, read_file
 from agent.config.document import read_document
 from agent.config.layers import Tables, without_local
 from agent.fleet.reports import Fleet, ReportedGateway
@@ -19,27 +19,27 @@ LEAVES = ("state", "config/reported", "config/desired")
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
-    """``tables``: its remote part; ``origin``: one line that says where it comes from."""
+class Baseline:
+    """A configuration to compare with. ``tables``: its remote part; ``origin``: one line that says where it is from."""
 
     tables: Tables
     origin: str
 
 
-def unknown() -> Running:
-    """Nothing to compare with."""
-    return Running({}, _("no running configuration was given (--running or --broker); showing everything as new"))
+def unknown() -> Baseline:
+    """Return an empty baseline: there is nothing to compare with."""
+    return Baseline({}, _("no running configuration was given (--running or --broker); showing everything as new"))
 
 
-def from_file(path: Path) -> Running:
-    """A configuration (TOML) or an envelope. Raises :class:`CommandFailed` and :class:`OSError`."""
-    raw = read(path)
-    tables = envelope(raw, path)[1].config if is_envelope(raw) else toml(raw, path)
-    return Running(without_local(tables), _("compared with {file}:").format(file=path))
+def from_file(path: Path) -> Baseline:
+    """Load a configuration (TOML) or an envelope. Raises :class:`CommandFailed` and :class:`OSError`."""
+    raw = read_file(path)
+    tables = parse_envelope(raw, path)[1].config if is_envelope(raw) else parse_toml(raw, path)
+    return Baseline(without_local(tables), _("compared with {file}:").format(file=path))
 
 
-async def from_broker(options: BrokerOptions, gateways: Sequence[str], recognise: Recognise) -> Mapping[str, Running]:
-    """What was published to each gateway. Raises :class:`~agent.delivery.connection.ConnectionLost`, and
+async def from_broker(options: BrokerOptions, gateways: Sequence[str], recognise: Recognise) -> Mapping[str, Baseline]:
+    """Return what is published to each gateway. Raises :class:`~agent.delivery.connection.ConnectionLost`, and
     :class:`CommandFailed` if a gateway does not exist."""
     fleet = Fleet()
     watch = await FleetWatch.open(options, fleet, *LEAVES)
@@ -50,11 +50,11 @@ async def from_broker(options: BrokerOptions, gateways: Sequence[str], recognise
     return {name: _published(name, fleet.get(name), recognise) for name in gateways}
 
 
-def _published(name: str, at: ReportedGateway | None, recognise: Recognise) -> Running:
+def _published(name: str, at: ReportedGateway | None, recognise: Recognise) -> Baseline:
     if at is None:
         raise CommandFailed(_("no gateway {name} has published its state on this broker").format(name=name))
     if not at.desired:
-        return Running({}, _("nothing is published to {name}; showing everything as new").format(name=name))
+        return Baseline({}, _("nothing is published to {name}; showing everything as new").format(name=name))
     document = signed_document(at.desired, name, recognise)
     verified = document is not None
     if document is None:
@@ -77,4 +77,4 @@ def _published(name: str, at: ReportedGateway | None, recognise: Recognise) -> R
             name=name, version=at.report.running[0]
         )
         origin = f"{reports}\n{origin}"
-    return Running(without_local(document.config), origin)
+    return Baseline(without_local(document.config), origin)

@@ -1,4 +1,4 @@
-"""``gardu config sign FILE``: a configuration becomes an envelope; an envelope gets one signature more."""
+"""``gardu config sign FILE``: signs a configuration, or adds a signature to an envelope."""
 
 import asyncio
 import json
@@ -17,12 +17,12 @@ from agent.cli.config.running import from_broker, from_file, unknown
 from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
 from agent.cli.shared.maintainer_files import (
     CommandFailed,
-    envelope,
     is_envelope,
-    private_keys,
-    read,
-    toml,
-    write,
+    load_private_keys,
+    parse_envelope,
+    parse_toml,
+    read_file,
+    write_file,
 )
 from agent.cli.shared.recognition import add_trust_option, recogniser
 from agent.config.document import CONFIRM_S, Document, read_document, written_document
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from agent.fleet.io.signing_key import SigningKey
 
 _DAYS = 30.0
-_STAND_IN = {"site": "site", "sector": "health"}
+_PLACEHOLDERS = {"site": "site", "sector": "health"}
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -64,27 +64,27 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Show what the configuration changes, ask, and print the envelope or write it to ``--out``. Exit status 1: the
-    configuration is wrong, or the answer was no. Raises :class:`~agent.cli.UsageError` where there is nobody to ask."""
-    raw = read(args.file)
+    configuration is invalid, or the answer was no. Raises :class:`~agent.cli.UsageError` without a terminal to ask."""
+    raw = read_file(args.file)
     entries = _entries(raw, args) if is_envelope(raw) else None
     if entries is None:
-        entries = dsse.to_json(CONFIG_TYPE, _document(_checked(toml(raw, args.file), args), args), {})
-    keys = private_keys(args.key)
+        entries = dsse.to_json(CONFIG_TYPE, _document(_checked(parse_toml(raw, args.file), args), args), {})
+    keys = load_private_keys(args.key)
     document = read_document(dsse.from_json(entries).payload)
     _show(document, args, [key.public for key in keys])
     if not args.yes:
-        _ask()
+        _confirm()
     signed = _signed(entries, keys)
     if args.out is None:
         print(signed.decode())
     else:
-        write(args.out, signed + b"\n")
-    _tell(signed, args)
+        write_file(args.out, signed + b"\n")
+    _print_summary(signed, args)
     return 0
 
 
 def _show(document: Document, args: Namespace, keys: Sequence[bytes]) -> None:
-    """What would be signed, and what it changes on each gateway."""
+    """Show what is about to be signed, and what it changes on each gateway."""
     print(
         _("version {version} for {names}, can be accepted until {date}, trial of {n:g} s").format(
             version=document.version,
@@ -95,23 +95,23 @@ def _show(document: Document, args: Namespace, keys: Sequence[bytes]) -> None:
         file=sys.stderr,
     )
     if args.running is not None:
-        running = {"": from_file(args.running)}
+        baselines = {"": from_file(args.running)}
     elif args.broker is not None:
         recognise, _unused = recogniser(keys, args.trust)
         try:
-            found = asyncio.run(from_broker(BrokerOptions.of(args), document.gateways, recognise))
+            published = asyncio.run(from_broker(BrokerOptions.of(args), document.gateways, recognise))
         except ConnectionLost as error:
             raise CommandFailed(str(error)) from error
-        running = dict(found)
+        baselines = dict(published)
     else:
-        running = {"": unknown()}
-    for one in running.values():
-        print(one.origin, file=sys.stderr)
-        print_differences(one.tables, document.config, sys.stderr)
+        baselines = {"": unknown()}
+    for baseline in baselines.values():
+        print(baseline.origin, file=sys.stderr)
+        print_differences(baseline.tables, document.config, sys.stderr)
 
 
-def _ask() -> None:
-    """Raises :class:`CommandFailed` where the answer is no, and :class:`~agent.cli.UsageError`."""
+def _confirm() -> None:
+    """Ask for confirmation. Raises :class:`CommandFailed` if the answer is no, and :class:`~agent.cli.UsageError`."""
     if not sys.stdin.isatty():
         raise UsageError("gardu config sign: " + _("no terminal to ask for confirmation: use --yes to sign"))
     print(_("Sign this?"), "[y/N] ", end="", file=sys.stderr, flush=True)
@@ -120,7 +120,7 @@ def _ask() -> None:
 
 
 def _document(config: Tables, args: Namespace) -> bytes:
-    """The payload. Raises :class:`CommandFailed` for options that no gateway would accept."""
+    """Return the payload. Raises :class:`CommandFailed` for options that no gateway would accept."""
     now_ms = time.time_ns() // 1_000_000
     days = _DAYS if args.days is None else args.days
     if not 0 < days <= 7300:
@@ -134,7 +134,7 @@ def _document(config: Tables, args: Namespace) -> bytes:
 
 
 def _checked(config: Tables, args: Namespace) -> Tables:
-    """The remote part of the file. Raises :class:`CommandFailed` after every problem was told."""
+    """Return the remote part of the file. Raises :class:`CommandFailed` after printing every problem."""
     for name, value in (("--gateway", args.gateway), ("--version", args.version)):
         if not value:
             raise CommandFailed(_("missing argument: {what}").format(what=name))
@@ -145,23 +145,23 @@ def _checked(config: Tables, args: Namespace) -> Tables:
         names = ", ".join(local)
         message = _("only the gateway's own files can set {names}; --without-local omits them").format(names=names)
         raise CommandFailed(_("{file}: {why}").format(file=args.file, why=message))
-    parsed = read_config({"gateway": {"id": args.gateway[0], **_STAND_IN}, **config}, Catalog())
+    parsed = read_config({"gateway": {"id": args.gateway[0], **_PLACEHOLDERS}, **config}, Catalog())
     for problem in parsed.problems:
         print(f"{args.file}: {problem}", file=sys.stderr)
-    # A driver may be installed on the gateway alone, as a profile of the technician's.
+    # A driver that is unknown here may be a profile that only the gateway has.
     if any(problem.level == "error" and problem.code != "unknown_driver" for problem in parsed.problems):
         raise CommandFailed(_("{file} is invalid; nothing was signed").format(file=args.file))
     return config
 
 
 def _entries(raw: bytes, args: Namespace) -> Mapping[str, object]:
-    """An envelope that gets one signature more. Raises :class:`CommandFailed`."""
-    given = [args.gateway, args.version, args.days, args.confirm_s, args.min_agent]
-    if any(given) or args.without_local:
+    """Return an envelope that needs another signature, in its JSON form. Raises :class:`CommandFailed`."""
+    changes = [args.gateway, args.version, args.days, args.confirm_s, args.min_agent]
+    if any(changes) or args.without_local:
         raise CommandFailed(
             _("{file} is an envelope: the configuration in it cannot be changed").format(file=args.file)
         )
-    found, _unused = envelope(raw, args.file)
+    found, _unused = parse_envelope(raw, args.file)
     if found.payload_type != CONFIG_TYPE:
         raise CommandFailed(_("{file} is not a signed configuration").format(file=args.file))
     entries: Mapping[str, object] = json.loads(raw)
@@ -176,8 +176,8 @@ def _signed(entries: Mapping[str, object], keys: "Sequence[SigningKey]") -> byte
     return signed
 
 
-def _tell(signed: bytes, args: Namespace) -> None:
-    found, document = envelope(signed, args.file)
+def _print_summary(signed: bytes, args: Namespace) -> None:
+    found, document = parse_envelope(signed, args.file)
     print(
         _("version {version} for {names}, can be accepted until {date}; signatures: {count}").format(
             version=document.version,

@@ -1,4 +1,4 @@
-"""``gardu demo``: a city on one machine, with nothing to install beside the package and its extra ``demo``."""
+"""``gardu demo``: a city on one machine. It needs only the package and its extra ``demo``."""
 
 import asyncio
 import sys
@@ -30,7 +30,7 @@ def _seconds(text: str) -> float:
 
 
 def run(args: Namespace) -> int:
-    """Run the city. Exit status 1: a reading was lost or came twice, or an agent failed."""
+    """Run the city. Exit status 1: a reading was lost or stored twice, or an agent failed."""
     missing = [name for name in ("amqtt", "rich") if find_spec(name) is None]
     if missing:
         print(_("the demo needs {what}: pip install 'gardu[demo]'").format(what=", ".join(missing)), file=sys.stderr)

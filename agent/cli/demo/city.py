@@ -1,4 +1,4 @@
-"""The city of the demo: three places, what they are equipped with, and the agents that run there."""
+"""The city of the demo: three places, their devices, and the agents that run there."""
 
 import asyncio
 import contextlib
@@ -19,8 +19,8 @@ _BUS_SPEED_M_S = 7.0
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A simulated device. ``fields``: those that are shown, at most four; its gateway publishes them all.
-    ``interval_s``: to what its readings are thinned."""
+    """A simulated device. ``fields``: the fields to show, at most four; its gateway publishes all of them.
+    ``interval_s``: publish at most one reading in this time; 0 for all."""
 
     sensor: str
     driver: str
@@ -28,7 +28,7 @@ class Device:
     interval_s: int = 0
 
     def values(self, typical: Values) -> Callable[[int], Values]:
-        """What it measures, by the number of the frame."""
+        """Return a function from the frame's number to the measured values."""
         if self.driver == "nmea0183":
             return drive_around(AROUND_KAREBOSI, _BUS_SPEED_M_S)
         return waving(typical)
@@ -36,7 +36,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A gateway with its devices. Each also reports its computer's own health."""
+    """A gateway with its devices. Each gateway also reports the health of its computer."""
 
     gateway: str
     site: str
@@ -45,7 +45,7 @@ class Place:
     devices: tuple[Device, ...]
 
     def shown(self, sensor: str) -> tuple[str, ...]:
-        """The fields of a sensor that are shown."""
+        """Return the fields of a sensor to show."""
         return next((device.fields for device in self.devices if device.sensor == sensor), SYSTEM_FIELDS)
 
 
@@ -87,7 +87,7 @@ sector = "{sector}"
 name = "{title}"
 [broker]
 url = "mqtt://127.0.0.1:{port}"
-# The demo's embedded broker speaks only this one, and is slow to say so.
+# The demo's embedded broker supports only this version, and is slow to reject the other.
 protocol = "3.1.1"
 [publish]
 max_delay_s = 1
@@ -107,20 +107,20 @@ port = "{port}"
 
 
 class Agent:
-    """One place's agent, in a process of its own, with its devices on ptys. ``heard`` gets its log lines."""
+    """One place's agent in its own process, with its devices on ptys. ``on_line`` receives its log lines."""
 
-    def __init__(self, place: Place, folder: Path, heard: Callable[[str, str], None]) -> None:
+    def __init__(self, place: Place, folder: Path, on_line: Callable[[str, str], None]) -> None:
         self.place = place
         self._folder = folder / place.gateway
         self._folder.mkdir()
-        self._heard = heard
+        self._on_line = on_line
         self._process: asyncio.subprocess.Process | None = None
         self._listening: asyncio.Task[None] | None = None
         self._ports = {device.sensor: self._folder / f"tty-{device.sensor}" for device in place.devices}
-        self._plugged = contextlib.AsyncExitStack()
+        self._devices = contextlib.AsyncExitStack()
 
     async def start(self, broker_port: int) -> None:
-        """Plug the devices in and start the agent."""
+        """Plug in the devices and start the agent."""
         place = self.place
         text = _CONFIGURATION.format(
             gateway=place.gateway, site=place.site, sector=place.sector, title=place.title, port=broker_port
@@ -128,7 +128,7 @@ class Agent:
         for device in place.devices:
             original, port = model(device.driver), self._ports[device.sensor]
             simulated = SimulatedDevice(original, values=device.values(original.typical), link=port)
-            await self._plugged.enter_async_context(simulated)
+            await self._devices.enter_async_context(simulated)
             text += _SENSOR.format(id=device.sensor, driver=device.driver, port=port)
             if device.interval_s:
                 text += f"interval_s = {device.interval_s}\n"
@@ -141,7 +141,7 @@ class Agent:
         self._listening = asyncio.create_task(self._listen(self._process))
 
     async def stop(self) -> int:
-        """End the agent as systemd would, and unplug; give its exit status."""
+        """Stop the agent as systemd would, unplug the devices, and return the exit status."""
         status = -1
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -153,11 +153,12 @@ class Agent:
                 await self._process.wait()
         if self._listening is not None:
             await self._listening
-        await self._plugged.aclose()
+        await self._devices.aclose()
         return status
 
     def accepted(self) -> int:
-        """How many readings and events the agent took, by its store's own account. After :meth:`stop`."""
+        """Return how many readings and events the agent accepted, according to its store. Call it after
+        :meth:`stop`."""
         file = self._folder / "state" / "store.db"
         if not file.exists():
             return 0
@@ -170,4 +171,4 @@ class Agent:
     async def _listen(self, process: asyncio.subprocess.Process) -> None:
         assert process.stderr is not None
         async for line in process.stderr:
-            self._heard(self.place.gateway, line.decode(errors="replace").rstrip())
+            self._on_line(self.place.gateway, line.decode(errors="replace").rstrip())

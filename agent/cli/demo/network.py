@@ -1,4 +1,4 @@
-"""The demo's broker, and the link to it that can be cut."""
+"""The demo's broker, and a link to it that can be cut."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens at."""
+    """Return a loopback port on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -15,14 +15,14 @@ def free_port() -> int:
 
 
 class EmbeddedBroker:
-    """amqtt on a loopback port: small, in this process, MQTT 3.1.1."""
+    """An amqtt broker (MQTT 3.1.1) on a loopback port, in this process."""
 
     def __init__(self) -> None:
         self.port = free_port()
         self._broker: Any = None
 
     async def start(self) -> None:
-        """Listen."""
+        """Start listening."""
         from amqtt.broker import Broker
 
         logging.getLogger("amqtt").setLevel(logging.CRITICAL)
@@ -36,13 +36,13 @@ class EmbeddedBroker:
         await self._broker.start()
 
     async def stop(self) -> None:
-        """End; whoever is still connected is cut off."""
+        """Stop, and disconnect all clients."""
         if self._broker is not None:
             await self._broker.shutdown()
 
 
 class Proxy:
-    """Passes bytes on to a loopback port, until it is cut: then nobody gets through, as with a dead 4G link."""
+    """Forwards bytes to a loopback port. While it is cut, no connection gets through, as on a dead 4G link."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port
@@ -50,13 +50,13 @@ class Proxy:
         self._links: set[asyncio.StreamWriter] = set()
         self.port = free_port()
 
-    async def mend(self) -> None:
+    async def restore(self) -> None:
         """Let connections through."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._pass_on, "127.0.0.1", self.port)
+            self._server = await asyncio.start_server(self._forward, "127.0.0.1", self.port)
 
     async def cut(self) -> None:
-        """Break every connection and take no new one."""
+        """Break every connection and accept no new one."""
         server, self._server = self._server, None
         if server is not None:
             server.close()
@@ -64,7 +64,7 @@ class Proxy:
                 writer.transport.abort()
             await server.wait_closed()
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
         except OSError:

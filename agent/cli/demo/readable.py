@@ -1,4 +1,4 @@
-"""Values as people read them: rounded, with the signs that they know for units."""
+"""Formats values for people: rounded, with familiar unit signs."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,14 +8,14 @@ from agent.base.i18n import _
 from agent.fleet.subscriber import Arrival, Subscriber
 
 _SIGNS = {"Cel": "°C", "ug/m3": "µg/m³", "lat": "°", "lon": "°", "deg": "°", "count": ""}
-"""Of units whose SenML name nobody says. Others stay as they are."""
+"""Signs for units whose SenML name is not in common use. Other units stay as they are."""
 _BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 _MAX_CHARS = 40
 _EVENT_KEYS = frozenset({"t", "q", "ev", "sev"})
 
 
 def readable_value(value: object, unit: str) -> str:
-    """A value with its unit."""
+    """Return a value with its unit."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -32,20 +32,20 @@ def readable_value(value: object, unit: str) -> str:
     return f"{number}{'' if sign == '°' else ' '}{sign}".rstrip()
 
 
-def readable_row(arrival: Arrival, known: Subscriber, fields: Iterable[str]) -> str:
-    """The fields of a measurement that are shown, or an event with what it says."""
+def readable_row(arrival: Arrival, subscriber: Subscriber, fields: Iterable[str]) -> str:
+    """Return these fields of a measurement, or an event with its details. ``subscriber`` knows the units."""
     row: Mapping[str, object] = arrival.fields
     if arrival.kind == "event":
-        said = [f"{name} {one_line(str(value), _MAX_CHARS)}" for name, value in row.items() if name not in _EVENT_KEYS]
-        return ", ".join([one_line(str(row.get("ev")), _MAX_CHARS), *said])
+        details = [f"{key} {one_line(str(value), _MAX_CHARS)}" for key, value in row.items() if key not in _EVENT_KEYS]
+        return ", ".join([one_line(str(row.get("ev")), _MAX_CHARS), *details])
     words = []
     for name in fields:
         if name in row:
-            unit = known.unit(arrival.stream_id.gateway, arrival.sensor, name)
+            unit = subscriber.unit(arrival.stream_id.gateway, arrival.sensor, name)
             words.append(f"{_label(name)} {readable_value(row[name], unit)}")
     return ", ".join(words)
 
 
 def _label(name: str) -> str:
-    """``pm2_5`` is PM 2.5, ``disk_free`` is disk free."""
+    """Return a field's name for people: ``pm2_5`` becomes "pm2.5", ``disk_free`` becomes "disk free"."""
     return re.sub(r"(?<=[0-9])_(?=[0-9])", ".", name).replace("_", " ")

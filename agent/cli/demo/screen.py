@@ -1,4 +1,4 @@
-"""What the demo shows: a live picture on a terminal, plain lines elsewhere."""
+"""The output of the demo: a live display on a terminal, plain lines elsewhere."""
 
 import re
 import time
@@ -20,17 +20,17 @@ _CLOCK = re.compile(r"(\d\d:\d\d:\d\d) ")
 
 
 class Screen(Protocol):
-    """Where the demo shows what happens."""
+    """Shows what happens in the demo."""
 
     def __enter__(self) -> "Screen": ...
     def __exit__(self, *error: object) -> None: ...
-    def arrived(self, item: Arrival | Gap, known: Subscriber) -> None: ...
+    def arrived(self, item: Arrival | Gap, subscriber: Subscriber) -> None: ...
     def log(self, who: str, line: str) -> None: ...
     def tick(self, phase: str, left_s: float) -> None: ...
 
 
 class PlainScreen:
-    """One line a reading, and the agents' own lines."""
+    """Prints one line per reading, and the agents' log lines."""
 
     def __init__(self, places: Sequence[Place]) -> None:
         self._places = {place.gateway: place for place in places}
@@ -41,14 +41,14 @@ class PlainScreen:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def arrived(self, item: Arrival | Gap, known: Subscriber) -> None:
+    def arrived(self, item: Arrival | Gap, subscriber: Subscriber) -> None:
         gateway = item.stream_id.gateway
         if isinstance(item, Gap):
             self.log(gateway, _gap_line(item))
             return
         mark = "!" if item.kind == "event" else "<" if item.late else " "
         when = time.strftime("%H:%M:%S", time.localtime(item.fields["t"] / 1000))
-        words = readable_row(item, known, self._places[gateway].shown(item.sensor))
+        words = readable_row(item, subscriber, self._places[gateway].shown(item.sensor))
         print(f"{when} {mark} {gateway:<10} {item.sensor:<9} {words}", flush=True)
 
     def log(self, who: str, line: str) -> None:
@@ -59,14 +59,14 @@ class PlainScreen:
 
 
 class LiveScreen:
-    """A picture of the city that renews itself in place."""
+    """A display of the city that is updated in place."""
 
     def __init__(self, places: Sequence[Place]) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._places = places
-        self._shown = {place.gateway: place for place in places}
+        self._by_gateway = {place.gateway: place for place in places}
         self._latest: dict[tuple[str, str], tuple[float, str]] = {}
         self._counts: dict[str, int] = {}
         self._lines: deque[str] = deque(maxlen=_LOG_LINES)
@@ -81,13 +81,13 @@ class LiveScreen:
     def __exit__(self, *error: object) -> None:
         self._live.stop()
 
-    def arrived(self, item: Arrival | Gap, known: Subscriber) -> None:
+    def arrived(self, item: Arrival | Gap, subscriber: Subscriber) -> None:
         gateway = item.stream_id.gateway
         if isinstance(item, Gap):
             self.log(gateway, _gap_line(item))
             return
         self._counts[gateway] = self._counts.get(gateway, 0) + 1
-        words = readable_row(item, known, self._shown[gateway].shown(item.sensor))
+        words = readable_row(item, subscriber, self._by_gateway[gateway].shown(item.sensor))
         if item.kind == "event":
             self.log(gateway, f"{item.sensor} {words}")
         elif not item.late:
@@ -98,9 +98,9 @@ class LiveScreen:
 
     def tick(self, phase: str, left_s: float) -> None:
         self._phase, self._left_s = phase, left_s
-        self._live.update(self._picture(), refresh=True)
+        self._live.update(self._display(), refresh=True)
 
-    def _picture(self) -> "Group":
+    def _display(self) -> "Group":
         from rich.console import Group
         from rich.panel import Panel
         from rich.table import Table as Grid
@@ -128,7 +128,7 @@ def _gap_line(gap: Gap) -> str:
 
 
 def _timed(who: str, line: str) -> str:
-    """A line of the log behind its time: the agents' own lines begin with theirs."""
+    """Return a log line that starts with its time. Lines of the agents contain their own."""
     found = _CLOCK.match(line)
     when = found[1] if found else time.strftime("%H:%M:%S")
     return f"{when}{who}{line[found.end() :] if found else line}"

@@ -1,4 +1,4 @@
-"""The course of the demo: start the city, listen, cut the link, mend it, stop, and count honestly."""
+"""Runs the demo: starts the city, listens, cuts and restores the link, stops, and counts."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ from agent.fleet.subscriber import Arrival, Subscriber
 
 _TICK_S = 0.25
 _QUIET_S = 2.0
-"""No late reading for this long: what was kept during an outage has arrived."""
+"""Without late readings for this long, everything stored during an outage has arrived."""
 _DRAIN_S = 45.0
 
 
@@ -37,20 +37,20 @@ class Show:
         self._screen: Screen = LiveScreen(PLACES) if sys.stdout.isatty() else PlainScreen(PLACES)
 
     async def run(self) -> int:
-        """Run it; give the exit status."""
+        """Run the demo and return the exit status."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._interrupted.set)
         embedded = EmbeddedBroker()
         await embedded.start()
         proxy = Proxy(embedded.port)
-        await proxy.mend()
+        await proxy.restore()
         with tempfile.TemporaryDirectory(prefix="gardu-demo-") as folder, self._screen:
             agents = [Agent(place, Path(folder), self._screen.log) for place in PLACES]
             link = await self._subscribe(embedded.port)
             lost = asyncio.create_task(link.lost())
             try:
-                # No embedded broker that is kept up to date speaks version 5 (docs/decisions).
+                # No maintained embedded broker supports version 5 (docs/decisions).
                 self._screen.log("demo", _("the demo's own broker supports MQTT 3.1.1 only"))
                 for agent in agents:
                     await agent.start(proxy.port)
@@ -83,7 +83,7 @@ class Show:
                 self._last_s[item.stream_id.gateway] = now_s
                 if item.late:
                     self._last_late_s = now_s
-                # By what it says, not by its number: a reading that was stored twice would have two numbers.
+                # Count by content, not by number: a reading that was stored twice would have two numbers.
                 self._rows[item.stream_id.gateway, item.stream_id.stream, *map(str, item.fields.items())] += 1
 
     async def _play(self, proxy: Proxy) -> None:
@@ -94,7 +94,7 @@ class Show:
             await proxy.cut()
         await self._wait(third_s, _("running, CONNECTION CUT") if self._outage else _("running, connected"))
         if self._outage:
-            await proxy.mend()
+            await proxy.restore()
             self._screen.log("demo", _("the connection is back"))
         await self._wait(third_s, _("running, connected"))
 
@@ -106,7 +106,7 @@ class Show:
             await asyncio.sleep(min(_TICK_S, left_s))
 
     async def _drain(self) -> None:
-        """Wait until every agent is back and has sent what it kept."""
+        """Wait until every agent has reconnected and sent what it stored."""
         loop = asyncio.get_running_loop()
         began_s = loop.time()
         while (left_s := began_s + _DRAIN_S - loop.time()) > 0:
@@ -117,7 +117,7 @@ class Show:
             await asyncio.sleep(_TICK_S)
 
     async def _settle(self) -> None:
-        """Take what the broker still has on its way to us."""
+        """Wait for messages that are still in transit."""
         before = -1
         while before != self._arrived:
             before = self._arrived
@@ -125,9 +125,9 @@ class Show:
 
     def _conclude(self, sent: int, statuses: list[int]) -> int:
         twice = sum(count - 1 for count in self._rows.values())
-        again = sum(tally.duplicates for tally in self._subscriber.ledger.tally().values())
-        if again:
-            print(_("{n} readings came twice because of the cut and were removed by their number").format(n=again))
+        duplicates = sum(tally.duplicates for tally in self._subscriber.ledger.tally().values())
+        if duplicates:
+            print(_("{n} readings came twice because of the cut and were removed by their number").format(n=duplicates))
         failed = [place.gateway for place, status in zip(PLACES, statuses, strict=True) if status]
         if failed:
             print(_("these agents failed: {names}").format(names=", ".join(failed)), file=sys.stderr)

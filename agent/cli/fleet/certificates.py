@@ -1,4 +1,4 @@
-"""How long the certificates of gateways last: each is asked, a few at a time."""
+"""Asks gateways when their certificates expire, a few at a time."""
 
 import asyncio
 import time
@@ -13,36 +13,38 @@ from agent.cli.shared.maintainer_files import CommandFailed
 from agent.delivery.certificates.validity import days_left
 from agent.delivery.policies.batch_rules import is_sequence_number
 
-_AT_A_TIME = 20
+_MAX_CONCURRENT = 20
 _REPLY_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """When it ends (Unix milliseconds), and how many whole days are left until then."""
+    """The expiry of a certificate in Unix milliseconds, and the whole days left until then."""
 
     not_after_ms: int
     days: int
 
 
-async def ask_certificates(options: BrokerOptions, names: Sequence[str]) -> tuple[dict[str, Certificate], list[str]]:
-    """The certificates of those that answer, and a line for each that does not. Raises
+async def ask_for_certificates(
+    options: BrokerOptions, names: Sequence[str]
+) -> tuple[dict[str, Certificate], list[str]]:
+    """Return the certificates of gateways that reply, and a line for each that does not. Raises
     :class:`~agent.delivery.connection.ConnectionLost`."""
     found: dict[str, Certificate] = {}
     failures: list[str] = []
-    room = asyncio.Semaphore(_AT_A_TIME)
-    asking = await CommandClient.open(options)
+    limit = asyncio.Semaphore(_MAX_CONCURRENT)
+    client = await CommandClient.open(options)
 
     async def ask(name: str) -> None:
-        async with room:
+        async with limit:
             try:
-                reply = await asking.ask(name, "diagnostics", {}, (), _REPLY_S)
+                reply = await client.request(name, "diagnostics", {}, (), _REPLY_S)
             except (TimeoutError, LookupError, CommandFailed) as error:
                 failures.append(str(error.args[0]))
                 return
         result = reply.get("result")
-        told = result.get("certificate") if isinstance(result, dict) else None
-        ends_ms = told.get("not_after") if isinstance(told, dict) else None
+        certificate = result.get("certificate") if isinstance(result, dict) else None
+        ends_ms = certificate.get("not_after") if isinstance(certificate, dict) else None
         if is_sequence_number(ends_ms):
             found[name] = Certificate(ends_ms, days_left(ends_ms, time.time_ns() // 1_000_000))
         elif reply.get("status") != "done":
@@ -52,5 +54,5 @@ async def ask_certificates(options: BrokerOptions, names: Sequence[str]) -> tupl
     try:
         await asyncio.gather(*(ask(name) for name in names))
     finally:
-        await asking.close()
+        await client.close()
     return found, sorted(failures)

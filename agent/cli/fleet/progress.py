@@ -1,4 +1,4 @@
-"""How far a push is: one line that is written over on a terminal, a line for each gateway elsewhere."""
+"""The progress of a push: a bar on a terminal, one line per gateway elsewhere."""
 
 from collections.abc import Collection, Mapping
 from typing import TextIO
@@ -10,21 +10,21 @@ _WIDTH = 30
 
 
 class Progress:
-    """What is shown of one ring after the other."""
+    """Shows the progress of each ring."""
 
     def __init__(self, out: TextIO) -> None:
         self._out = out
-        self._drawn = out.isatty()
+        self._interactive = out.isatty()
         self._number = 0
         self._total = 0
-        self._orders: Mapping[str, RolloutMessage] = {}
+        self._messages: Mapping[str, RolloutMessage] = {}
         self._done: set[str] = set()
 
-    def begin(self, number: int, rings: int, ring: Collection[str], orders: Mapping[str, RolloutMessage]) -> None:
-        """A ring begins."""
-        versions = sorted({orders[name].version for name in ring})
+    def begin(self, number: int, rings: int, ring: Collection[str], messages: Mapping[str, RolloutMessage]) -> None:
+        """Show that a ring starts."""
+        versions = sorted({messages[name].version for name in ring})
         span = f"{versions[0]}" if len(versions) == 1 else f"{versions[0]}-{versions[-1]}"
-        self._number, self._total, self._orders, self._done = number, len(ring), orders, set()
+        self._number, self._total, self._messages, self._done = number, len(ring), messages, set()
         self._line(
             _("ring {number} of {rings}: {count} gateways, version {version}").format(
                 number=number, rings=rings, count=len(ring), version=span
@@ -32,13 +32,13 @@ class Progress:
         )
 
     def confirmed(self, name: str) -> None:
-        """A gateway has confirmed; may be told again."""
+        """Show that a gateway has confirmed. Repeated calls have no effect."""
         if name in self._done:
             return
         self._done.add(name)
-        before = self._orders[name].done
+        before = self._messages[name].done
         word = _("was already confirmed") if before else _("confirmed")
-        if self._drawn:
+        if self._interactive:
             full = _WIDTH * len(self._done) // self._total
             bar = "#" * full + "." * (_WIDTH - full)
             self._out.write(f"\r[{bar}] {len(self._done)}/{self._total} {name:32.32}")
@@ -47,13 +47,13 @@ class Progress:
             self._line(f"{name}: {word} ({len(self._done)}/{self._total})")
 
     def note(self, text: str) -> None:
-        """Something beside it."""
+        """Show a line of text."""
         self.end()
         self._line(text)
 
     def end(self) -> None:
-        """Leave the line that was written over."""
-        if self._drawn and self._done:
+        """Finish the bar, so that the next line starts below it."""
+        if self._interactive and self._done:
             self._line("")
 
     def _line(self, text: str) -> None:

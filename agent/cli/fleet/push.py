@@ -1,4 +1,4 @@
-"""``gardu fleet push TEMPLATE TABLE``: one change to many gateways, ring after ring, until the first that fails."""
+"""``gardu fleet push TEMPLATE TABLE``: rolls out one change to many gateways, ring by ring, until one fails."""
 
 import asyncio
 import sys
@@ -11,10 +11,10 @@ from pathlib import Path
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.cli.fleet.progress import Progress
-from agent.cli.fleet.rendered import Rings, rendered
+from agent.cli.fleet.rendered import Rings, render_all
 from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
 from agent.cli.shared.fleet_watch import FleetWatch
-from agent.cli.shared.maintainer_files import CommandFailed, private_keys
+from agent.cli.shared.maintainer_files import CommandFailed, load_private_keys
 from agent.cli.shared.recognition import add_trust_option, recogniser
 from agent.config.document import CONFIRM_S
 from agent.delivery.connection import ConnectionLost
@@ -24,16 +24,16 @@ from agent.fleet.rollout import (
     RolloutMessage,
     RolloutTarget,
     Sign,
-    existing_order,
+    existing_message,
     judge,
-    new_order,
+    new_message,
     next_version,
     signed_document,
 )
 
 _DAYS = 30.0
 _SLACK_S = 120.0
-_AGAIN_S = 3.0
+_RETRY_S = 3.0
 _LEAVES = ("state", "config/reported", "config/desired")
 
 
@@ -62,18 +62,19 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Exit status 1: a configuration is wrong (nothing was sent then), or a gateway failed or fell silent."""
+    """Roll out the change. Exit status 1: a configuration is invalid (then nothing was sent), or a gateway failed or
+    did not answer."""
     timeout_s = args.confirm_s + _SLACK_S if args.timeout is None else args.timeout
     limits = (
         ("--expires-days", args.expires_days, 7300),
         ("--confirm-s", args.confirm_s, 86_400),
         ("--timeout", timeout_s, 1e6),
     )
-    for name, value, most in limits:
-        if not 0 < value <= most:
+    for name, value, max_ in limits:
+        if not 0 < value <= max_:
             raise CommandFailed(_("{what}: invalid value {value}").format(what=name, value=value))
-    rings, wanted = rendered(args)
-    keys = private_keys(args.key)
+    rings, targets = render_all(args)
+    keys = load_private_keys(args.key)
     recognise, floor = recogniser([key.public for key in keys], args.trust)
     if args.dry_run:
         for number, ring in enumerate(rings, 1):
@@ -85,32 +86,34 @@ def run(args: Namespace) -> int:
 
     try:
         push = Push(BrokerOptions.of(args), rings, timeout_s)
-        asyncio.run(push.run(lambda found: _orders(wanted, found, Versions(args.version, floor, recognise), sign)))
+        asyncio.run(push.run(lambda found: _messages(targets, found, Versions(args.version, floor, recognise), sign)))
     except ConnectionLost as error:
         raise CommandFailed(str(error)) from error
     return 0
 
 
 class Push:
-    """One run: what is known of the fleet, and what goes to whom."""
+    """One rollout."""
 
     def __init__(self, options: BrokerOptions, rings: Rings, timeout_s: float) -> None:
         self._options = options
         self._rings = rings
         self._timeout_s = timeout_s
         self._fleet = Fleet()
-        self._orders: dict[str, RolloutMessage] = {}
+        self._messages: dict[str, RolloutMessage] = {}
         self._isolated: dict[str, str] = {}
         self._progress = Progress(sys.stdout)
         self._names = [name for ring in rings for name in ring]
 
-    async def run(self, orders: Callable[[Mapping[str, ReportedGateway]], dict[str, RolloutMessage]]) -> None:
-        """Send to ring after ring. Raises :class:`CommandFailed` at the first gateway that fails or falls silent, or at
-        the end for those that failed alone, and :class:`ConnectionLost` where the broker cannot be reached at the
-        beginning."""
+    async def run(self, create: Callable[[Mapping[str, ReportedGateway]], dict[str, RolloutMessage]]) -> None:
+        """Send to one ring after the other. ``create`` returns the messages for the gateways found.
+
+        Raises :class:`CommandFailed` at the first gateway that fails or does not answer, or at the end for isolated
+        failures; :class:`ConnectionLost` if the broker is unreachable at the start.
+        """
         watch = await self._open()
         try:
-            self._orders = orders(self._found())
+            self._messages = create(self._found())
         except BaseException:
             await watch.close()
             raise
@@ -124,7 +127,7 @@ class Push:
             raise CommandFailed("\n".join(self._isolated.values()))
 
     async def _open(self) -> FleetWatch:
-        """Connect, and learn how the fleet is. Raises :class:`ConnectionLost`."""
+        """Connect and collect the gateways' reports. Raises :class:`ConnectionLost`."""
         watch = await FleetWatch.open(self._options, self._fleet, *_LEAVES)
         try:
             await watch.collect(lambda: all(_reports(self._fleet.get(name)) for name in self._names))
@@ -134,8 +137,9 @@ class Push:
         return watch
 
     def _found(self) -> dict[str, ReportedGateway]:
-        """The gateways of all rings. Raises :class:`CommandFailed`."""
-        found = {name: one for name in self._names if (one := self._fleet.get(name)) is not None and _reports(one)}
+        """Return the gateways of all rings. Raises :class:`CommandFailed` if one is unknown."""
+        gateways = {name: self._fleet.get(name) for name in self._names}
+        found = {name: gateway for name, gateway in gateways.items() if gateway is not None and _reports(gateway)}
         missing = [name for name in self._names if name not in found]
         if missing:
             names = ", ".join(missing)
@@ -143,11 +147,11 @@ class Push:
         return found
 
     async def _ring(self, watch: FleetWatch, number: int, ring: Sequence[str]) -> FleetWatch:
-        """Send to one ring, and wait until all of it has confirmed; give the connection, which may be another one by
-        then. Raises :class:`CommandFailed`."""
+        """Send to one ring and wait until all of it has confirmed. Returns the connection, which may be a new one.
+        Raises :class:`CommandFailed`."""
         now_s = asyncio.get_running_loop().time
         end_s = now_s() + self._timeout_s
-        self._progress.begin(number, len(self._rings), ring, self._orders)
+        self._progress.begin(number, len(self._rings), ring, self._messages)
         connected = True
         while True:
             try:
@@ -155,30 +159,30 @@ class Push:
                     watch, connected = await self._open(), True
                 await self._follow(watch, ring, end_s)
             except ConnectionLost as error:
-                # What was sent stays at the broker; sent again, it changes nothing.
+                # Messages already sent are retained at the broker; sending them again changes nothing.
                 await watch.close()
                 connected = False
-                if now_s() + _AGAIN_S > end_s:
-                    raise self._stopped(number, ring, [str(error)]) from error
+                if now_s() + _RETRY_S > end_s:
+                    raise self._failure(number, ring, [str(error)]) from error
                 self._progress.note(_("not connected: {reason}; retrying").format(reason=error))
-                await asyncio.sleep(_AGAIN_S)
+                await asyncio.sleep(_RETRY_S)
                 continue
             except _Stop as stop:
                 await watch.close()
-                raise self._stopped(number, ring, stop.why) from stop
+                raise self._failure(number, ring, stop.why) from stop
             except BaseException:
                 await watch.close()
                 raise
             return watch
 
     async def _follow(self, watch: FleetWatch, ring: Sequence[str], end_s: float) -> None:
-        """Send what has not confirmed yet, and wait. Raises :class:`ConnectionLost` and :class:`_Stop`."""
-        open_ = [name for name in ring if not self._judged(name)]
+        """Send to gateways that have not confirmed yet, and wait. Raises :class:`ConnectionLost` and :class:`_Stop`."""
+        waiting = [name for name in ring if not self._settled(name)]
         sent: dict[str, tuple[str, bytes]] = {}
-        for name in open_:
-            at = self._at(name)
-            if at.desired != self._orders[name].message:
-                sent[name] = (f"{at.base}/config/desired", self._orders[name].message)
+        for name in waiting:
+            gateway = self._gateway(name)
+            if gateway.desired != self._messages[name].message:
+                sent[name] = (f"{gateway.base}/config/desired", self._messages[name].message)
         await watch.send(sent)
         if watch.refused:
             raise _Stop(
@@ -189,13 +193,14 @@ class Push:
                     for name, code in watch.refused.items()
                 ]
             )
-        while open_ := [name for name in open_ if not self._judged(name)]:
+        while waiting := [name for name in waiting if not self._settled(name)]:
             if not await watch.news(end_s):
-                raise _Stop([self._silence(name) for name in open_])
+                raise _Stop([self._silence(name) for name in waiting])
 
-    def _judged(self, name: str) -> bool:
-        """Whether it has confirmed, or failed alone. Raises :class:`_Stop` where it failed otherwise."""
-        verdict = judge(self._orders[name], self._at(name))
+    def _settled(self, name: str) -> bool:
+        """Return whether a gateway has confirmed or has an isolated failure. Raises :class:`_Stop` for any other
+        failure."""
+        verdict = judge(self._messages[name], self._gateway(name))
         if verdict.state == "failed" and not verdict.isolated:
             raise _Stop([f"{name}: {verdict.why}"])
         if verdict.state == "failed":
@@ -205,22 +210,22 @@ class Push:
             self._isolated.pop(name, None)
         return verdict.state != "waiting"
 
-    def _at(self, name: str) -> ReportedGateway:
-        # Where it has moved meanwhile, its state may be cleared at one path and not yet told at the other.
+    def _gateway(self, name: str) -> ReportedGateway:
+        # If it has just moved, its state may be cleared at the old path and not yet published at the new one.
         return self._fleet.get(name) or ReportedGateway(name, "")
 
     def _silence(self, name: str) -> str:
-        at, wanted = self._at(name), self._orders[name]
-        if not at.online:
+        gateway, message = self._gateway(name), self._messages[name]
+        if not gateway.online:
             return _("{name}: no answer within {n:.0f} s; it is offline").format(name=name, n=self._timeout_s)
-        report = at.report
-        state = report.state if report is not None and report.hash == wanted.hash else _("no answer")
+        report = gateway.report
+        state = report.state if report is not None and report.hash == message.hash else _("no answer")
         return _("{name}: not confirmed within {n:.0f} s: {state}").format(name=name, n=self._timeout_s, state=state)
 
-    def _stopped(self, number: int, ring: Collection[str], why: Sequence[str]) -> CommandFailed:
-        """What is told at the end of a run that failed."""
-        done = sum(judge(self._orders[name], self._at(name)).state == "confirmed" for name in ring)
-        left = sum(len(one) for one in self._rings[number:])
+    def _failure(self, number: int, ring: Collection[str], why: Sequence[str]) -> CommandFailed:
+        """Return the error for a rollout that stopped in this ring."""
+        done = sum(judge(self._messages[name], self._gateway(name)).state == "confirmed" for name in ring)
+        left = sum(len(later) for later in self._rings[number:])
         end = _(
             "stopped in ring {number}: {done} of {count} confirmed; nothing was sent to {left} gateways of later rings"
         ).format(number=number, done=done, count=len(ring), left=left)
@@ -230,55 +235,54 @@ class Push:
 
 
 class _Stop(Exception):
-    """A gateway failed. ``why``: a line for each."""
+    """Stops the rollout. ``why``: one line per failed gateway."""
 
     def __init__(self, why: Sequence[str]) -> None:
         super().__init__()
         self.why = why
 
 
-def _reports(at: ReportedGateway | None) -> bool:
-    return at is not None and at.report is not None
+def _reports(gateway: ReportedGateway | None) -> bool:
+    return gateway is not None and gateway.report is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """Where versions come from. ``wanted``: that of ``--version``; ``floor``: that of the root."""
+    """The sources of version numbers. ``chosen``: from ``--version``; ``floor``: from the trust root."""
 
-    wanted: int | None
+    chosen: int | None
     floor: int
     recognise: Recognise
 
-    def signed(self, at: ReportedGateway) -> int:
-        """The version that maintainers signed for a gateway before; 0 where the broker has none."""
-        document = signed_document(at.desired, at.name, self.recognise)
+    def signed(self, gateway: ReportedGateway) -> int:
+        """Return the version that maintainers signed for a gateway before; 0 if the broker has none."""
+        document = signed_document(gateway.desired, gateway.name, self.recognise)
         return document.version if document is not None else 0
 
 
-def _orders(
-    wanted: Mapping[str, RolloutTarget], found: Mapping[str, ReportedGateway], versions: Versions, sign: Sign
+def _messages(
+    targets: Mapping[str, RolloutTarget], found: Mapping[str, ReportedGateway], versions: Versions, sign: Sign
 ) -> dict[str, RolloutMessage]:
-    """All messages, before the first is sent. Raises :class:`CommandFailed`."""
+    """Create all messages before the first is sent. Raises :class:`CommandFailed`."""
     now_ms = time.time_ns() // 1_000_000
-    under_way = {
-        name: one for name in found if (one := existing_order(wanted[name], found[name], sign, now_ms)) is not None
-    }
-    signed = {name: versions.signed(at) for name, at in found.items()}
-    before = [version for name, version in signed.items() if name not in under_way]
-    following = versions.wanted
-    if following is None:
-        following = next_version(before, under_way.values(), versions.floor)
-    orders: dict[str, RolloutMessage] = {}
-    wrong = []
-    for name, at in found.items():
-        kept = under_way.get(name)
+    candidates = {name: existing_message(targets[name], found[name], sign, now_ms) for name in found}
+    existing = {name: message for name, message in candidates.items() if message is not None}
+    signed = {name: versions.signed(gateway) for name, gateway in found.items()}
+    before = [version for name, version in signed.items() if name not in existing]
+    version = versions.chosen
+    if version is None:
+        version = next_version(before, existing.values(), versions.floor)
+    messages: dict[str, RolloutMessage] = {}
+    problems = []
+    for name, gateway in found.items():
+        kept = existing.get(name)
         try:
-            if kept is not None and versions.wanted in (None, kept.version):
-                orders[name] = kept
+            if kept is not None and versions.chosen in (None, kept.version):
+                messages[name] = kept
             else:
-                orders[name] = new_order(wanted[name], at, following, sign, now_ms, signed[name])
+                messages[name] = new_message(targets[name], gateway, version, sign, now_ms, signed[name])
         except RejectedError as error:
-            wrong.append(f"{name}: {error}")
-    if wrong:
-        raise CommandFailed("\n".join([*wrong, _("nothing was sent")]))
-    return orders
+            problems.append(f"{name}: {error}")
+    if problems:
+        raise CommandFailed("\n".join([*problems, _("nothing was sent")]))
+    return messages

@@ -1,4 +1,4 @@
-"""``gardu fleet status``: the fleet as a table. What a gateway says is one visible line, and ends nothing."""
+"""``gardu fleet status``: prints the fleet as a table. A gateway's texts are untrusted: each is one visible line."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from agent.base.display import json_text
 from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
-from agent.cli.fleet.certificates import Certificate, ask_certificates
+from agent.cli.fleet.certificates import Certificate, ask_for_certificates
 from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
 from agent.cli.shared.fleet_watch import FleetWatch
 from agent.cli.shared.maintainer_files import CommandFailed
@@ -22,13 +22,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help=_("print one JSON document"))
     certificates = _("also ask each online gateway when its certificate expires")
     parser.add_argument("--certificates", action="store_true", help=certificates)
-    most = _("maximum time to listen")
-    parser.add_argument("--seconds", metavar="S", type=float, default=15.0, help=most)
+    seconds = _("maximum time to listen")
+    parser.add_argument("--seconds", metavar="S", type=float, default=15.0, help=seconds)
     add_broker_options(parser)
 
 
 def run(args: Namespace) -> int:
-    """Print what stands retained at the broker. Exit status 1: a named gateway is not there."""
+    """Print what is retained at the broker. Exit status 1: a named gateway is not there."""
     if not 0 < args.seconds < 86_400:
         raise CommandFailed(_("{what}: invalid value {value}").format(what="--seconds", value=args.seconds))
     try:
@@ -36,13 +36,13 @@ def run(args: Namespace) -> int:
     except ConnectionLost as error:
         raise CommandFailed(str(error)) from error
     names = args.gateway or fleet.names()
-    found = [one for name in names if (one := fleet.get(name)) is not None]
+    found = [gateway for name in names if (gateway := fleet.get(name)) is not None]
     certificates: Mapping[str, Certificate] | None = None
     failures: Sequence[str] = ()
     if args.certificates:
-        certificates, failures = _certificates(args, [one.name for one in found if one.online])
+        certificates, failures = _certificates(args, [gateway.name for gateway in found if gateway.online])
     if args.json:
-        print(json_text([_plain(one, certificates) for one in found], indent=1))
+        print(json_text([_to_json(gateway, certificates) for gateway in found], indent=1))
     else:
         _print(found, certificates)
     for line in (*(line for _unused, line in sorted(fleet.unreadable.items())), *failures):
@@ -64,21 +64,21 @@ async def _fleet(args: Namespace) -> Fleet:
 
 
 def _certificates(args: Namespace, names: Sequence[str]) -> tuple[Mapping[str, Certificate], Sequence[str]]:
-    """What those that are online say of their certificates, and a line for each that does not."""
+    """Return the certificates of these gateways, and a line for each that does not reply."""
     try:
-        return asyncio.run(ask_certificates(BrokerOptions.of(args), names))
+        return asyncio.run(ask_for_certificates(BrokerOptions.of(args), names))
     except ConnectionLost as error:
         raise CommandFailed(str(error)) from error
 
 
-def _plain(one: ReportedGateway, certificates: Mapping[str, Certificate] | None) -> dict[str, object]:
-    """A gateway for programs; what it has not told is ``null``."""
-    report = one.report
+def _to_json(gateway: ReportedGateway, certificates: Mapping[str, Certificate] | None) -> dict[str, object]:
+    """Return a gateway for programs; what it has not reported is ``null``."""
+    report = gateway.report
     names = ("version", "hash", "state", "cause", "running", "refused", "drift", "trust_version")
-    told: dict[str, object] = dict.fromkeys(names)
+    reported: dict[str, object] = dict.fromkeys(names)
     if report is not None:
         claimed = {"version": report.version, "hash": report.hash}
-        told = {
+        reported = {
             **claimed,
             "state": report.state,
             "cause": report.cause or None,
@@ -88,13 +88,14 @@ def _plain(one: ReportedGateway, certificates: Mapping[str, Certificate] | None)
             "trust_version": report.trust_version,
         }
     if certificates is not None:
-        known = certificates.get(one.name)
-        told["certificate"] = {"not_after": known.not_after_ms, "days": known.days} if known else None
-    return {"gateway": one.name, "base": one.base, "online": one.online, "agent": one.agent, **told, "t": one.last_ms}
+        known = certificates.get(gateway.name)
+        reported["certificate"] = {"not_after": known.not_after_ms, "days": known.days} if known else None
+    head = {"gateway": gateway.name, "base": gateway.base, "online": gateway.online, "agent": gateway.agent}
+    return {**head, **reported, "t": gateway.last_ms}
 
 
 def _print(found: Sequence[ReportedGateway], certificates: Mapping[str, Certificate] | None) -> None:
-    asked = () if certificates is None else (_("certificate"),)
+    certificate = () if certificates is None else (_("certificate"),)
     heads = (
         _("gateway"),
         _("online"),
@@ -102,34 +103,34 @@ def _print(found: Sequence[ReportedGateway], certificates: Mapping[str, Certific
         _("state"),
         _("running"),
         _("trust"),
-        *asked,
+        *certificate,
         _("last seen"),
         _("drift"),
         _("cause"),
     )
-    rows = [heads, *(_row(one, certificates) for one in found)]
+    rows = [heads, *(_row(gateway, certificates) for gateway in found)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(heads) - 1)]
     for row in rows:
         print("  ".join([f"{cell:{width}}" for cell, width in zip(row, widths, strict=False)] + [row[-1]]).rstrip())
 
 
-def _row(one: ReportedGateway, certificates: Mapping[str, Certificate] | None) -> tuple[str, ...]:
-    report = one.report
-    online = _("yes") if one.online else _("no")
-    last = rfc_3339(one.last_ms) if one.last_ms else "-"
-    known = (certificates or {}).get(one.name)
-    asked = () if certificates is None else (_("{days} days").format(days=known.days) if known else "-",)
+def _row(gateway: ReportedGateway, certificates: Mapping[str, Certificate] | None) -> tuple[str, ...]:
+    report = gateway.report
+    online = _("yes") if gateway.online else _("no")
+    last = rfc_3339(gateway.last_ms) if gateway.last_ms else "-"
+    known = (certificates or {}).get(gateway.name)
+    certificate = () if certificates is None else (_("{days} days").format(days=known.days) if known else "-",)
     if report is None:
-        return one.name, online, "-", "-", "-", "-", *asked, last, "-", ""
+        return gateway.name, online, "-", "-", "-", "-", *certificate, last, "-", ""
     drift = ",".join(report.drift) or "-"
     return (
-        one.name,
+        gateway.name,
         online,
         str(report.version),
         report.state,
         str(report.running[0]),
         str(report.trust_version),
-        *asked,
+        *certificate,
         last,
         drift,
         report.cause,

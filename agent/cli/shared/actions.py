@@ -1,5 +1,4 @@
-"""Commands of a maintainer, which may have actions below them (``gardu config sign``): one parser for each, and one
-line for what they cannot do."""
+"""Runs the commands of maintainers and their actions (``gardu config sign``), and prints one line for an error."""
 
 import sys
 from argparse import ArgumentParser, Namespace
@@ -18,25 +17,25 @@ class Action(Protocol):
         """Add its options."""
 
     def run(self, args: Namespace, /) -> int:
-        """Do it; give the exit status."""
+        """Run it and return the exit status."""
 
 
 def add_actions(parser: ArgumentParser, actions: Mapping[str, tuple[str, Action]]) -> None:
-    """One parser for each action, which is given with what it does."""
+    """Add a parser for each action. ``actions``: by name, the description and the module."""
     subparsers = parser.add_subparsers(metavar="ACTION", required=True)
-    for name, (does, action) in actions.items():
-        subparser = subparsers.add_parser(name, help=does, description=does, allow_abbrev=False)
+    for name, (description, action) in actions.items():
+        subparser = subparsers.add_parser(name, help=description, description=description, allow_abbrev=False)
         action.add_arguments(subparser)
         subparser.set_defaults(act=action.run)
 
 
 def run_action(args: Namespace) -> int:
-    """Run the chosen action; as :func:`told_in_one_line`."""
-    return told_in_one_line(args.act, args)
+    """Run the chosen action, as :func:`run_guarded`."""
+    return run_guarded(args.act, args)
 
 
-def told_in_one_line(act: Callable[[Namespace], int], args: Namespace) -> int:
-    """Give the action's exit status; 1, after one line, where a file cannot be used or what it says is refused."""
+def run_guarded(act: Callable[[Namespace], int], args: Namespace) -> int:
+    """Return the action's exit status; print one line and return 1 if a file is not usable or is rejected."""
     try:
         return act(args)
     except (CommandFailed, RejectedError) as error:

@@ -1,4 +1,4 @@
-"""How commands name a broker and log in to it."""
+"""The options with which commands connect to a broker."""
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ DEFAULT_URL = "mqtt://127.0.0.1:1883"
 
 def add_broker_options(parser: ArgumentParser, positional: bool = False, default: str | None = DEFAULT_URL) -> None:
     """Add the broker's address and credentials. ``positional``: the address is an argument of its own."""
-    words = _("address of the broker: mqtt://[user:password@]host[:port] or mqtts://…")
+    url = _("address of the broker: mqtt://[user:password@]host[:port] or mqtts://…")
     if positional:
-        parser.add_argument("broker", metavar="URL", type=broker_url, help=words)
+        parser.add_argument("broker", metavar="URL", type=broker_url, help=url)
     else:
-        parser.add_argument("--broker", metavar="URL", type=broker_url, default=default, help=words)
+        parser.add_argument("--broker", metavar="URL", type=broker_url, default=default, help=url)
     parser.add_argument("--username", default="", metavar="NAME", help=_("user name at the broker"))
     parser.add_argument("--password-file", default="", metavar="FILE", help=_("file that contains the password"))
     authority = _("certificates of the authorities that the broker is verified with; default: those of the system")
@@ -28,7 +28,7 @@ def add_broker_options(parser: ArgumentParser, positional: bool = False, default
 
 
 def broker_url(text: str) -> str:
-    """A broker's address. Raises :class:`argparse.ArgumentTypeError`, without repeating a password."""
+    """Check a broker's address. Raises :class:`argparse.ArgumentTypeError`."""
     parts = urlsplit(text)
     try:
         usable = parts.scheme in ("mqtt", "mqtts") and bool(parts.hostname) and parts.port != 0
@@ -43,7 +43,7 @@ def broker_url(text: str) -> str:
 
 @dataclass(slots=True)
 class BrokerOptions:
-    """A broker and how to log in. ``five``: whether MQTT 5 is tried next."""
+    """A broker and the credentials. ``five``: whether to try MQTT 5 next."""
 
     url: str
     settings: Broker
@@ -52,7 +52,7 @@ class BrokerOptions:
 
     @classmethod
     def of(cls, args: Namespace) -> "BrokerOptions":
-        """What the command line says."""
+        """Return the options from the command line."""
         parts = urlsplit(args.broker)
         url = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         settings = Broker(
@@ -66,7 +66,7 @@ class BrokerOptions:
         return cls(url, settings, unquote(parts.password) if parts.password is not None else None)
 
     async def connect(self, client_id: str) -> mqtt.MqttConnection:
-        """Connect, in the other version of MQTT if the broker does not know the first. Raises
+        """Connect; try the other version of MQTT if the broker does not support the first. Raises
         :class:`~agent.delivery.connection.ConnectionLost`."""
         try:
             return await self._connect(client_id)

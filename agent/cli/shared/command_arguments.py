@@ -1,4 +1,4 @@
-"""The arguments of each command, as they are written on a command line: KEY=VALUE."""
+"""Parses the arguments of commands from the command line: KEY=VALUE."""
 
 import json
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from agent.commands.registry import COMMANDS
 
 
 class WrongArguments(ValueError):
-    """The command line is wrong; the text says how, in one line."""
+    """The command line is wrong; the text says why, in one line."""
 
 
-def arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The arguments as the command takes them. Raises :class:`WrongArguments`."""
+def parse_arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Parse the arguments of a command. Raises :class:`WrongArguments`."""
     if command not in COMMANDS:
         names = ", ".join(sorted(COMMANDS))
         raise WrongArguments(
@@ -25,10 +25,10 @@ def arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, text in words:
         if key not in known:
-            wrong = {"command": command, "key": one_line(key), "names": ", ".join(known)}
+            details = {"command": command, "key": one_line(key), "names": ", ".join(known)}
             if not known:
-                raise WrongArguments(_("{command} takes no arguments, but {key} was given").format(**wrong))
-            raise WrongArguments(_("{command} has no argument {key}; choose one of: {names}").format(**wrong))
+                raise WrongArguments(_("{command} takes no arguments, but {key} was given").format(**details))
+            raise WrongArguments(_("{command} has no argument {key}; choose one of: {names}").format(**details))
         if key in found:
             raise WrongArguments(_("{key} is given twice").format(key=key))
         found[key] = _value(key, known[key], text)
@@ -41,7 +41,7 @@ def _value(key: str, kind: ArgumentType, text: str) -> Any:
     except (ValueError, RecursionError):
         value = None
     if kind not in (ArgumentType.INTEGER, ArgumentType.SWITCH):
-        # A quoted JSON string, or plain text: also where it looks like a number, as an epoch may.
+        # A JSON string in quotes, or the text as it is, even if it looks like a number, as an epoch may.
         return value if isinstance(value, str) else text
     if isinstance(value, bool) and kind is ArgumentType.SWITCH:
         return value

@@ -1,4 +1,4 @@
-"""A connection over which a maintainer sees a fleet, and sends to it."""
+"""A maintainer's connection: follows the reports of a fleet and sends messages to it."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -11,14 +11,14 @@ from agent.delivery.io.mqtt import MqttConnection
 from agent.fleet.reports import Fleet, filters
 
 _QUIET_S = 1.0
-_MOST_S = 8.0
+_MAX_S = 8.0
 _ACK_S = 15.0
 _WINDOW = 50
-"""Messages that wait for their acknowledgement: below what brokers allow (Receive Maximum)."""
+"""Messages in flight: fewer than brokers allow (Receive Maximum)."""
 
 
 class FleetWatch:
-    """An open connection. Made by :meth:`open`. ``fleet`` is what it learns, also beyond this connection."""
+    """An open connection. Created by :meth:`open`. ``fleet`` collects the reports, and outlives the connection."""
 
     def __init__(self, link: MqttConnection, fleet: Fleet) -> None:
         self._link = link
@@ -28,7 +28,7 @@ class FleetWatch:
         self._lost.add_done_callback(lambda _: self._news.set())
         self._acks: dict[int, str] = {}
         self.refused: dict[str, int] = {}
-        """Gateways for which the broker took no message, and its reason."""
+        """Gateways whose message the broker refused, with its reason code."""
         link.on_message = self._on_message
         link.on_ack = self._on_ack
 
@@ -45,15 +45,13 @@ class FleetWatch:
         return watch
 
     async def close(self) -> None:
-        """Say goodbye and close."""
+        """Disconnect."""
         self._lost.cancel()
         await self._link.close()
 
     async def news(self, until_s: float) -> bool:
-        """Wait for a message or an acknowledgement; ``False`` where none came until then (loop seconds).
-
-        Raises :class:`ConnectionLost`.
-        """
+        """Wait until ``until_s`` (loop time) for a message or an acknowledgement; return whether one arrived. Raises
+        :class:`ConnectionLost`."""
         try:
             async with asyncio.timeout_at(until_s):
                 await self._news.wait()
@@ -64,20 +62,20 @@ class FleetWatch:
             raise self._lost.result()
         return True
 
-    async def collect(self, enough: Callable[[], bool], most_s: float = _MOST_S) -> None:
-        """Wait until everything that stood retained has come: nothing more for a second, and ``enough`` is true. Raises
-        :class:`ConnectionLost`."""
+    async def collect(self, enough: Callable[[], bool], max_s: float = _MAX_S) -> None:
+        """Wait until all retained messages have arrived: ``enough`` is true and nothing has arrived for a second.
+        Raises :class:`ConnectionLost`."""
         now_s = asyncio.get_running_loop().time
-        end_s = now_s() + most_s
+        end_s = now_s() + max_s
         while now_s() < end_s:
             if not await self.news(min(end_s, now_s() + _QUIET_S)) and enough():
                 return
 
     async def send(self, messages: Mapping[str, tuple[str, bytes]]) -> None:
-        """Publish retained: for each gateway its topic and message. Raises :class:`ConnectionLost`."""
-        room = min(_WINDOW, self._link.limits.receive_maximum)
+        """Publish retained messages: for each gateway a topic and a message. Raises :class:`ConnectionLost`."""
+        window = min(_WINDOW, self._link.limits.receive_maximum)
         for gateway, (topic, message) in messages.items():
-            while len(self._acks) >= room:
+            while len(self._acks) >= window:
                 await self._acknowledged()
             self._acks[self._link.publish(topic, message, retain=True)] = gateway
         while self._acks:

@@ -1,4 +1,4 @@
-"""The files of a maintainer: configurations, envelopes, keys."""
+"""Reads and writes the files of a maintainer: configurations, envelopes and keys."""
 
 import os
 import tomllib
@@ -16,26 +16,26 @@ from agent.update.signed.trust import public_key
 if TYPE_CHECKING:
     from agent.fleet.io.signing_key import SigningKey
 
-_MOST_BYTES = 4 * 1024 * 1024
+_MAX_BYTES = 4 * 1024 * 1024
 
 
 class CommandFailed(Exception):
-    """The command cannot do it; the text is the line that is shown."""
+    """The command failed; the text is the line to show."""
 
 
-def read(path: Path) -> bytes:
-    """The file's bytes. Raises :class:`OSError`, and :class:`CommandFailed` for one that is far too large."""
+def read_file(path: Path) -> bytes:
+    """Return a file's bytes. Raises :class:`OSError`, and :class:`CommandFailed` if it is too large."""
     with path.open("rb") as stream:
-        raw = stream.read(_MOST_BYTES + 1)
-    if len(raw) > _MOST_BYTES:
+        raw = stream.read(_MAX_BYTES + 1)
+    if len(raw) > _MAX_BYTES:
         raise CommandFailed(
-            _("{file}: {why}").format(file=path, why=_("at most {count} bytes").format(count=_MOST_BYTES))
+            _("{file}: {why}").format(file=path, why=_("at most {count} bytes").format(count=_MAX_BYTES))
         )
     return raw
 
 
-def write(path: Path, content: bytes, mode: int = 0o644) -> None:
-    """Replace a file: a full disk leaves the old one."""
+def write_file(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace a file atomically: if the disk is full, the old file remains. Raises :class:`OSError`."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as stream:
@@ -43,13 +43,13 @@ def write(path: Path, content: bytes, mode: int = 0o644) -> None:
     temporary.replace(path)
 
 
-def tables(path: Path) -> Tables:
-    """The tables of a TOML file. Raises :class:`CommandFailed` and :class:`OSError`."""
-    return toml(read(path), path)
+def load_tables(path: Path) -> Tables:
+    """Load a TOML file. Raises :class:`CommandFailed` and :class:`OSError`."""
+    return parse_toml(read_file(path), path)
 
 
-def toml(raw: bytes, path: Path) -> Tables:
-    """The tables of a TOML file that was read. Raises :class:`CommandFailed`."""
+def parse_toml(raw: bytes, path: Path) -> Tables:
+    """Parse the bytes of a TOML file. Raises :class:`CommandFailed`."""
     try:
         return tomllib.loads(raw.decode())
     except (ValueError, RecursionError) as error:
@@ -57,12 +57,12 @@ def toml(raw: bytes, path: Path) -> Tables:
 
 
 def is_envelope(raw: bytes) -> bool:
-    """Whether a file is an envelope, and no TOML."""
+    """Return whether a file contains an envelope, not TOML."""
     return raw.lstrip()[:1] == b"{"
 
 
-def envelope(raw: bytes, path: Path) -> tuple[Envelope, Document]:
-    """An envelope and its document, of which no signature is verified. Raises :class:`CommandFailed`."""
+def parse_envelope(raw: bytes, path: Path) -> tuple[Envelope, Document]:
+    """Parse an envelope and its document, without verifying signatures. Raises :class:`CommandFailed`."""
     try:
         found = parse(raw)
         return found, read_document(found.payload)
@@ -70,8 +70,9 @@ def envelope(raw: bytes, path: Path) -> tuple[Envelope, Document]:
         raise CommandFailed(_("{file}: {why}").format(file=path, why=error)) from error
 
 
-def private_keys(paths: Sequence[Path]) -> "list[SigningKey]":
-    """Private keys. Raises :class:`CommandFailed` and :class:`OSError`, and :class:`ImportError` without the extra."""
+def load_private_keys(paths: Sequence[Path]) -> "list[SigningKey]":
+    """Load private keys. Raises :class:`CommandFailed`, :class:`OSError`, and :class:`ImportError` without the
+    extra."""
     from agent.fleet.io.signing_key import InvalidKey, load
 
     found = []
@@ -83,18 +84,18 @@ def private_keys(paths: Sequence[Path]) -> "list[SigningKey]":
     return found
 
 
-def public_keys(texts: Sequence[str]) -> tuple[bytes, ...]:
-    """Public keys, each 64 hex digits or the name of a file with them. Raises :class:`CommandFailed` and
-    :class:`OSError`."""
-    return tuple(dict.fromkeys(public_key_of(text) for text in texts))
+def load_public_keys(texts: Sequence[str]) -> tuple[bytes, ...]:
+    """Return public keys, each given as 64 hex digits or as the name of a file that contains them. Raises
+    :class:`CommandFailed` and :class:`OSError`."""
+    return tuple(dict.fromkeys(load_public_key(text) for text in texts))
 
 
-def public_key_of(text: str) -> bytes:
-    """One of :func:`public_keys`."""
+def load_public_key(text: str) -> bytes:
+    """Return one public key, as :func:`load_public_keys`."""
     key = public_key(text)
     if key is None:
         path = Path(text)
-        key = public_key(read(path).decode(errors="replace").strip())
+        key = public_key(read_file(path).decode(errors="replace").strip())
         if key is None:
             raise CommandFailed(
                 _("{file} is not a public key (64 hexadecimal digits, as gardu keygen writes them)").format(file=path)

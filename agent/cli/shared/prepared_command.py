@@ -1,4 +1,4 @@
-"""Commands as they are sent: made and signed at one desk, or at several."""
+"""Prepares and signs commands, which several people may sign on different machines."""
 
 import json
 import time
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A command for one gateway, ready to be sent. ``payload``: the message; ``signatures``: how many are under it."""
+class PreparedCommand:
+    """A command for one gateway, ready to send. ``payload``: the message; ``signatures``: number of signatures."""
 
     gateway: str
     name: str
@@ -46,33 +46,33 @@ class Prepared:
         )
 
 
-def prepared(
+def prepare(
     gateway: str, name: str, arguments: Mapping[str, Any], keys: "Sequence[SigningKey]", lifetime_s: float
-) -> Prepared:
-    """Make a command, signed where there are keys. Raises :class:`CommandFailed` where it is too long."""
+) -> PreparedCommand:
+    """Prepare a command, signed if there are keys. Raises :class:`CommandFailed` if it is too long."""
     identity, expires_ms = token_hex(8), int(1000 * (time.time() + lifetime_s))
-    asked = {"id": identity, "exp": expires_ms, **arguments}
-    payload = json.dumps(asked).encode()
+    body = {"id": identity, "exp": expires_ms, **arguments}
+    payload = json.dumps(body).encode()
     if keys:
-        inner = json.dumps({**asked, "command": name, "gateway": gateway}).encode()
+        inner = json.dumps({**body, "command": name, "gateway": gateway}).encode()
         signed = dsse.pre_authentication(COMMAND_TYPE, inner)
         payload = dsse.encode(dsse.to_json(COMMAND_TYPE, inner, {key.public: key.sign(signed) for key in keys}))
     _check_length(name, payload)
-    return Prepared(gateway, name, identity, expires_ms, arguments, payload, len(keys))
+    return PreparedCommand(gateway, name, identity, expires_ms, arguments, payload, len(keys))
 
 
-def read_prepared(raw: bytes, path: Path) -> Prepared:
-    """A signed command that was made at another desk; no signature is verified. Raises :class:`CommandFailed`."""
+def parse_prepared(raw: bytes, path: Path) -> PreparedCommand:
+    """Parse a signed command, without verifying signatures. Raises :class:`CommandFailed`."""
     try:
         found = dsse.parse(raw)
         if found.payload_type != COMMAND_TYPE:
             raise CommandFailed(_("{file} is not a signed command").format(file=path))
-        asked = loads(found.payload, max_bytes("plan"))
+        body = loads(found.payload, max_bytes("plan"))
     except RejectedError as error:
         raise CommandFailed(_("{file}: {why}").format(file=path, why=error)) from error
-    if not isinstance(asked, dict):
+    if not isinstance(body, dict):
         raise CommandFailed(_("{file} is not a signed command").format(file=path))
-    gateway, name, identity, expires_ms = (asked.pop(key, None) for key in ("gateway", "command", "id", "exp"))
+    gateway, name, identity, expires_ms = (body.pop(key, None) for key in ("gateway", "command", "id", "exp"))
     if not is_name(gateway) or name not in COMMANDS or not is_sequence_number(expires_ms):
         raise CommandFailed(_("{file} is not a signed command").format(file=path))
     if not isinstance(identity, str) or not is_command_id(identity):
@@ -82,18 +82,18 @@ def read_prepared(raw: bytes, path: Path) -> Prepared:
             file=path, date=rfc_3339(expires_ms)
         )
         raise CommandFailed(text)
-    return Prepared(gateway, str(name), identity, expires_ms, asked, raw.strip(), len(found.signatures))
+    return PreparedCommand(gateway, str(name), identity, expires_ms, body, raw.strip(), len(found.signatures))
 
 
-def countersigned(one: Prepared, keys: "Sequence[SigningKey]", path: Path) -> Prepared:
-    """The same command with these signatures as well. Raises :class:`CommandFailed` where it is too long."""
+def countersign(prepared: PreparedCommand, keys: "Sequence[SigningKey]", path: Path) -> PreparedCommand:
+    """Return the command with additional signatures. Raises :class:`CommandFailed` if it is too long."""
     if not keys:
-        return one
-    signed = dsse.parse(one.payload).signed
-    entries = dsse.countersign(json.loads(one.payload), {key.public: key.sign(signed) for key in keys})
+        return prepared
+    signed = dsse.parse(prepared.payload).signed
+    entries = dsse.countersign(json.loads(prepared.payload), {key.public: key.sign(signed) for key in keys})
     payload = dsse.encode(entries)
-    _check_length(one.name, payload)
-    return read_prepared(payload, path)
+    _check_length(prepared.name, payload)
+    return parse_prepared(payload, path)
 
 
 def _check_length(name: str, payload: bytes) -> None:

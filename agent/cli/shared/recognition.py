@@ -1,4 +1,4 @@
-"""Which signed configurations count as the maintainers' own: by the keys at hand, or by a trust file."""
+"""Recognises which signed configurations come from the maintainers: by the keys given, or by a trust file."""
 
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from agent.update.signed.dsse import Envelope, Role, signature_checks
 
 
 def add_trust_option(parser: ArgumentParser) -> None:
-    """``--trust``."""
+    """Add the option ``--trust``."""
     trust = _("recognise earlier signatures by the keys of this trust file, not only by --key")
     parser.add_argument("--trust", metavar="FILE", type=Path, default=None, help=trust)
 
 
 def recogniser(keys: Sequence[bytes], trust: Path | None) -> tuple[Recognise, int]:
-    """Who recognises envelopes, and the version above which configurations are taken (0: any).
+    """Return a function that recognises envelopes, and the version above which gateways accept configurations (0: any).
 
-    Without a trust file one signature by one of ``keys`` is enough; with one, as many as it asks of the role config.
+    Without a trust file, one signature by one of ``keys`` is enough; with one, the threshold of its role config counts.
     Raises :class:`~agent.cli.shared.maintainer_files.CommandFailed` and :class:`OSError`.
     """
     role, floor = Role(tuple(keys), 1), 0
@@ -34,8 +34,8 @@ def recogniser(keys: Sequence[bytes], trust: Path | None) -> tuple[Recognise, in
     def recognise(envelope: Envelope) -> bool:
         from agent.update.io.ed25519_check import verify
 
-        asked = signature_checks(envelope, role)
-        signers = {check.key for check, good in zip(asked, verify(asked), strict=True) if good}
+        checks = signature_checks(envelope, role)
+        signers = {check.key for check, good in zip(checks, verify(checks), strict=True) if good}
         return len(signers) >= role.threshold
 
     return recognise, floor

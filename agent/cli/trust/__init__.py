@@ -1,4 +1,4 @@
-"""``gardu trust``: the list of roots, which say whose signatures count."""
+"""``gardu trust``: the list of trust roots, which define whose signatures count."""
 
 from argparse import ArgumentParser
 
@@ -11,10 +11,10 @@ __all__ = ["add_arguments", "run"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """One parser for each action."""
+    """Add the actions of this command."""
     subparsers = parser.add_subparsers(metavar="ACTION", required=True)
     add_steps(subparsers)
-    does = _("publish the list to gateways")
-    subparser = subparsers.add_parser("publish", help=does, description=does, allow_abbrev=False)
+    description = _("publish the list to gateways")
+    subparser = subparsers.add_parser("publish", help=description, description=description, allow_abbrev=False)
     publish.add_arguments(subparser)
     subparser.set_defaults(act=publish.run)

@@ -1,4 +1,4 @@
-"""A trust file as maintainers work on it: complete roots, and perhaps one at the end that still lacks signatures."""
+"""A trust file that maintainers work on: complete roots, and possibly a last one that still lacks signatures."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.cli.shared.maintainer_files import CommandFailed, private_keys, read
+from agent.cli.shared.maintainer_files import CommandFailed, load_private_keys, read_file
 from agent.update.io.ed25519_check import verify
 from agent.update.io.signatures import run_verification
 from agent.update.signed import dsse as dsse
@@ -19,8 +19,8 @@ _LACKING = ("unsigned", "wrong_key", "same_key", "threshold")
 
 
 class TrustFile:
-    """``entries``: the envelopes, oldest first. Raises :class:`CommandFailed` where anything before the last one is
-    wrong."""
+    """A trust file. ``entries``: the envelopes, oldest first. Raises :class:`CommandFailed` if any root before the last
+    one is invalid."""
 
     def __init__(self, path: Path, entries: Sequence[Entry]) -> None:
         self._path = path
@@ -31,8 +31,8 @@ class TrustFile:
 
     @classmethod
     def load(cls, path: Path) -> "TrustFile":
-        """Read and verify a file. Raises :class:`CommandFailed` and :class:`OSError`."""
-        raw = read(path)
+        """Load and verify a file. Raises :class:`CommandFailed` and :class:`OSError`."""
+        raw = read_file(path)
         try:
             parse_chain(raw)
             return cls(path, json.loads(raw))
@@ -46,33 +46,33 @@ class TrustFile:
 
     @property
     def next_version(self) -> int:
-        """The version of the root into which a change goes."""
+        """The version of the root that a change belongs to."""
         return self.last.version if self.pending else self.last.version + 1
 
     @property
     def pending_floor(self) -> int | None:
-        """The floor of the root into which a change goes."""
+        """The floor of the root that a change belongs to."""
         return self.pending.floor if self.pending else None
 
     def encoded(self) -> bytes:
-        """As it stands in the file."""
+        """Return the content of the file."""
         return encode_chain(self._entries)
 
     def with_pending(self, root: Root) -> "TrustFile":
-        """With a new last root, in place of one that was not complete."""
+        """Return the file with a new last root, which replaces an incomplete one."""
         kept = self._entries[:-1] if self.pending else self._entries
         return TrustFile(self._path, (*kept, dsse.to_json(TRUST_TYPE, encode_root(root), {})))
 
     def signed_by(self, keys: Sequence[Path]) -> "TrustFile":
-        """With the signatures of these keys under the last root. Raises :class:`CommandFailed` for a key that is not
-        asked."""
+        """Return the file with signatures of these keys on the last root. Raises :class:`CommandFailed` for a key
+        that does not count."""
         if not keys:
             return self
-        asked = [key for root in self._demanding() for key in root.roles["root"].keys]
+        accepted = [key for root in self._signing_roots() for key in root.roles["root"].keys]
         message = dsse.from_json(self._entries[-1]).signed
         signatures = {}
-        for path, pair in zip(keys, private_keys(keys), strict=True):
-            if pair.public not in asked:
+        for path, pair in zip(keys, load_private_keys(keys), strict=True):
+            if pair.public not in accepted:
                 raise CommandFailed(
                     _("{file} is not a key of the role root, before or after the change").format(file=path)
                 )
@@ -80,29 +80,29 @@ class TrustFile:
         return TrustFile(self._path, (*self._entries[:-1], dsse.countersign(self._entries[-1], signatures)))
 
     def signers(self) -> Iterator[tuple[Root, int]]:
-        """The roots whose keys have to sign the last one, each with how many did."""
+        """Yield the roots whose keys must sign the last one, each with the number of its keys that have signed."""
         last = dsse.from_json(self._entries[-1])
-        for root in self._demanding():
-            asked = signature_checks(last, Role(root.roles["root"].keys, 1))
-            yield root, len({check.key for check, good in zip(asked, verify(asked), strict=True) if good})
+        for root in self._signing_roots():
+            checks = signature_checks(last, Role(root.roles["root"].keys, 1))
+            yield root, len({check.key for check, good in zip(checks, verify(checks), strict=True) if good})
 
-    def _demanding(self) -> tuple[Root, ...]:
+    def _signing_roots(self) -> tuple[Root, ...]:
         return self.roots[-2:]
 
     def _lacks_signatures(self) -> bool:
         try:
-            followed = asyncio.run(run_verification(adopt(self.encoded()), _verified_here))
-            refused = followed.rejected
+            followed = asyncio.run(run_verification(adopt(self.encoded()), _verify_here))
+            rejected = followed.rejected
             at_the_end = followed.root.version + 1 == self.last.version
         except RejectedError as error:
-            refused, at_the_end = error, len(self._entries) == 1
-        if refused is None:
+            rejected, at_the_end = error, len(self._entries) == 1
+        if rejected is None:
             return False
-        if refused.code in _LACKING and at_the_end:
+        if rejected.code in _LACKING and at_the_end:
             return True
-        raise CommandFailed(_("{file}: {why}").format(file=self._path, why=refused))
+        raise CommandFailed(_("{file}: {why}").format(file=self._path, why=rejected))
 
 
-async def _verified_here(asked: Sequence[SignatureCheck]) -> Sequence[bool]:
-    """Without a process of its own: a command ends soon."""
-    return list(verify(asked))
+async def _verify_here(checks: Sequence[SignatureCheck]) -> Sequence[bool]:
+    """Verify in this process: a command exits soon."""
+    return list(verify(checks))

@@ -1,4 +1,4 @@
-"""``gardu trust publish FILE [GATEWAY…]``: publish the list of roots, and see which gateways follow it."""
+"""``gardu trust publish FILE [GATEWAY…]``: publishes the list of roots and shows which gateways follow it."""
 
 import asyncio
 from argparse import ArgumentParser, Namespace
@@ -24,7 +24,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: nothing can be published, or a gateway has not reached the newest
-    root within the time."""
+    root in time."""
     if not 0 < args.timeout <= 86_400:
         raise CommandFailed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
     file = TrustFile.load(args.file)
@@ -69,7 +69,7 @@ async def _publish(options: BrokerOptions, file: TrustFile, names: list[str], ti
 
 
 async def _follow(watch: FleetWatch, fleet: Fleet, names: list[str], file: TrustFile, timeout_s: float) -> list[str]:
-    """Print each gateway that has reached the newest root; give those that have not within the time."""
+    """Print each gateway that has reached the newest root; return those that have not in time."""
     end_s = asyncio.get_running_loop().time() + timeout_s
     waiting = list(names)
     while waiting:
@@ -77,7 +77,7 @@ async def _follow(watch: FleetWatch, fleet: Fleet, names: list[str], file: Trust
             if _trusts(fleet, name) >= file.last.version:
                 print(_("{name}: has root {version}").format(name=name, version=file.last.version), flush=True)
                 waiting.remove(name)
-        # Who is offline takes the list when it is back.
+        # Do not wait for offline gateways: they receive the list when they reconnect.
         if not any((at := fleet.get(name)) is not None and at.online for name in waiting):
             return waiting
         if not await watch.news(end_s):

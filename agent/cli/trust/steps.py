@@ -1,7 +1,7 @@
-"""What ``gardu trust`` does with the list of roots, which say whose signatures count.
+"""The steps of ``gardu trust`` that edit the list of roots.
 
-A change appends root N+1, which counts once enough keys of root N and of itself have signed it; until then further
-changes go into the same root, and anyone may add a signature with ``trust sign``.
+A change appends root N+1. It counts once enough keys of root N and of root N+1 have signed it. Until then, further
+changes go into the same root, and each maintainer adds a signature with ``trust sign``.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import TextIO
 
 from agent.base.i18n import _
 from agent.base.trusted_time import rfc_3339
-from agent.cli.shared.maintainer_files import CommandFailed, public_key_of, public_keys, write
+from agent.cli.shared.maintainer_files import CommandFailed, load_public_key, load_public_keys, write_file
 from agent.cli.trust.file import TrustFile
 from agent.update.signed.dsse import Role, key_id
 from agent.update.signed.trust import ROLES, RoleName, Root, encode_root, format_fingerprint, parse_root
@@ -24,17 +24,17 @@ _DAYS = 730.0
 
 
 def add_steps(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
-    """One parser for each thing that can be done with a trust file."""
+    """Add a parser for each step."""
 
-    def step(name: str, does: str, act: Callable[[Namespace], int], *words: str) -> ArgumentParser:
-        one = subparsers.add_parser(name, help=does, description=does, allow_abbrev=False)
-        one.add_argument("file", metavar="FILE", type=Path, help=_("trust file, such as trust.json"))
+    def step(name: str, description: str, act: Callable[[Namespace], int], *words: str) -> ArgumentParser:
+        parser = subparsers.add_parser(name, help=description, description=description, allow_abbrev=False)
+        parser.add_argument("file", metavar="FILE", type=Path, help=_("trust file, such as trust.json"))
         for word in words:
             choices = ROLES if word == "role" else None
             kind = int if word == "number" else str
-            one.add_argument(word, metavar=word.upper(), choices=choices, type=kind, help=_argument_help(word))
-        one.set_defaults(act=act)
-        return one
+            parser.add_argument(word, metavar=word.upper(), choices=choices, type=kind, help=_argument_help(word))
+        parser.set_defaults(act=act)
+        return parser
 
     signed = {
         "create": _create,
@@ -53,18 +53,18 @@ def add_steps(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
         "floor": ("number",),
     }
     for name, act in signed.items():
-        one = step(name, _meaning(name), act, *words.get(name, ()))
-        one.add_argument("--days", metavar="DAYS", type=float, default=_DAYS, help=_("days until the root expires"))
-        one.add_argument("--key", metavar="KEY", type=Path, action="append", default=[], help=_("a private key"))
+        parser = step(name, _meaning(name), act, *words.get(name, ()))
+        parser.add_argument("--days", metavar="DAYS", type=float, default=_DAYS, help=_("days until the root expires"))
+        parser.add_argument("--key", metavar="KEY", type=Path, action="append", default=[], help=_("a private key"))
         if name == "create":
             for role in ROLES:
-                # Not "command": that is the name of the command itself, in the parser above this one.
+                # The attribute "command" already belongs to the parser above this one.
                 key = _("public key of the role {role}; may be repeated").format(role=role)
-                one.add_argument(
+                parser.add_argument(
                     f"--{role}", dest=f"{role}_role", metavar="PUBLIC", action="append", default=[], help=key
                 )
-            two = _("how many keys of a role must sign; default: 2 where the role has two keys")
-            one.add_argument("--threshold", metavar="ROLE=N", action="append", default=[], help=two)
+            threshold = _("how many keys of a role must sign; default: 2 where the role has two keys")
+            parser.add_argument("--threshold", metavar="ROLE=N", action="append", default=[], help=threshold)
     sign = step("sign", _("sign the incomplete root"), _sign)
     sign.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=_("a private key"))
     show = step("show", _("show all roots and what the last one lacks"), _show)
@@ -102,29 +102,29 @@ def _create(args: Namespace) -> int:
     for role in ROLES:
         if not keys[role]:
             raise CommandFailed(_("missing argument: {what}").format(what=f"--{role}"))
-        roles[role] = _chosen(role, public_keys(keys[role]), thresholds.get(role))
-    status = _keep(TrustFile(args.file, []), 1, roles, None, args)
+        roles[role] = _chosen(role, load_public_keys(keys[role]), thresholds.get(role))
+    status = _save(TrustFile(args.file, []), 1, roles, None, args)
     _warn(roles)
     return status
 
 
 def _add(args: Namespace) -> int:
-    key = public_key_of(args.public)
+    key = load_public_key(args.public)
 
-    def with_it(role: Role) -> Role:
+    def with_key(role: Role) -> Role:
         if key in role.keys:
             raise CommandFailed(_("{role} already has the key {id}").format(role=args.role, id=key_id(key)))
         return replace(role, keys=(*role.keys, key))
 
-    return _change(args, with_it)
+    return _change(args, with_key)
 
 
 def _remove(args: Namespace) -> int:
-    def without(role: Role) -> Role:
-        key = _of_role(args.role, role, args.public)
-        return replace(role, keys=tuple(one for one in role.keys if one != key))
+    def without_key(role: Role) -> Role:
+        removed = _key_of(args.role, role, args.public)
+        return replace(role, keys=tuple(key for key in role.keys if key != removed))
 
-    return _change(args, without)
+    return _change(args, without_key)
 
 
 def _threshold(args: Namespace) -> int:
@@ -132,25 +132,25 @@ def _threshold(args: Namespace) -> int:
 
 
 def _rotate(args: Namespace) -> int:
-    new = public_key_of(args.new)
+    new = load_public_key(args.new)
 
-    def exchanged(role: Role) -> Role:
+    def rotated(role: Role) -> Role:
         if new in role.keys:
             raise CommandFailed(_("{role} already has the key {id}").format(role=args.role, id=key_id(new)))
-        old = _of_role(args.role, role, args.old)
-        return replace(role, keys=tuple(new if one == old else one for one in role.keys))
+        old = _key_of(args.role, role, args.old)
+        return replace(role, keys=tuple(new if key == old else key for key in role.keys))
 
-    return _change(args, exchanged)
+    return _change(args, rotated)
 
 
 def _floor(args: Namespace) -> int:
     file = TrustFile.load(args.file)
-    return _keep(file, file.next_version, file.last.roles, args.number, args)
+    return _save(file, file.next_version, file.last.roles, args.number, args)
 
 
 def _renew(args: Namespace) -> int:
     file = TrustFile.load(args.file)
-    return _keep(file, file.next_version, file.last.roles, file.pending_floor, args)
+    return _save(file, file.next_version, file.last.roles, file.pending_floor, args)
 
 
 def _sign(args: Namespace) -> int:
@@ -163,28 +163,28 @@ def _sign(args: Namespace) -> int:
 def _show(args: Namespace) -> int:
     file = TrustFile.load(args.file)
     if args.json:
-        print(json.dumps([_plain(root) for root in file.roots]))
+        print(json.dumps([_to_json(root) for root in file.roots]))
     else:
         for root in file.roots:
             _print_root(root, file.pending is root)
-    _print_lack(file, sys.stderr if args.json else sys.stdout)
+    _print_missing(file, sys.stderr if args.json else sys.stdout)
     return 0
 
 
 def _change(args: Namespace, change: Callable[[Role], Role]) -> int:
-    """Change one role, in root N+1."""
+    """Change one role in root N+1."""
     file = TrustFile.load(args.file)
     name: RoleName = args.role
     role = change(file.last.roles[name])
     roles = {**file.last.roles, name: _role(name, role.keys, role.threshold)}
-    status = _keep(file, file.next_version, roles, file.pending_floor, args)
+    status = _save(file, file.next_version, roles, file.pending_floor, args)
     _warn({name: roles[name]})
     return status
 
 
 def _warn(roles: Mapping[RoleName, Role]) -> None:
-    """Say what one stolen key can do, where one is enough."""
-    means = {
+    """Warn what a thief can do with one stolen key if the threshold is 1."""
+    effects = {
         "root": _("replace your keys and so take over every gateway"),
         "config": _("change the sensors of every gateway and send its readings to another broker"),
         "command": _("switch outputs, restart sensors and renew certificates where gateways allow it"),
@@ -193,13 +193,13 @@ def _warn(roles: Mapping[RoleName, Role]) -> None:
         if role.threshold == 1:
             print(
                 _("warning: one key of the role {role} is enough: whoever steals it can {what}").format(
-                    role=name, what=means[name]
+                    role=name, what=effects[name]
                 ),
                 file=sys.stderr,
             )
 
 
-def _keep(file: TrustFile, version: int, roles: Mapping[RoleName, Role], floor: int | None, args: Namespace) -> int:
+def _save(file: TrustFile, version: int, roles: Mapping[RoleName, Role], floor: int | None, args: Namespace) -> int:
     if not 0 < args.days <= 7300:
         raise CommandFailed(_("{what}: invalid value {value}").format(what="--days", value=args.days))
     now_ms = time.time_ns() // 1_000_000
@@ -209,13 +209,13 @@ def _keep(file: TrustFile, version: int, roles: Mapping[RoleName, Role], floor: 
 
 
 def _write(file: TrustFile, path: Path) -> int:
-    write(path, file.encoded())
-    _print_end(file)
+    write_file(path, file.encoded())
+    _print_result(file)
     return 0
 
 
 def _chosen(name: str, keys: tuple[bytes, ...], threshold: int | None) -> Role:
-    """A role; two of its keys must sign where there are two and nothing else is said."""
+    """Return a role. By default two keys must sign if it has at least two."""
     return _role(name, keys, min(2, len(keys)) if threshold is None else threshold)
 
 
@@ -227,12 +227,12 @@ def _role(name: str, keys: tuple[bytes, ...], threshold: int) -> Role:
     return Role(keys, threshold)
 
 
-def _of_role(name: str, role: Role, text: str) -> bytes:
-    """A key of a role, by its id, its digits or a file with them."""
+def _key_of(name: str, role: Role, text: str) -> bytes:
+    """Return a key of a role, given by its id, its digits or a file that contains them."""
     for key in role.keys:
         if text == key_id(key):
             return key
-    key = public_key_of(text)
+    key = load_public_key(text)
     if key not in role.keys:
         raise CommandFailed(_("{role} has no key {id}").format(role=name, id=key_id(key)))
     return key
@@ -261,25 +261,25 @@ def _print_root(root: Root, pending: bool) -> None:
         print("  " + _("the next configuration must have a version above {version}").format(version=root.floor))
 
 
-def _plain(root: Root) -> dict[str, object]:
-    plain: dict[str, object] = json.loads(encode_root(root))
-    return plain | {"fingerprint": root.fingerprint}
+def _to_json(root: Root) -> dict[str, object]:
+    table: dict[str, object] = json.loads(encode_root(root))
+    return table | {"fingerprint": root.fingerprint}
 
 
-def _print_end(file: TrustFile) -> None:
-    """How the list stands after a step."""
+def _print_result(file: TrustFile) -> None:
+    """Print whether the last root is complete after a step."""
     if file.pending is None:
         complete = _("root {version} is complete: {fingerprint}").format(
             version=file.last.version, fingerprint=format_fingerprint(file.last.fingerprint)
         )
         print(complete, file=sys.stderr)
-    _print_lack(file, sys.stderr)
+    _print_missing(file, sys.stderr)
 
 
-def _print_lack(file: TrustFile, out: TextIO) -> None:
-    """The signatures under a root that is not complete."""
+def _print_missing(file: TrustFile, out: TextIO) -> None:
+    """Print which signatures an incomplete root has."""
     for root, signers in file.signers() if file.pending else ():
-        lack = _("root {version} has {count} of {needed} signatures by keys of root {of}").format(
+        line = _("root {version} has {count} of {needed} signatures by keys of root {of}").format(
             version=file.last.version, count=signers, needed=root.roles["root"].threshold, of=root.version
         )
-        print(lack, file=out)
+        print(line, file=out)

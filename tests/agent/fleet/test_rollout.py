@@ -11,9 +11,9 @@ from agent.fleet.reports import Fleet, ReportedGateway
 from agent.fleet.rollout import (
     RolloutMessage,
     RolloutTarget,
-    existing_order,
+    existing_message,
     judge,
-    new_order,
+    new_message,
     next_version,
     signed_document,
 )
@@ -56,7 +56,7 @@ def answered(sent: RolloutMessage, state: str, **changes: Any) -> ReportedGatewa
     return gateway(sent.message, **{**ours, "running": runs, "state": state, "t": NOW_MS + 1, **changes})
 
 
-SENT = new_order(WANTED, gateway(), 4, sign, NOW_MS)
+SENT = new_message(WANTED, gateway(), 4, sign, NOW_MS)
 
 
 def test_an_order_is_for_one_gateway_signed_and_above_what_it_has() -> None:
@@ -64,8 +64,8 @@ def test_an_order_is_for_one_gateway_signed_and_above_what_it_has() -> None:
     assert (document.gateways, document.version, document.hash) == (("batua-01",), 4, SENT.hash)
     assert document.expires_ms - document.issued_ms == 30 * DAY_MS
     with pytest.raises(RejectedError, match="already has version 4"):
-        new_order(WANTED, gateway(), 4, sign, NOW_MS, signed=4)
-    assert new_order(WANTED, gateway(version=900_000), 5, sign, NOW_MS, signed=4).version == 5
+        new_message(WANTED, gateway(), 4, sign, NOW_MS, signed=4)
+    assert new_message(WANTED, gateway(version=900_000), 5, sign, NOW_MS, signed=4).version == 5
 
 
 def test_the_next_version_is_above_what_was_signed_and_that_of_the_change_that_goes_on() -> None:
@@ -105,38 +105,38 @@ def test_what_a_report_says_of_an_order(state: str, changes: dict[str, Any], ver
 
 def test_the_report_that_stood_there_before_says_nothing() -> None:
     before = gateway(state="rejected", cause={"code": "jump", "message": "too far", "path": ""})
-    sent = new_order(WANTED, before, 4, sign, NOW_MS)
+    sent = new_message(WANTED, before, 4, sign, NOW_MS)
     assert judge(sent, before).state == "waiting"
     after = answered(sent, "rejected", version=0, cause={"code": "wrong_key", "message": "no key", "path": ""})
     assert judge(sent, after).why == "rejected: wrong_key: no key"
 
 
 def test_what_was_confirmed_is_done_and_what_is_under_way_goes_on() -> None:
-    done = existing_order(WANTED, answered(SENT, "confirmed"), sign, NOW_MS)
+    done = existing_message(WANTED, answered(SENT, "confirmed"), sign, NOW_MS)
     assert done is not None
     assert (done.done, done.version, judge(done, answered(SENT, "confirmed")).state) == (True, 4, "confirmed")
     for at in (answered(SENT, "probation"), gateway(SENT.message)):
-        kept = existing_order(WANTED, at, sign, NOW_MS)
+        kept = existing_message(WANTED, at, sign, NOW_MS)
         assert kept is not None
         assert (kept.done, kept.message) == (False, SENT.message)
 
 
 def test_what_can_lead_to_nothing_any_more_is_ordered_anew() -> None:
-    assert existing_order(WANTED, answered(SENT, "rolled_back"), sign, NOW_MS) is None
-    assert existing_order(WANTED, gateway(SENT.message, state="rejected"), sign, NOW_MS) is None
-    assert existing_order(WANTED, gateway(SENT.message, version=5, hash="00"), sign, NOW_MS) is None
-    assert existing_order(WANTED, gateway(SENT.message), sign, NOW_MS + 31 * DAY_MS) is None
-    assert existing_order(WANTED, gateway(b""), sign, NOW_MS) is None
+    assert existing_message(WANTED, answered(SENT, "rolled_back"), sign, NOW_MS) is None
+    assert existing_message(WANTED, gateway(SENT.message, state="rejected"), sign, NOW_MS) is None
+    assert existing_message(WANTED, gateway(SENT.message, version=5, hash="00"), sign, NOW_MS) is None
+    assert existing_message(WANTED, gateway(SENT.message), sign, NOW_MS + 31 * DAY_MS) is None
+    assert existing_message(WANTED, gateway(b""), sign, NOW_MS) is None
 
 
 def test_what_stands_there_counts_only_with_our_signature_and_this_content() -> None:
     other = RolloutTarget("batua-01", {"publish": {"max_rows": 99}}, 300.0, DAY_MS)
-    assert existing_order(other, gateway(SENT.message), sign, NOW_MS) is None
+    assert existing_message(other, gateway(SENT.message), sign, NOW_MS) is None
     payload = WANTED.payload(4, NOW_MS)
     forged = encode(to_json(CONFIG_TYPE, payload, {b"k" * 32: b"x" * 64}))
-    assert existing_order(WANTED, gateway(forged), sign, NOW_MS) is None
+    assert existing_message(WANTED, gateway(forged), sign, NOW_MS) is None
     good = encode(to_json(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
-    assert existing_order(WANTED, gateway(good), sign, NOW_MS) is not None
+    assert existing_message(WANTED, gateway(good), sign, NOW_MS) is not None
 
 
 @pytest.mark.parametrize("code", ["rollback", "jump"])
