@@ -33,13 +33,18 @@ class City:
         self.agent = AgentProcess(folder, text, self.packages, module="tests.support.hasty_agent")
 
     def push(
-        self, version: int, *sensors: dict[str, Any], broker: dict[str, Any] | None = None, confirm_s: float = 2,
+        self,
+        version: int,
+        *sensors: dict[str, Any],
+        broker: dict[str, Any] | None = None,
+        confirm_s: float = 2,
         **more: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         config = {
-            "broker": broker or {"url": self.broker.url}, "publish": {"max_delay_s": 0.1},
+            "broker": broker or {"url": self.broker.url},
+            "publish": {"max_delay_s": 0.1},
             "sensor": list(sensors or (LOAD,)),
-        }  # fmt: skip
+        }
         self.send(self.maintainer.configuration(version, config, confirm_s=confirm_s, **more))
 
     def send(self, payload: bytes, leaf: str = "desired") -> None:
@@ -109,7 +114,7 @@ async def test_05_a_date_that_cannot_be_written_is_refused(city: City, date: str
     "found",
     [b'{"phase": "staged", "candidate": 7}', b'{"phase": "confirmed", "mark": {"version": "9"}}', b"[" * 9000],
     ids=["numbers", "texts", "depth"],
-)  # fmt: skip
+)
 async def test_05_a_poisoned_record_is_no_crash_loop(city: City, found: bytes) -> None:
     await city.agent.stop()
     for name in ("state.0", "state.1", "trust.0", "trust.1"):

@@ -107,10 +107,17 @@ class ScriptedBroker:
     """
 
     def __init__(
-        self, *, versions: tuple[int, ...] = (5, 4), limits: Mapping[int, int] | None = None, answer: Answer = accept,
-        deaf: bool = False, answer_pings: bool = True, refuse_in_own_version: bool = True,
-        hang_up_on_others: bool = False, ack_delay_s: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        versions: tuple[int, ...] = (5, 4),
+        limits: Mapping[int, int] | None = None,
+        answer: Answer = accept,
+        deaf: bool = False,
+        answer_pings: bool = True,
+        refuse_in_own_version: bool = True,
+        hang_up_on_others: bool = False,
+        ack_delay_s: float = 0.0,
+    ) -> None:
         self.answer = answer
         self.retained: dict[str, bytes] = {}
         self.sessions: list[Session] = []

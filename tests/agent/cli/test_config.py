@@ -139,15 +139,12 @@ SIGN = ("config", "sign", "batua.toml", "--gateway", "batua-01", "--version", "4
     ("text", "line"),
     [
         ("[broker", r"batua.toml: Expected ']' at the end of a table declaration (at end of document)"),
-        (
-            LOCAL + CONFIG,
-            "batua.toml: only the gateway's own files can set gateway; --without-local omits them",
-        ),
+        (LOCAL + CONFIG, "batua.toml: only the gateway's own files can set gateway; --without-local omits them"),
         (CONFIG + "since = 2026-11-24\n", "batua.toml is invalid; nothing was signed"),
         (CONFIG.replace("sds011", "ds18b20"), "batua.toml is invalid; nothing was signed"),
         (CONFIG.replace("10", "-10"), "batua.toml is invalid; nothing was signed"),
     ],
-)  # fmt: skip
+)
 def test_what_no_gateway_would_take_is_not_signed(text: str, line: str, team: Desk) -> None:
     team.write("batua.toml", text)
     out, err = team(*SIGN, status=1)
@@ -188,17 +185,27 @@ def test_the_local_part_can_be_left_out(team: Desk) -> None:
         ((*SIGN[:-4], "-4", "--key", "ayu", "--yes"), "version: not a valid configuration document"),
         (("trust", "show", "batua.toml"), "batua.toml: not valid JSON: Expecting value: line 2 column 2 (char 2)"),
         (("trust", "show", "none.json"), "none.json: No such file or directory"),
-        (("trust", "create", "trust.json", "--root", "ayu.pub", "--config", "ayu.pub"),
-         "trust.json already exists; existing roots are never overwritten"),
+        (
+            ("trust", "create", "trust.json", "--root", "ayu.pub", "--config", "ayu.pub"),
+            "trust.json already exists; existing roots are never overwritten",
+        ),
         (("trust", "create", "t.json", "--root", "ayu.pub"), "missing argument: --config"),
-        (("trust", "create", "t.json", "--root", "ayu.pub", "--config", "ayu.pub", "--threshold", "root=2"),
-         "root has only 1 keys; 2 cannot sign"),
-        (("trust", "create", "t.json", "--root", "ayu.pub", "--config", "ayu.pub", "--threshold", "guest=2"),
-         "--threshold: invalid value guest=2"),
-        (("trust", "create", "t.json", "--root", "batua.toml", "--config", "ayu.pub"),
-         "batua.toml is not a public key (64 hexadecimal digits, as gardu keygen writes them)"),
-        (("trust", "create", "t.json", "--root", "ayu.pub", "--config", "ayu.pub", "--key", "citra"),
-         "citra is not a key of the role root, before or after the change"),
+        (
+            ("trust", "create", "t.json", "--root", "ayu.pub", "--config", "ayu.pub", "--threshold", "root=2"),
+            "root has only 1 keys; 2 cannot sign",
+        ),
+        (
+            ("trust", "create", "t.json", "--root", "ayu.pub", "--config", "ayu.pub", "--threshold", "guest=2"),
+            "--threshold: invalid value guest=2",
+        ),
+        (
+            ("trust", "create", "t.json", "--root", "batua.toml", "--config", "ayu.pub"),
+            "batua.toml is not a public key (64 hexadecimal digits, as gardu keygen writes them)",
+        ),
+        (
+            ("trust", "create", "t.json", "--root", "ayu.pub", "--config", "ayu.pub", "--key", "citra"),
+            "citra is not a key of the role root, before or after the change",
+        ),
         (("trust", "add", "trust.json", "config", "ayu.pub"), "config already has the key {ayu}"),
         (("trust", "remove", "trust.json", "config", "citra.pub"), "config has no key {citra}"),
         (("trust", "remove", "trust.json", "config", "ayu.pub"), "config has only 1 keys; 2 cannot sign"),
@@ -208,7 +215,7 @@ def test_the_local_part_can_be_left_out(team: Desk) -> None:
         (("trust", "renew", "trust.json", "--days", "1e9"), "--days: invalid value 1000000000.0"),
         (("trust", "sign", "trust.json", "--key", "ayu"), "trust.json: every root is complete"),
     ],
-)  # fmt: skip
+)
 def test_a_mistake_is_one_line_and_changes_nothing(words: tuple[str, ...], line: str, team: Desk) -> None:
     from agent.update.signed.dsse import key_id
 

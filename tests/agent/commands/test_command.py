@@ -20,10 +20,24 @@ def test_a_command_is_its_id_its_time_and_its_arguments() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [b"", b"{", b"[]", b"7", b"{}", b'{"exp":5}', b'{"id":7,"exp":5}', b'{"id":"","exp":5}',
-     b'{"id":"../state","exp":5}', b'{"id":"a/b","exp":5}', b'{"id":"+","exp":5}', b'{"id":"a#","exp":5}',
-     b"[" * 60_000, json.dumps({"id": "x" * 65}).encode(), b'{"id":"a1","pad":"' + b"x" * 70_000 + b'"}'],
-)  # fmt: skip
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"7",
+        b"{}",
+        b'{"exp":5}',
+        b'{"id":7,"exp":5}',
+        b'{"id":"","exp":5}',
+        b'{"id":"../state","exp":5}',
+        b'{"id":"a/b","exp":5}',
+        b'{"id":"+","exp":5}',
+        b'{"id":"a#","exp":5}',
+        b"[" * 60_000,
+        json.dumps({"id": "x" * 65}).encode(),
+        b'{"id":"a1","pad":"' + b"x" * 70_000 + b'"}',
+    ],
+)
 def test_what_cannot_be_answered_is_dropped(payload: bytes) -> None:
     assert read("ping", payload) is None
 

@@ -81,7 +81,7 @@ STEPS: list[tuple[str, Step]] = [
     ("apply another", lambda files: files.applying()),
     ("try another", lambda files: files.probation()),
     ("roll back", lambda files: files.roll_back(CAUSE)),
-]  # fmt: skip
+]
 
 
 def _states() -> list[UpdateState]:
