@@ -12,8 +12,9 @@ from tests.support import foreign_driver
 from tests.support.agent_process import BASE, AgentProcess, configuration, gardu, sensor
 from tests.support.maintainer import Maintainer
 from tests.support.mosquitto import Mosquitto, until
+from tests.support.mqtt_packets import Publish
 from tests.support.recorder import Recorder
-from tests.support.scripted_broker import Publish, ScriptedBroker, Session
+from tests.support.scripted_broker import ScriptedBroker, Session
 
 LOAD = {"id": "load", "driver": "system", "interval_s": 0.2}
 MORE = {"id": "more", "driver": "system", "interval_s": 0.2}
