@@ -101,8 +101,9 @@ def agent_wheel(work: Path, epoch: int, version: str | None) -> Wheel:
         module.write_text(text)
     subprocess.run(
         [sys.executable, "-m", "pip", "-qq", "wheel", "--no-deps", "--no-build-isolation", "-w", str(out), str(source)],
-        check=True, env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)},
-    )  # fmt: skip
+        check=True,
+        env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)},
+    )
     return read_wheel(next(out.glob("gardu-*.whl")))
 
 
@@ -129,11 +130,9 @@ def _download(architecture: str, python: str, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
         platforms = [f"--platform=manylinux_{glibc}_{MACHINES[architecture]}" for glibc in GLIBC]
         platforms.append(f"--platform=manylinux2014_{MACHINES[architecture]}")
-        subprocess.run(
-            [sys.executable, "-m", "pip", "-qq", "download", "--no-deps", "--require-hashes", "--only-binary=:all:",
-             f"--python-version={python}", "--implementation=cp", *platforms, f"--dest={place}/new", f"-r{LOCK}"],
-            check=True,
-        )  # fmt: skip
+        kind = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp")
+        where = (f"--python-version={python}", *platforms, f"--dest={place}/new", f"-r{LOCK}")
+        subprocess.run([sys.executable, "-m", "pip", "-qq", "download", *kind, *where], check=True)
         os.rename(f"{place}/new", folder)
 
 
@@ -223,8 +222,10 @@ def make_deb(tree: Path, architecture: str, version: str, epoch: int, out: Path)
     deb = out / f"gardu_{version}_{architecture}.deb"
     subprocess.run(
         ["dpkg-deb", "--root-owner-group", "-Zxz", "--threads-max=1", "--build", str(tree), str(deb)],
-        check=True, stdout=subprocess.DEVNULL, env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)},
-    )  # fmt: skip
+        check=True,
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)},
+    )
     return deb
 
 

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -48,6 +49,11 @@ def configuration(
     for name, driver, serial_port in sensors:
         text += f'[[sensor]]\nid = "{name}"\ndriver = "{driver}"\nport = "{serial_port}"\nmax_rows_per_s = 1000000\n'
     return text
+
+
+def agent_command(file: Path, state: Path) -> tuple[str, ...]:
+    """The words that run the agent with this configuration and this folder for its state."""
+    return (sys.executable, "-m", "agent", "run", "--config", str(file), "--state", str(state))
 
 
 def pinned(cores: set[int]) -> Callable[[], None]:

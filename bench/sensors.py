@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from bench.parts import Mosquitto, configuration, resident_mb
+from bench.parts import Mosquitto, agent_command, configuration, resident_mb
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model, waving
 
@@ -45,9 +45,8 @@ async def resident(folder: Path, port: int, count: int, seconds: float) -> float
         file = folder / f"gardu-{count}.toml"
         file.write_text(configuration(port, sensors))
         agent = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "run", "--config", str(file), "--state", str(folder / f"state-{count}"),
-            stderr=asyncio.subprocess.DEVNULL,
-        )  # fmt: skip
+            *agent_command(file, folder / f"state-{count}"), stderr=asyncio.subprocess.DEVNULL
+        )
         await asyncio.sleep(seconds)
         memory_mb = resident_mb(agent.pid)
         agent.send_signal(signal.SIGTERM)

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import tty
+from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -24,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from agent.config.settings import Broker
 from agent.delivery.connection import Message
 from agent.delivery.io import mqtt
-from bench.parts import Mosquitto, configuration, cpu_seconds, resident_mb
+from bench.parts import Mosquitto, agent_command, configuration, cpu_seconds, resident_mb
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model, waving
 
@@ -44,27 +45,31 @@ async def main() -> int:
         ):
             file = folder / "gardu.toml"
             file.write_text(configuration(mosquitto.port, [("air-1", "sds011", str(ports[1]))]))
-            run = [sys.executable, "-m", "agent", "run", "--config", str(file), "--state", str(folder / "state")]
+            run = agent_command(file, folder / "state")
+            program = Path(__file__).parent / "bare_loop.py"
             bare = await asyncio.create_subprocess_exec(
-                sys.executable, str(Path(__file__).parent / "bare_loop.py"), str(ports[0]), str(mosquitto.port),
-                str(folder / "bare.db"),
-            )  # fmt: skip
+                sys.executable, str(program), str(ports[0]), str(mosquitto.port), str(folder / "bare.db")
+            )
             agent = await asyncio.create_subprocess_exec(*run)
             await asyncio.sleep(5)
             before_s = {one.pid: cpu_seconds(one.pid) for one in (bare, agent)}
             await asyncio.sleep(args.seconds)
             for label, one in (("bare loop", bare), ("agent", agent)):
                 share = 100 * (cpu_seconds(one.pid) - before_s[one.pid]) / args.seconds
-                print(f"{label}: {resident_mb(one.pid):.1f} MB resident, {share:.2f} % CPU, "
-                      f"{os.listdir(f'/proc/{one.pid}/task').__len__()} threads")  # fmt: skip
+                print(
+                    f"{label}: {resident_mb(one.pid):.1f} MB resident, {share:.2f} % CPU, "
+                    f"{os.listdir(f'/proc/{one.pid}/task').__len__()} threads"
+                )
             bare.kill()
             agent.send_signal(signal.SIGTERM)
             await asyncio.gather(bare.wait(), agent.wait())
         waiting = Waiting(device.encode(device.typical))
         file.write_text(configuration(mosquitto.port, [("air-1", "sds011", waiting.name)]))
         times = [await first_reading_s(run, mosquitto.port, waiting) for _ in range(args.starts)]
-    print(f"start to first reading at the broker, {args.starts} starts: median {statistics.median(times):.2f} s, "
-          f"longest {max(times):.2f} s")  # fmt: skip
+    print(
+        f"start to first reading at the broker, {args.starts} starts: median {statistics.median(times):.2f} s, "
+        f"longest {max(times):.2f} s"
+    )
     return 0
 
 
@@ -82,8 +87,8 @@ class Waiting:
         os.write(self._master, self._frame)
 
 
-async def first_reading_s(run: list[str], port: int, waiting: Waiting) -> float:
-    """Return the seconds from the agent's start to the first telemetry of the sensor."""
+async def first_reading_s(run: Sequence[str], port: int, waiting: Waiting) -> float:
+    """Seconds from the agent's start to the first telemetry of the sensor."""
     came: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     def take(message: Message) -> None:

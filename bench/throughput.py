@@ -23,7 +23,7 @@ from agent.config.settings import Broker
 from agent.delivery.connection import Message
 from agent.delivery.io import mqtt
 from agent.fleet.subscriber import Arrival, Subscriber
-from bench.parts import Mosquitto, configuration, cpu_seconds, pinned, resident_mb
+from bench.parts import Mosquitto, agent_command, configuration, cpu_seconds, pinned, resident_mb
 
 
 async def main() -> int:
@@ -35,10 +35,9 @@ async def main() -> int:
     args = parser.parse_args()
     os.sched_setaffinity(0, {1})
     with tempfile.TemporaryDirectory() as folder, Mosquitto(Path(folder)) as mosquitto:
-        feeder = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "drivers.sim.feeder", args.device, "--ports", str(args.ports), "--rate",
-            str(args.rate), "--seconds", str(args.seconds), stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        load = ("--ports", str(args.ports), "--rate", str(args.rate), "--seconds", str(args.seconds))
+        command = (sys.executable, "-m", "drivers.sim.feeder", args.device, *load)
+        feeder = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert feeder.stdout is not None
         ports = json.loads(await feeder.stdout.readline())["ports"]
         sensors = [(f"s-{at}", args.device, port) for at, port in enumerate(ports)]
@@ -58,9 +57,8 @@ async def main() -> int:
         watching = asyncio.create_task(link.lost())
         began_s = time.monotonic()
         agent = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "run", "--config", str(file), "--state", str(Path(folder) / "state"),
-            preexec_fn=pinned({0}),
-        )  # fmt: skip
+            *agent_command(file, Path(folder) / "state"), preexec_fn=pinned({0})
+        )
         sent = sum(json.loads(await feeder.stdout.readline())["sent"])
         took_s = time.monotonic() - began_s
         in_time = arrived

@@ -1,5 +1,6 @@
 """The tree stays readable: small files, small folders, tests beside what they test."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -31,3 +32,10 @@ def test_every_unit_test_stands_where_its_module_stands() -> None:
     """``tests/agent/store/io/test_database.py`` tests ``agent/store/io/database.py``, or one like it in its folder."""
     strays = [file for file in modules("tests/agent") if not (ROOT / file.parent.relative_to("tests")).is_dir()]
     assert strays == []
+
+
+def test_the_formatter_formats_every_line() -> None:
+    """A signature or a call that does not fit misses a value object, a default or a name."""
+    everything = [file for folder in ("agent", "drivers", "tests", "bench", ".ci") for file in modules(folder)]
+    marked = [str(file) for file in everything if re.search(r"# fmt: (skip|off)", (ROOT / file).read_text("utf-8"))]
+    assert marked == []

@@ -39,9 +39,14 @@ async def test_every_error_of_a_wrong_configuration_is_one_line_with_its_path(tm
 
 
 NO_CONFIGURATIONS = {
-    "empty": b"", "unclosed": b"[gateway\n", "not text": b"\xff\xfe\x00", "zeros": b"\x00" * 100,
-    "twice": b"[gateway]\n" * 2, "deep": b"a = " + b"[" * 5000, "no list": b"[sensor]\nid = 1\n",
-}  # fmt: skip
+    "empty": b"",
+    "unclosed": b"[gateway\n",
+    "not text": b"\xff\xfe\x00",
+    "zeros": b"\x00" * 100,
+    "twice": b"[gateway]\n" * 2,
+    "deep": b"a = " + b"[" * 5000,
+    "no list": b"[sensor]\nid = 1\n",
+}
 
 
 @pytest.mark.parametrize("kind", NO_CONFIGURATIONS)

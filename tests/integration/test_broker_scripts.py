@@ -265,9 +265,21 @@ def test_an_account_that_is_there_keeps_its_password(etc: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "bad",
-    ["gis", "batua-01", "subscriber", "subscriber.", "root.gis", "subscriber.a.b", "subscriber.A", "subscriber.a:b",
-     "subscriber.example", "subscriber.+", "maintainer.a/b", ".gis"],
-)  # fmt: skip
+    [
+        "gis",
+        "batua-01",
+        "subscriber",
+        "subscriber.",
+        "root.gis",
+        "subscriber.a.b",
+        "subscriber.A",
+        "subscriber.a:b",
+        "subscriber.example",
+        "subscriber.+",
+        "maintainer.a/b",
+        ".gis",
+    ],
+)
 def test_a_bad_account_name_is_refused(etc: Path, tmp_path: Path, bad: str) -> None:
     assert_refused("account", 2, "is no account", etc, bad, tmp_path / PASSWORD)
     assert not (tmp_path / PASSWORD).exists()

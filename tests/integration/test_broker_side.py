@@ -41,9 +41,10 @@ TABLE = (
     (f"{BASE}/config/trust", "m", "gsm"),
     (f"{BASE}/command/ping", "sm", "gsm"),
     (f"{BASE}/command/resend", "sm", "gsm"),
-    *((f"{BASE}/command/{name}", "m", "gsm") for name in (
-        "read", "flush", "plan", "diagnostics", "restart", "output", "renew", "certificate",
-    )),
+    *(
+        (f"{BASE}/command/{name}", "m", "gsm")
+        for name in ("read", "flush", "plan", "diagnostics", "restart", "output", "renew", "certificate")
+    ),
     (CONTROL, "m", "gnsm"),
     # A certificate binds a gateway to its id, not to its field and site.
     (f"{MOVED_BASE}/state", "g", "gsm"),
@@ -57,11 +58,27 @@ TABLE = (
     (f"{OTHER_BASE}/command/output", "m", "nsm"),
     (f"makassar/v1/security/{GATEWAY}/{NEIGHBOUR}/state", "n", "nsm"),
     # Below the root, and named by nobody.
-    *((f"{BASE}{leaf}", "", "sm") for leaf in (
-        "", "/other", "/state/more", "/meta/5e2190ab/more", "/streams/more", "/telemetry", "/telemetry/dust-1/more",
-        "/event", "/event/dust-1/more", "/config", "/config/other", "/config/desired/more", "/command",
-        "/command/ping/more", "/reply", "/reply/b41d0c7e/more",
-    )),
+    *(
+        (f"{BASE}{leaf}", "", "sm")
+        for leaf in (
+            "",
+            "/other",
+            "/state/more",
+            "/meta/5e2190ab/more",
+            "/streams/more",
+            "/telemetry",
+            "/telemetry/dust-1/more",
+            "/event",
+            "/event/dust-1/more",
+            "/config",
+            "/config/other",
+            "/config/desired/more",
+            "/command",
+            "/command/ping/more",
+            "/reply",
+            "/reply/b41d0c7e/more",
+        )
+    ),
     ("makassar", "", "sm"),
     ("makassar/v1", "", "sm"),
     (f"{CONTROL}/more", "", "sm"),
@@ -80,7 +97,7 @@ TABLE = (
     (GATEWAY, "", ""),
     ("$SYS/broker/version", "", "m"),
     ("$SYS/broker/connection/pos-1/state", "", ""),
-)  # fmt: skip
+)
 CELLS = tuple(itertools.product(ROLES, TABLE))
 
 
@@ -99,8 +116,13 @@ class City:
         self.callers: dict[str, Caller] = {}
         self._numbers = itertools.count()
 
-    def gateway(self, certificate: str, client_id: str = "", will: tuple[str, bytes] | None = None,
-                login: tuple[str, str] | None = None) -> Caller:  # fmt: skip
+    def gateway(
+        self,
+        certificate: str,
+        client_id: str = "",
+        will: tuple[str, bytes] | None = None,
+        login: tuple[str, str] | None = None,
+    ) -> Caller:
         """A client with this gateway's certificate."""
         own = self.certificates[certificate]
         return Caller(self.broker.gateways_port, client_id or certificate, self.broker.ca, own, login, will)

@@ -92,9 +92,15 @@ class Post:
         """How commands log in."""
         user, _ = self._login["maintainer.ani"]
         return (
-            "--broker", f"mqtts://127.0.0.1:{self.city.people_port}", "--username", user,
-            "--password-file", str(self.folder / "maintainer.ani.password"), "--ca-file", str(self.city.ca),
-        )  # fmt: skip
+            "--broker",
+            f"mqtts://127.0.0.1:{self.city.people_port}",
+            "--username",
+            user,
+            "--password-file",
+            str(self.folder / "maintainer.ani.password"),
+            "--ca-file",
+            str(self.city.ca),
+        )
 
     async def renew(self, sign: str = "") -> tuple[int, str, str]:
         sign = sign or f"{SHIPPED}/sign-request '{self.city.authority}'"

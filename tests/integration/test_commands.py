@@ -86,8 +86,10 @@ async def test_a_command_is_carried_out_once_though_it_comes_again_after_a_resta
     assert (first["status"], first["detail"]) == ("done", "")
     assert (second["status"], second["detail"]) == ("done", "it was carried out before")
     assert [one["status"] for one in (replies("old")[0], replies("d1")[0], replies("f1")[0])] == [
-        "expired", "rejected", "done",
-    ]  # fmt: skip
+        "expired",
+        "rejected",
+        "done",
+    ]
     assert recorder.last("state")["online"] is not None, "an id cannot name another topic"
 
 
@@ -100,13 +102,19 @@ async def test_resend_heals_a_hole_at_a_subscriber(tmp_path: Path, holes: list[t
             AgentProcess(tmp_path, configuration(mosquitto.url, [sensor("air-1", "sds011", dust.port)])) as agent,
         ):
             await until(lambda: len(recorder.rows("telemetry/air-1")) >= 12)
-            batches = [wire.parse_batch(wire.decode(one.payload)) for one in recorder.messages
-                       if one.topic.endswith("telemetry/air-1")]  # fmt: skip
+            batches = [
+                wire.parse_batch(wire.decode(one.payload))
+                for one in recorder.messages
+                if one.topic.endswith("telemetry/air-1")
+            ]
             epoch, ledger = batches[0].epoch, Ledger()
             of = StreamId(GATEWAY, "telemetry/air-1", epoch)
             for batch in batches:
-                numbers = [n for n in range(batch.seq, batch.seq + len(batch.rows))
-                           if not any(start <= n < stop for start, stop in holes)]  # fmt: skip
+                numbers = [
+                    n
+                    for n in range(batch.seq, batch.seq + len(batch.rows))
+                    if not any(start <= n < stop for start, stop in holes)
+                ]
                 for number in numbers:
                     ledger.add(of, batch.low_water, number, number + 1, 0.0)
             ledger.close(of, 12, 0.0)
@@ -114,14 +122,24 @@ async def test_resend_heals_a_hole_at_a_subscriber(tmp_path: Path, holes: list[t
             before = len(recorder.messages)
             for start, stop in holes:
                 status, out, _ = await gardu(
-                    "command", GATEWAY, "resend", "stream=telemetry/air-1", f'ep="{epoch}"', f"from={start}",
-                    f"to={stop - 1}", "--broker", mosquitto.url,
-                )  # fmt: skip
+                    "command",
+                    GATEWAY,
+                    "resend",
+                    "stream=telemetry/air-1",
+                    f'ep="{epoch}"',
+                    f"from={start}",
+                    f"to={stop - 1}",
+                    "--broker",
+                    mosquitto.url,
+                )
                 assert (status, json.loads(out)["result"]) == (0, {"sent": stop - start, "gone": 0})
 
             def again() -> list[wire.Batch]:
-                later = [wire.parse_batch(wire.decode(one.payload)) for one in recorder.messages[before:]
-                         if one.topic.endswith("telemetry/air-1")]  # fmt: skip
+                later = [
+                    wire.parse_batch(wire.decode(one.payload))
+                    for one in recorder.messages[before:]
+                    if one.topic.endswith("telemetry/air-1")
+                ]
                 return [batch for batch in later if batch.late]
 
             await until(lambda: sum(len(batch.rows) for batch in again()) == sum(b - a for a, b in holes))
@@ -149,8 +167,15 @@ async def test_a_guarded_command_must_be_signed_for_this_gateway(tmp_path: Path)
                 assert (status, json.loads(out)["status"]) == (1, "rejected"), "a key of another role"
                 status, out, _ = await gardu(*ask, "--key", str(maintainer.key_file("command")))
                 assert (status, json.loads(out)["status"]) == (0, "done")
-                elsewhere = maintainer.command({"id": "e1", "exp": int(1000 * time.time()) + 60_000, "sensor": "air-1",
-                                                "command": "restart", "gateway": "pos-2"})  # fmt: skip
+                elsewhere = maintainer.command(
+                    {
+                        "id": "e1",
+                        "exp": int(1000 * time.time()) + 60_000,
+                        "sensor": "air-1",
+                        "command": "restart",
+                        "gateway": "pos-2",
+                    }
+                )
                 publish(mosquitto.port, "restart", elsewhere)
                 await until(lambda: any(one.topic.endswith("/reply/e1") for one in recorder.messages))
                 await agent.stop()
@@ -192,8 +217,9 @@ async def test_an_output_is_switched_once_for_each_command_and_only_if_it_is_one
             assert chip.level == "1"
 
             expires = int(1000 * time.time()) + 60_000
-            again = maintainer.command({"id": "o1", "exp": expires, "sensor": "siren-1", "value": 1,
-                                        "command": "output", "gateway": GATEWAY})  # fmt: skip
+            again = maintainer.command(
+                {"id": "o1", "exp": expires, "sensor": "siren-1", "value": 1, "command": "output", "gateway": GATEWAY}
+            )
 
             def replies() -> list[Any]:
                 return [json.loads(one.payload) for one in recorder.messages if one.topic == f"{BASE}/reply/o1"]
@@ -234,23 +260,38 @@ async def test_a_plan_tells_what_would_change_and_changes_nothing(tmp_path: Path
             before = {one.name: one.read_bytes() for one in (agent.state / "config").iterdir()}
             status, word, result = await plan(good)
             digest = result.pop("hash")
-            assert (status, word, result) == (0, "done", {
-                "version": 3, "added": ["new"], "removed": ["old"], "changed": [], "reconnect": True,
-                "paths": ["publish.max_rows"],
-                "drift": [],
-            })  # fmt: skip
-            long = maintainer.configuration(4, {**remote, "sensor": [
-                {"id": f"s-{number}", "driver": "system", "label": "x" * 200} for number in range(180)
-            ]})  # fmt: skip
+            assert (status, word, result) == (
+                0,
+                "done",
+                {
+                    "version": 3,
+                    "added": ["new"],
+                    "removed": ["old"],
+                    "changed": [],
+                    "reconnect": True,
+                    "paths": ["publish.max_rows"],
+                    "drift": [],
+                },
+            )
+            long = maintainer.configuration(
+                4,
+                {
+                    **remote,
+                    "sensor": [{"id": f"s-{number}", "driver": "system", "label": "x" * 200} for number in range(180)],
+                },
+            )
             assert len(long) > 60_000
             assert len((await plan(long))[2]["added"]) == 180
             for envelope, code, path in (
                 (stranger.configuration(3, {**remote, "sensor": sensors}), "wrong_key", ""),
                 (maintainer.configuration(3, {**remote, "gateway": {"id": "x"}}), "local_key", "gateway"),
-                (maintainer.configuration(3, {**remote, "sensor": [{"id": "a", "driver": "nothing"}]}),
-                 "driver_unknown", "sensor.a.driver"),
+                (
+                    maintainer.configuration(3, {**remote, "sensor": [{"id": "a", "driver": "nothing"}]}),
+                    "driver_unknown",
+                    "sensor.a.driver",
+                ),
                 (b"no envelope", "malformed", ""),
-            ):  # fmt: skip
+            ):
                 status, word, refusal = await plan(envelope)
                 assert (status, word, refusal["code"], refusal["path"]) == (1, "failed", code, path)
             assert {one.name: one.read_bytes() for one in (agent.state / "config").iterdir()} == before
@@ -258,13 +299,22 @@ async def test_a_plan_tells_what_would_change_and_changes_nothing(tmp_path: Path
             from paho.mqtt import publish as once
 
             once.single(f"{BASE}/config/desired", good, 1, True, "127.0.0.1", mosquitto.port)
-            await until(lambda: recorder.last("config/reported")["state"] == "confirmed"
-                        and recorder.last("config/reported")["version"] == 3, 15.0)  # fmt: skip
+            await until(
+                lambda: (
+                    recorder.last("config/reported")["state"] == "confirmed"
+                    and recorder.last("config/reported")["version"] == 3
+                ),
+                15.0,
+            )
             assert recorder.last("config/reported")["hash"] == digest
             _, _, result = await plan(good)
             assert {name: result[name] for name in ("added", "removed", "changed", "reconnect", "paths")} == {
-                "added": [], "removed": [], "changed": [], "reconnect": False, "paths": [],
-            }  # fmt: skip
+                "added": [],
+                "removed": [],
+                "changed": [],
+                "reconnect": False,
+                "paths": [],
+            }
             await agent.stop()
 
 

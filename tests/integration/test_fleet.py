@@ -87,10 +87,12 @@ class Street:
     def table(self, **ports: Path | str) -> None:
         """Every gateway in the table, with its own port unless another is given."""
         places = {name: ports.get(name.replace("-", "_"), port) for name, port in self.ports.items()}
-        self.desk.table([
-            {"gateway": name, "broker": self.mosquitto.url, "port": port, "interval": 2}
-            for name, port in places.items()
-        ])  # fmt: skip
+        self.desk.table(
+            [
+                {"gateway": name, "broker": self.mosquitto.url, "port": port, "interval": 2}
+                for name, port in places.items()
+            ]
+        )
 
     async def status(self) -> dict[str, dict[str, Any]]:
         _, out, _ = await self.desk.status("--json")
@@ -134,16 +136,20 @@ async def test_the_first_roll_back_stops_it_and_the_same_command_goes_on_once_it
     assert "stopped in ring 2: 0 of 1 confirmed; nothing was sent to 1 gateways of later rings" in err
     fleet = await street.status()
     assert {name: one["state"] for name, one in fleet.items()} == {
-        "pos-1": "confirmed", "pos-2": "rolled_back", "pos-3": "confirmed",
-    }  # fmt: skip
+        "pos-1": "confirmed",
+        "pos-2": "rolled_back",
+        "pos-3": "confirmed",
+    }
     assert {name: one["version"] for name, one in fleet.items()} == {"pos-1": 1, "pos-2": 1, "pos-3": 0}
     street.table()
     status, out, err = await street.desk.push("--confirm-s", "4")
     assert (status, err) == (0, "")
     assert "pos-1: was already confirmed (1/1)" in out
     assert {name: one["version"] for name, one in (await street.status()).items()} == {
-        "pos-1": 1, "pos-2": 2, "pos-3": 2,
-    }  # fmt: skip
+        "pos-1": 1,
+        "pos-2": 2,
+        "pos-3": 2,
+    }
 
 
 async def test_a_gateway_that_does_not_answer_stops_it_and_takes_the_change_when_it_is_back(street: Street) -> None:
@@ -250,8 +256,9 @@ async def test_a_version_that_a_gateway_has_already_is_refused_before_anything_i
         desk.table(rows(interval=3))
         status, _, err = await desk.push("--version", "7")
         assert (status, err.splitlines()) == (
-            1, ["pos-2: already has version 7; --version must be higher", "nothing was sent"],
-        )  # fmt: skip
+            1,
+            ["pos-2: already has version 7; --version must be higher", "nothing was sent"],
+        )
         assert sorted(fleet.received) == sorted(NAMES)
 
 
@@ -263,9 +270,7 @@ def shipped_desk(folder: Path, broker: CityBroker, names: tuple[str, ...]) -> De
     url = f"mqtts://127.0.0.1:{broker.people_port}"
     desk = Desk(folder / "desk", ("--broker", url, *login))
     desk.rings(names[:10], names[:100], names)
-    desk.table([
-        {"gateway": name, "broker": url, "port": f"/dev/{name}", "interval": 2} for name in names
-    ])  # fmt: skip
+    desk.table([{"gateway": name, "broker": url, "port": f"/dev/{name}", "interval": 2} for name in names])
     return desk
 
 
@@ -319,8 +324,10 @@ async def test_five_hundred_certificates_with_a_connection_each_at_the_shipped_a
 def test_the_simulated_gateways_answer_of_what_they_were_sent() -> None:
     """The hash that they report is that of the payload, as gateways make it."""
     maintained = {"version": 3, "hash": ""}
-    payload = b'{"target":{"gateways":["pos-1"]},"version":3,"issued":"2026-01-01T00:00:00Z",' \
-              b'"expires":"2026-02-01T00:00:00Z","config":{}}'  # fmt: skip
+    payload = (
+        b'{"target":{"gateways":["pos-1"]},"version":3,"issued":"2026-01-01T00:00:00Z",'
+        b'"expires":"2026-02-01T00:00:00Z","config":{}}'
+    )
     message = dsse.encode(dsse.to_json(dsse.CONFIG_TYPE, payload, {}))
     maintained["hash"] = read_document(payload).hash
     assert SimulatedFleet.answer(message)["running"] == maintained

@@ -22,9 +22,12 @@ from tests.support.passwords import password_file
 EP = "7c1f9a02"
 NONSENSE = (b"\xff\x00", b"{}", b'{"v":2,"r":[]}', b'{"v":1,"ep":"x","seq":"1","lo":1,"r":[]}', b"x" * 5000)
 META = {
-    "v": 1, "mh": "5e2190ab", "gateway": {}, "site": {},
+    "v": 1,
+    "mh": "5e2190ab",
+    "gateway": {},
+    "site": {},
     "sensors": {"dust-1": {"driver": "sds011", "fields": {"pm2_5": {"unit": "ug/m3", "kind": "gauge"}}}},
-}  # fmt: skip
+}
 
 
 def batch(seq: int, *rows: dict[str, Any], low_water: int | None = None, late: bool = False) -> bytes:
@@ -277,8 +280,10 @@ async def test_it_ends_quietly_when_its_reader_goes_away(broker: Mosquitto, publ
     """As in ``gardu listen … | head -1``."""
     process = await asyncio.create_subprocess_shell(
         f"{shlex.quote(sys.executable)} -m agent listen {broker.url} --format jsonl | head -1",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=agent_environ(),
-    )  # fmt: skip
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=agent_environ(),
+    )
     assert process.stdout is not None
     number = 0
     reading = asyncio.create_task(process.stdout.readline())

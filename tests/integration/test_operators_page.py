@@ -68,9 +68,15 @@ class Computer:
         path = os.pathsep.join((str(self.place / "bin"), os.environ["PATH"], "/usr/sbin"))
         environ = agent_environ(more={"PATH": path, "HOME": str(self.place), "PLACE": str(self.place)})
         ran = subprocess.run(
-            ["sh", "-eu", "-c", block], cwd=self.checkout, env=environ, capture_output=True, text=True, check=False,
-            stdin=subprocess.DEVNULL, timeout=60.0,
-        )  # fmt: skip
+            ["sh", "-eu", "-c", block],
+            cwd=self.checkout,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            timeout=60.0,
+        )
         assert (ran.returncode, ran.stderr) == (0, ""), (block, ran)
         return ran.stdout
 

@@ -21,8 +21,14 @@ pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the pack
 _MAX_DEB_BYTES = 20_000_000
 _MAX_INSTALLED_KB = 60_000
 LIB = "usr/lib/gardu/lib"
-FILES = ("bin/gardu", "lib/gardu/bin/python3", "lib/systemd/system/gardu.service", "lib/udev/rules.d/60-gardu.rules",
-         "share/doc/gardu/examples/clinic.toml", "share/doc/gardu/copyright")  # fmt: skip
+FILES = (
+    "bin/gardu",
+    "lib/gardu/bin/python3",
+    "lib/systemd/system/gardu.service",
+    "lib/udev/rules.d/60-gardu.rules",
+    "share/doc/gardu/examples/clinic.toml",
+    "share/doc/gardu/copyright",
+)
 
 
 @pytest.fixture(scope="module")
@@ -144,9 +150,10 @@ def test_it_runs_on_debians_python_with_its_own_packages_alone(tree: Path) -> No
     check = in_the_package(tree, "gardu check /usr/share/doc/gardu/examples/clinic.toml")
     assert check.stdout.endswith("clinic.toml: OK, 8 sensors\n"), check.stderr
     places = in_the_package(
-        tree, "/usr/lib/gardu/bin/python3 -I -c 'import cryptography, gpiod, msgpack, paho.mqtt, serial, smbus2, sys;"
-        "print(*sys.path, *(sys.modules[name].__file__ for name in (\"gpiod\", \"msgpack\", \"cryptography\")))'"
-    )  # fmt: skip
+        tree,
+        "/usr/lib/gardu/bin/python3 -I -c 'import cryptography, gpiod, msgpack, paho.mqtt, serial, smbus2, sys;"
+        'print(*sys.path, *(sys.modules[name].__file__ for name in ("gpiod", "msgpack", "cryptography")))\'',
+    )
     assert places.returncode == 0, places.stderr
     foreign = [one for one in places.stdout.split() if "dist-packages" in one or one.startswith("/usr/local")]
     assert foreign == []
@@ -169,9 +176,18 @@ def test_the_wheel_installs_with_pip(made: Path, tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "v")], check=True)
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
     subprocess.run(
-        [str(tmp_path / "v/bin/pip"), "-qq", "install", "--no-index", "--find-links", str(folder),
-         f"{wheel}[gpio,i2c,updates]"], check=True, env={**environ, "PIP_CONFIG_FILE": os.devnull},
-    )  # fmt: skip
+        [
+            str(tmp_path / "v/bin/pip"),
+            "-qq",
+            "install",
+            "--no-index",
+            "--find-links",
+            str(folder),
+            f"{wheel}[gpio,i2c,updates]",
+        ],
+        check=True,
+        env={**environ, "PIP_CONFIG_FILE": os.devnull},
+    )
     said = subprocess.run([str(tmp_path / "v/bin/gardu"), "--version"], capture_output=True, text=True, cwd=tmp_path)
     assert said.stdout == f"gardu {__version__}\n"
 
@@ -191,8 +207,11 @@ def test_a_wheel_that_is_not_the_locked_one_is_refused(tmp_path: Path) -> None:
     victim.write_bytes(victim.read_bytes() + b" ")
     refused = subprocess.run(
         [sys.executable, str(ROOT / ".ci/package.py"), "--out", str(tmp_path / "out"), "amd64"],
-        capture_output=True, text=True, timeout=120, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
+    )
     assert refused.returncode == 1
     assert "tenacity" in refused.stderr
     assert not list(tmp_path.glob("out/*.deb"))

@@ -60,10 +60,27 @@ def test_it_installs_and_a_reading_comes_to_the_broker(suite: str, tmp_path: Pat
     (stick / "mosquitto.conf").write_text(BROKER)
     (stick / "steps").write_text(STEPS)
     ran = subprocess.run(
-        ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-e", "-c", INSIDE, "sh",
-         root(suite, "arm64"), tmp_path / "memory", tmp_path / "root", stick],
-        capture_output=True, text=True, timeout=_INSTALL_AND_RUN_S,
-    )  # fmt: skip
+        [
+            "unshare",
+            "--mount",
+            "--net",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-e",
+            "-c",
+            INSIDE,
+            "sh",
+            root(suite, "arm64"),
+            tmp_path / "memory",
+            tmp_path / "root",
+            stick,
+        ],
+        capture_output=True,
+        text=True,
+        timeout=_INSTALL_AND_RUN_S,
+    )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     machine, version, checked, row = ran.stdout.splitlines()
     assert (machine, version) == ("aarch64", f"gardu {__version__}")

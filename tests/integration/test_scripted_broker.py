@@ -12,7 +12,7 @@ from agent.delivery.policies.backoff import Backoff
 from agent.delivery.timings import DeliveryTimings
 from tests.support.gateway import TOPICS, Running, gateway
 from tests.support.mosquitto import until
-from tests.support.scripted_broker import Publish as Message
+from tests.support.mqtt_packets import Publish as Message
 from tests.support.scripted_broker import ScriptedBroker, Session
 
 COUNT = "telemetry/count-1"

@@ -54,10 +54,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 async def live_through(folder: Path) -> Story:
     packages = folder / "packages"
     for name, code in (
-        ("stuck", foreign_driver.BLOCKS_IN_ITS_DECODER), ("asleep", foreign_driver.BLOCKS_IN_ITS_READER),
-        ("faulty", foreign_driver.RAISES), ("odd", foreign_driver.GIVES_NO_NUMBERS),
+        ("stuck", foreign_driver.BLOCKS_IN_ITS_DECODER),
+        ("asleep", foreign_driver.BLOCKS_IN_ITS_READER),
+        ("faulty", foreign_driver.RAISES),
+        ("odd", foreign_driver.GIVES_NO_NUMBERS),
         ("nonsense", foreign_driver.GIVES_NO_MEASUREMENTS),
-    ):  # fmt: skip
+    ):
         foreign_driver.install(packages, name, code)
 
     def device(name: str, values: Callable[[int], Mapping[str, Any]] | None = None) -> SimulatedDevice:
@@ -71,10 +73,14 @@ async def live_through(folder: Path) -> Story:
     with Mosquitto(folder) as broker, Recorder(broker.port) as recorder:
         async with (
             street(folder, 1) as healthy,
-            device("unplugged", values=counting(50)) as unplugged, device("silent", values=counting(51)) as silent,
+            device("unplugged", values=counting(50)) as unplugged,
+            device("silent", values=counting(51)) as silent,
             device("flooding", values=counting(52)) as flooding,
-            device("stuck"), device("faulty"), device("odd"), device("nonsense"),
-        ):  # fmt: skip
+            device("stuck"),
+            device("faulty"),
+            device("odd"),
+            device("nonsense"),
+        ):
             flooding.silence()
             agent = AgentProcess(folder, configuration(broker.url, [*healthy.sensors, *sensors]), packages)
             async with agent:
@@ -178,8 +184,13 @@ def test_the_agent_lives_through_it_and_stops_in_time(story: Story) -> None:
 
 
 async def test_a_driver_that_raises_what_ends_programs_is_lost_alone(tmp_path: Path) -> None:
-    errors = {"leaving": "SystemExit(3)", "breaking": "KeyboardInterrupt", "cancelled": "asyncio.CancelledError",
-              "over": "StopIteration", "forked": "BaseExceptionGroup('two', [GeneratorExit()])"}  # fmt: skip
+    errors = {
+        "leaving": "SystemExit(3)",
+        "breaking": "KeyboardInterrupt",
+        "cancelled": "asyncio.CancelledError",
+        "over": "StopIteration",
+        "forked": "BaseExceptionGroup('two', [GeneratorExit()])",
+    }
     packages = tmp_path / "packages"
     for name, error in errors.items():
         foreign_driver.install(packages, name, foreign_driver.polled(name, f"raise {error}"))

@@ -9,9 +9,10 @@ from drivers.sim.models import model
 from tests.support import foreign_driver
 from tests.support.agent_process import AgentProcess, configuration, sensor
 from tests.support.mosquitto import Mosquitto, until
+from tests.support.mqtt_packets import Publish
 from tests.support.oracle import judge
 from tests.support.recorder import Recorder
-from tests.support.scripted_broker import Publish, ScriptedBroker, Session, accept
+from tests.support.scripted_broker import ScriptedBroker, Session, accept
 from tests.support.street import arrived, street
 
 WITHIN_S = 5.0

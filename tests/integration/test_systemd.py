@@ -376,9 +376,12 @@ def test_what_the_agent_may_do_is_what_it_needs(gateway: Booted) -> None:
     gateway.shell("mknod -m 666 /dev/cpuid-0 c 203 0; useradd --system --groups dialout freely")
     allowed = probe(gateway, the_unit_as_probe(gateway))
     # Another process without the unit's limits, to see that it is they that bite.
-    free = probe(gateway, "[Service]\nType=oneshot\nUser=freely\nStateDirectory=freely\nTasksMax=200\n"
-                          "StandardOutput=truncate:/run/probe.json\n"
-                          "ExecStart=/usr/bin/python3 /usr/local/lib/probe.py\n")  # fmt: skip
+    free = probe(
+        gateway,
+        "[Service]\nType=oneshot\nUser=freely\nStateDirectory=freely\nTasksMax=200\n"
+        "StandardOutput=truncate:/run/probe.json\n"
+        "ExecStart=/usr/bin/python3 /usr/local/lib/probe.py\n",
+    )
     assert allowed["user"] is True
     assert (allowed["rights"], allowed["new rights"]) == (0, "1")
     assert {allowed[name] for name in ("state", "null", "tcp")} == {"yes"}
@@ -405,8 +408,14 @@ def test_what_the_agent_may_do_is_what_it_needs(gateway: Booted) -> None:
 def test_the_unit_is_clean_and_closed_for_this_systemd(gateway: Booted) -> None:
     verified = gateway.ask("systemd-analyze", "verify", "gardu.service")
     assert (verified.returncode, verified.stdout, verified.stderr) == (0, "", "")
-    rated = gateway.ask("systemd-analyze", "security", "--offline=true", "--threshold=16", "--no-pager",
-                        "/usr/lib/systemd/system/gardu.service")  # fmt: skip
+    rated = gateway.ask(
+        "systemd-analyze",
+        "security",
+        "--offline=true",
+        "--threshold=16",
+        "--no-pager",
+        "/usr/lib/systemd/system/gardu.service",
+    )
     assert rated.returncode == 0, rated.stdout
     print(gateway.suite, rated.stdout.splitlines()[-1])
     if gateway.suite != "bookworm":  # whose udevadm cannot verify yet

@@ -79,11 +79,15 @@ async def city(tmp_path: Path) -> AsyncIterator[City]:
         city = City(tmp_path, mosquitto, recorder)
         count = iter(range(1_000_000))
         async with (
-            SimulatedDevice(device, period_s=0.1, link=city.ports[0],
-                            values=lambda number: {"pm2_5": (next(count) % 9000) / 10, "pm10": 1.0}),
+            SimulatedDevice(
+                device,
+                period_s=0.1,
+                link=city.ports[0],
+                values=lambda number: {"pm2_5": (next(count) % 9000) / 10, "pm10": 1.0},
+            ),
             SimulatedDevice(device, period_s=0.1, link=city.ports[1]),
             city.agent,
-        ):  # fmt: skip
+        ):
             await until(lambda: city.numbers("a") > 3)
             yield city
 
@@ -136,13 +140,20 @@ async def test_a_driver_that_crashes_or_hangs_takes_the_change_back(city: City, 
 
 async def test_a_card_reader_that_nobody_uses_is_confirmed_by_its_port(city: City) -> None:
     async with SimulatedDevice(model("rdm6300"), period_s=3600, link=city.folder / "tty-cards"):
-        city.push(1, {"sensor": [*city.sensors("a"), {
-            "id": "cards", "driver": "rdm6300", "port": str(city.folder / "tty-cards")
-        }]}, confirm_s=600)  # fmt: skip
+        city.push(
+            1,
+            {
+                "sensor": [
+                    *city.sensors("a"),
+                    {"id": "cards", "driver": "rdm6300", "port": str(city.folder / "tty-cards")},
+                ]
+            },
+            confirm_s=600,
+        )
         await city.report(1, "confirmed")
-    city.push(2, {"sensor": [*city.sensors("a"), {
-        "id": "gate", "driver": "rdm6300", "port": str(city.folder / "no-cards")
-    }]})  # fmt: skip
+    city.push(
+        2, {"sensor": [*city.sensors("a"), {"id": "gate", "driver": "rdm6300", "port": str(city.folder / "no-cards")}]}
+    )
     assert (await city.report(2, "rolled_back"))["cause"]["path"] == "sensor.gate"
 
 
@@ -169,22 +180,31 @@ async def test_a_broker_that_is_away_for_all_only_makes_it_wait(city: City) -> N
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("garbage", "malformed"), ("stranger", "wrong_key"), ("other", "target"), ("local", "local_key"),
-     ("driver", "driver_unknown"), ("old", "expired"), ("jump", "jump")],
-)  # fmt: skip
+    [
+        ("garbage", "malformed"),
+        ("stranger", "wrong_key"),
+        ("other", "target"),
+        ("local", "local_key"),
+        ("driver", "driver_unknown"),
+        ("old", "expired"),
+        ("jump", "jump"),
+    ],
+)
 async def test_what_is_refused_is_told_by_its_code_and_changes_nothing(city: City, name: str, code: str) -> None:
     stranger = Maintainer(city.folder / "stranger")
     config = {"broker": {"url": city.mosquitto.url}, "sensor": city.sensors("a", "b")}
     old = {"issued": "2024-01-01T00:00:00Z", "expires": "2024-02-01T00:00:00Z"}
-    city.publish({
-        "garbage": b"{not json",
-        "stranger": stranger.configuration(1, config),
-        "other": city.maintainer.configuration(1, config, target={"gateways": ["pos-2"]}),
-        "local": city.maintainer.configuration(1, {**config, "gateway": {"id": "pos-9"}}),
-        "driver": city.maintainer.configuration(1, {**config, "sensor": city.sensors("a", driver="sds01")}),
-        "old": city.maintainer.configuration(1, config, **old),
-        "jump": city.maintainer.configuration(2**40, config),
-    }[name])  # fmt: skip
+    city.publish(
+        {
+            "garbage": b"{not json",
+            "stranger": stranger.configuration(1, config),
+            "other": city.maintainer.configuration(1, config, target={"gateways": ["pos-2"]}),
+            "local": city.maintainer.configuration(1, {**config, "gateway": {"id": "pos-9"}}),
+            "driver": city.maintainer.configuration(1, {**config, "sensor": city.sensors("a", driver="sds01")}),
+            "old": city.maintainer.configuration(1, config, **old),
+            "jump": city.maintainer.configuration(2**40, config),
+        }[name]
+    )
     # What was verified is named by its version.
     version = {"garbage": 0, "stranger": 0, "jump": 2**40}.get(name, 1)
     report = await city.report(version, "rejected")
@@ -220,9 +240,12 @@ async def test_a_gateway_killed_on_trial_goes_on_with_it_and_one_killed_too_ofte
         await city.agent.kill()
         before = len(city.recorder.messages)
         await city.agent.start()
-        await until(lambda start=before: any(
-            one.topic.endswith("config/reported") and json.loads(one.payload)["state"] == "probation"
-            for one in city.recorder.messages[start:]))  # fmt: skip
+        await until(
+            lambda start=before: any(
+                one.topic.endswith("config/reported") and json.loads(one.payload)["state"] == "probation"
+                for one in city.recorder.messages[start:]
+            )
+        )
     await city.agent.kill()
     await city.agent.start()
     report = await city.report(1, "rolled_back")

@@ -45,8 +45,11 @@ class Gateway:
         new = {"id": "new", "driver": "system", "interval_s": 0.2}
         if outcome == "rolled_back":
             new = {"id": "new", "driver": "sds011", "port": str(self.folder / "no-tty")}
-        config = {"broker": {"url": self.mosquitto.url}, "publish": {"max_delay_s": 0.2},
-                  "sensor": [{"id": "old", "driver": "system", "interval_s": 0.2}, new]}  # fmt: skip
+        config = {
+            "broker": {"url": self.mosquitto.url},
+            "publish": {"max_delay_s": 0.2},
+            "sensor": [{"id": "old", "driver": "system", "interval_s": 0.2}, new],
+        }
         return self.maintainer.configuration(1, config, confirm_s=1)
 
     @asynccontextmanager

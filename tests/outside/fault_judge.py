@@ -28,9 +28,11 @@ class Excuses:
 
 
 def check_all(
-    arrivals: Sequence[Arrival], said: Mapping[str, Mapping[int, float]], excuses: Excuses,
+    arrivals: Sequence[Arrival],
+    said: Mapping[str, Mapping[int, float]],
+    excuses: Excuses,
     accounts: Mapping[str, StreamAccount],
-) -> None:  # fmt: skip
+) -> None:
     """Every promise that is kept at the end of a run. Raises :class:`Violation`."""
     check_numbers(arrivals)
     lost = rows_lost(arrivals)
@@ -78,10 +80,13 @@ def check_missing(
     }
     windows = [(begin, _back_s(said, arrived, started)) for begin, started in excuses.interruptions]
     missing = [
-        number for number, at_s in said.items()
-        if number < len(said) - 1 and number not in arrived and number not in excuses.numbers[sensor]
+        number
+        for number, at_s in said.items()
+        if number < len(said) - 1
+        and number not in arrived
+        and number not in excuses.numbers[sensor]
         and not any(begin <= at_s <= end for begin, end in windows)
-    ]  # fmt: skip
+    ]
     if len(missing) > counted + excuses.left:
         more = f"{counted} counted, {excuses.left} left"
         raise Violation(f"{sensor}: {len(missing)} readings are missing ({missing[:8]} …), {more}")

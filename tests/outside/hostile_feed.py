@@ -34,10 +34,21 @@ class HostileFeed(FedAgent):
         self._version = 0
         self.done: deque[str] = deque(maxlen=40)
         self._actions: list[tuple[int, Callable[[], Any]]] = [
-            (30, self._command), (6, self._signed_command), (12, self._configuration), (4, self._trust), (8, self._own),
-            (8, self._odd_topic), (1, self._oversized), (1, self._not_mqtt), (2, self._files), (3, self._state_files),
-            (12, self._port), (1, self._restart), (1, self._second_url), (1, self._again),
-        ]  # fmt: skip
+            (30, self._command),
+            (6, self._signed_command),
+            (12, self._configuration),
+            (4, self._trust),
+            (8, self._own),
+            (8, self._odd_topic),
+            (1, self._oversized),
+            (1, self._not_mqtt),
+            (2, self._files),
+            (3, self._state_files),
+            (12, self._port),
+            (1, self._restart),
+            (1, self._second_url),
+            (1, self._again),
+        ]
 
     async def round(self) -> None:
         """Do thirty hostile things, then look. Raises :class:`Unwell`."""
@@ -73,10 +84,13 @@ class HostileFeed(FedAgent):
 
     def _asked(self, name: str) -> dict[str, Any]:
         more: dict[str, Any] = {
-            "read": {"sensor": "load"}, "restart": {"sensor": "air-1"}, "output": {"sensor": "load", "value": 1},
-            "resend": {"stream": "telemetry/load", "ep": "00000000", "from": 1, "to": 5}, "certificate": {"pem": "x"},
+            "read": {"sensor": "load"},
+            "restart": {"sensor": "air-1"},
+            "output": {"sensor": "load", "value": 1},
+            "resend": {"stream": "telemetry/load", "ep": "00000000", "from": 1, "to": 5},
+            "certificate": {"pem": "x"},
             "plan": {"envelope": self._desired().decode()},
-        }.get(name, {})  # fmt: skip
+        }.get(name, {})
         repeated = self.dice.random() < 0.2
         return {"id": f"h{self.dice.randrange(50 if repeated else 1 << 30)}", "exp": soon_ms(), **more}
 
@@ -88,20 +102,35 @@ class HostileFeed(FedAgent):
         self._version = max(self._version, *(one["version"] for one in reported[-3:]), 0)
         now_ms = round(1000 * time.time())
         document = {
-            "target": {"gateways": [GATEWAY]}, "version": self._version + 1, "issued": rfc_3339(now_ms),
-            "expires": rfc_3339(now_ms + 86_400_000), "confirm_s": 1, "min_agent": "0.0",
+            "target": {"gateways": [GATEWAY]},
+            "version": self._version + 1,
+            "issued": rfc_3339(now_ms),
+            "expires": rfc_3339(now_ms + 86_400_000),
+            "confirm_s": 1,
+            "min_agent": "0.0",
             "config": {"broker": {"url": self.broker.url}, "publish": {"max_delay_s": 0.2}, "sensor": []},
-        }  # fmt: skip
+        }
         config: Any = document["config"]
         if second:
             config["broker"]["url"] = [self.broker.url, second]
         config["sensor"] = [
             {"id": "load", "driver": "system", "interval_s": 0.2},
-            {"id": "air-1", "driver": "sds011", "port": os.ttyname(self.ptys[0][1]), "required": False,
-             "max_rows_per_s": 1},
-            {"id": "lines-1", "driver": "serial_line", "port": os.ttyname(self.ptys[2][1]), "required": False,
-             "lines": {"format": "pattern", "pattern": "(a+)+b(?P<n>[0-9]+)"}, "fields": {"n": {}}},
-        ]  # fmt: skip
+            {
+                "id": "air-1",
+                "driver": "sds011",
+                "port": os.ttyname(self.ptys[0][1]),
+                "required": False,
+                "max_rows_per_s": 1,
+            },
+            {
+                "id": "lines-1",
+                "driver": "serial_line",
+                "port": os.ttyname(self.ptys[2][1]),
+                "required": False,
+                "lines": {"format": "pattern", "pattern": "(a+)+b(?P<n>[0-9]+)"},
+                "fields": {"n": {}},
+            },
+        ]
         payload = json.dumps(document).encode()
         if bend:
             kept = {"broker": config.pop("broker"), "sensor": [config["sensor"].pop(0)]}

@@ -7,7 +7,6 @@ import io
 import json
 import random
 import re
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -18,7 +17,7 @@ from typing import Any
 from agent.base.reading import packed
 from tests.outside.mutations import ODD_BYTES, bent_bytes, bent_json
 from tests.support import simulated_fleet
-from tests.support.agent_process import agent_environ
+from tests.support.agent_process import start_gardu
 from tests.support.maintainer import Maintainer
 from tests.support.mosquitto import Mosquitto
 from tests.support.mqtt_caller import Arrived, Caller
@@ -34,8 +33,16 @@ _TEMPLATE = (
 _ENDS_S = 40.0
 _META = {"v": 1, "mh": "5e2190ab", "sensors": {"dust-1": {"driver": "x", "fields": {"n": {"unit": "ug/m3"}}}}}
 _ROW = {"t": 1_795_488_000_123, "n": 4.31, "name": "x", "q": {"n": "bad:crc"}}
-_LOST = {"t": 1_795_488_000_123, "ev": "rows_lost", "stream": "telemetry/dust-1", "ep": "7c1f9a02", "from": 3, "to": 5,
-         "n": 3, "why": "age"}  # fmt: skip
+_LOST = {
+    "t": 1_795_488_000_123,
+    "ev": "rows_lost",
+    "stream": "telemetry/dust-1",
+    "ep": "7c1f9a02",
+    "from": 3,
+    "to": 5,
+    "n": 3,
+    "why": "age",
+}
 
 
 class Misled(Exception):
@@ -114,8 +121,15 @@ class StolenGateways:
     def _messages(self) -> list[tuple[str, dict[str, Any]]]:
         now_ms = round(1000 * time.time())
         self._count += 1
-        batch = {"v": 1, "ep": "7c1f9a02", "bid": "b41d0c7e", "seq": self._count, "lo": self._count, "cq": 2,
-                 "mh": "5e2190ab"}  # fmt: skip
+        batch = {
+            "v": 1,
+            "ep": "7c1f9a02",
+            "bid": "b41d0c7e",
+            "seq": self._count,
+            "lo": self._count,
+            "cq": 2,
+            "mh": "5e2190ab",
+        }
         cause = {"code": "schema", "message": "it is wrong", "path": "sensor.x"}
         numbers = {"first": 1, "lo": 5, "next": 9, "before": [{"ep": "7c1f9a01", "next": 4}]}
         return [
@@ -153,8 +167,16 @@ class StolenGateways:
         while not listening.done():
             self._say_anything()
             self._count += 1
-            honest = {"v": 1, "ep": "0" * 8, "bid": "0" * 8, "seq": self._count, "lo": self._count, "cq": 2,
-                      "mh": "5e2190ab", "r": [{"t": _ROW["t"], "n": 77_001}]}  # fmt: skip
+            honest = {
+                "v": 1,
+                "ep": "0" * 8,
+                "bid": "0" * 8,
+                "seq": self._count,
+                "lo": self._count,
+                "cq": 2,
+                "mh": "5e2190ab",
+                "r": [{"t": _ROW["t"], "n": 77_001}],
+            }
             self._stolen.send(f"{ROOT}/pos-1/telemetry/dust-1", packed(honest))
             await asyncio.sleep(0.02)
         out = await listening
@@ -176,9 +198,18 @@ class StolenGateways:
         (self._folder / "table.csv").write_text("\n".join(("gateway,s", *table)))
         files = [str(self._folder / name) for name in ("ring.txt", "template.toml", "table.csv")]
         out = await self._run(
-            "fleet", "push", "--ring", *files, "--key", str(self._maintainer.key_file("config")), "--timeout", "2",
-            "--broker", self._broker.url, statuses=(0, 1),
-        )  # fmt: skip
+            "fleet",
+            "push",
+            "--ring",
+            *files,
+            "--key",
+            str(self._maintainer.key_file("config")),
+            "--timeout",
+            "2",
+            "--broker",
+            self._broker.url,
+            statuses=(0, 1),
+        )
         found = re.search(r"version ([\d-]+)", out)
         if found is None or found[1] != str(self._version):
             raise Misled(f"version {found and found[1]} was pushed, not {self._version}")
@@ -186,10 +217,7 @@ class StolenGateways:
     async def _run(self, *words: str, statuses: tuple[int, ...] = (0,)) -> str:
         """Run a tool to its end; its output. Raises :class:`Misled`."""
         self.done.append(" ".join(words[:4]))
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", self._module, *words, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=agent_environ(more=self._environ),
-        )  # fmt: skip
+        process = await start_gardu(*words, environ=self._environ, module=self._module)
         try:
             out, err = await asyncio.wait_for(process.communicate(), _ENDS_S)
         except TimeoutError:

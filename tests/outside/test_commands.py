@@ -65,8 +65,12 @@ async def test_26_unsigned_commands_neither_evict_nor_answer_a_signed_one(tmp_pa
             ping("s1")
             await until(lambda: bool(replies(recorder, "flood-29")))
             caller.publish(f"{BASE}/command/restart", signed("s1"))
-            await until(lambda: any(one["detail"] == "it was carried out before" and one["command"] == "restart"
-                                    for one in replies(recorder, "s1")))  # fmt: skip
+            await until(
+                lambda: any(
+                    one["detail"] == "it was carried out before" and one["command"] == "restart"
+                    for one in replies(recorder, "s1")
+                )
+            )
             await agent.stop()
     done = [one for one in replies(recorder, "s1") if one["command"] == "restart" and not one["detail"]]
     assert len(done) == 1

@@ -13,8 +13,8 @@ from tests.support.agent_process import BASE, AgentProcess, configuration, senso
 from tests.support.gateway import TOPICS, Running, gateway
 from tests.support.mosquitto import Mosquitto, until
 from tests.support.mqtt_caller import Caller
+from tests.support.mqtt_packets import Publish as Sent
 from tests.support.recorder import Recorder
-from tests.support.scripted_broker import Publish as Sent
 from tests.support.scripted_broker import ScriptedBroker, Session
 
 COUNT = "telemetry/count-1"

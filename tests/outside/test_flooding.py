@@ -54,9 +54,11 @@ def cpu_s(pid: int) -> float:
 async def test_37_a_flooding_sensor_keeps_to_its_budget_and_the_excess_is_counted(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder, Flood(FRAME * 400) as flood:
         async with SimulatedDevice(model("sds011"), period_s=0.1) as calm:
-            text = configuration(mosquitto.url, [
-                sensor("flood-1", "sds011", flood.port, "max_rows_per_s = 1"), sensor("air-1", "sds011", calm.port),
-            ], commit_s=0.2)  # fmt: skip
+            text = configuration(
+                mosquitto.url,
+                [sensor("flood-1", "sds011", flood.port, "max_rows_per_s = 1"), sensor("air-1", "sds011", calm.port)],
+                commit_s=0.2,
+            )
             async with AgentProcess(tmp_path, text) as agent:
                 await agent.told("flood-1 sends more than", 60.0)
                 began_s, used_s, count = time.monotonic(), cpu_s(agent.pid), len(recorder.rows("telemetry/air-1"))
@@ -90,10 +92,10 @@ async def test_40_a_flood_of_garbage_is_told_as_what_it_is(tmp_path: Path) -> No
 async def test_08_a_catastrophic_pattern_holds_up_nothing(tmp_path: Path, pattern: str) -> None:
     lines = f"[sensor.lines]\nformat = 'pattern'\npattern = '{pattern}(?P<n>[0-9]+)'\n[sensor.fields]\nn = {{}}\n"
     with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder, Flood(b"a" * 500 + b"\n") as flood:
-        text = configuration(mosquitto.url, [
-            sensor("load", "system", more="interval_s = 0.2"),
-            sensor("lines-1", "serial_line", flood.port, lines),
-        ])  # fmt: skip
+        text = configuration(
+            mosquitto.url,
+            [sensor("load", "system", more="interval_s = 0.2"), sensor("lines-1", "serial_line", flood.port, lines)],
+        )
         async with AgentProcess(tmp_path, text) as agent:
             await agent.told("connected,")
             await until(lambda: flood.written > 100_000)

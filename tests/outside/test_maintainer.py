@@ -113,8 +113,12 @@ async def test_06_the_version_that_a_gateway_claims_moves_nobody(tmp_path: Path,
             stolen.subscribe(f"{stolen.base}/pos-9/config/desired")
             pushing = asyncio.create_task(desk.push("--version", "11"))
             await until(lambda: bool(stolen.arrived))
-            stolen.say("pos-9", version=claimed, state="rejected",
-                       cause={"code": "rollback", "message": "too low\x1b", "path": "version"})  # fmt: skip
+            stolen.say(
+                "pos-9",
+                version=claimed,
+                state="rejected",
+                cause={"code": "rollback", "message": "too low\x1b", "path": "version"},
+            )
             status, out, err = await pushing
         assert status == 1
         why = "rejected version 11 (rollback: too low? (version)): check this gateway; if it is right, use --version"
@@ -172,8 +176,17 @@ async def test_06_a_renewal_shows_safely_what_the_gateway_says(tmp_path: Path) -
     maintainer = Maintainer(tmp_path / "keys")
     answer = b'{"status":"failed\\u001b[2J","detail":"\\u202e\\n"}'
     with Mosquitto(tmp_path) as broker, Answering(broker.port, answer):
-        status, out, err = await gardu("cert", "renew", "pos-1", "--sign", "cat", "--key",
-                                       str(maintainer.key_file("command")), "--broker", broker.url)  # fmt: skip
+        status, out, err = await gardu(
+            "cert",
+            "renew",
+            "pos-1",
+            "--sign",
+            "cat",
+            "--key",
+            str(maintainer.key_file("command")),
+            "--broker",
+            broker.url,
+        )
     assert (status, out, err) == (1, "", "pos-1: renew: failed?[2J: ??\n")
 
 

@@ -1,16 +1,14 @@
 """What maintainers sign and publish, who may, and what they are shown before and after."""
 
-import asyncio
 import json
 import os
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from agent.fleet.io import signing_key
-from tests.support.agent_process import GATEWAY, AgentProcess, agent_environ, configuration, gardu, sensor
+from tests.support.agent_process import GATEWAY, AgentProcess, configuration, gardu, sensor, start_gardu
 from tests.support.mosquitto import Mosquitto, until
 from tests.support.recorder import Recorder
 from tests.support.simulated_fleet import SimulatedFleet
@@ -33,8 +31,12 @@ async def trusted(folder: Path, *more: str) -> str:
     for name in ("ayu", "budi", "citra"):
         public = signing_key.load(folder / name).public.hex()
         (folder / f"{name}.pub").write_text(public)
-    roles = [word for role in ("--root", "--config") for name in ("ayu", "budi", "citra")
-             for word in (role, str(folder / f"{name}.pub"))]  # fmt: skip
+    roles = [
+        word
+        for role in ("--root", "--config")
+        for name in ("ayu", "budi", "citra")
+        for word in (role, str(folder / f"{name}.pub"))
+    ]
     file = str(folder / "trust.json")
     assert (await gardu("trust", "create", file, *roles, *more, *both))[0] == 0
     return file
@@ -182,10 +184,7 @@ async def test_31_at_a_terminal_it_asks(tmp_path: Path, answer: bytes, status: i
     words = ("config", "sign", str(tmp_path / "new.toml"), "--gateway", GATEWAY, "--version", "1")
     desk, terminal = os.openpty()
     os.write(desk, answer)
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "agent", *words, *signers(tmp_path, "ayu"), stdin=terminal, env=agent_environ(),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
+    process = await start_gardu(*words, *signers(tmp_path, "ayu"), stdin=terminal)
     os.close(terminal)
     out, err = await process.communicate()
     os.close(desk)

@@ -168,8 +168,12 @@ async def test_35_rows_of_an_earlier_boot_are_corrected_where_its_clock_was_set(
             await until(lambda: {"11111111", "22222222"} <= {one["bid"] for one in city.messages("event/_agent")})
             await until(lambda: {"22222222"} <= {one["bid"] for one in city.messages()})
             await gateway.stop()
-    found = {(one["bid"], one["cq"], is_now(row["t"])) for one in city.messages() + city.messages("event/_agent")
-             for row in one["r"] if one["bid"] != "33333333"}  # fmt: skip
+    found = {
+        (one["bid"], one["cq"], is_now(row["t"]))
+        for one in city.messages() + city.messages("event/_agent")
+        for row in one["r"]
+        if one["bid"] != "33333333"
+    }
     assert found == {("11111111", 0, False), ("22222222", 1, True)}
 
 

@@ -12,8 +12,9 @@ from tests.support import foreign_driver
 from tests.support.agent_process import BASE, AgentProcess, configuration, gardu, sensor
 from tests.support.maintainer import Maintainer
 from tests.support.mosquitto import Mosquitto, until
+from tests.support.mqtt_packets import Publish
 from tests.support.recorder import Recorder
-from tests.support.scripted_broker import Publish, ScriptedBroker, Session
+from tests.support.scripted_broker import ScriptedBroker, Session
 
 LOAD = {"id": "load", "driver": "system", "interval_s": 0.2}
 MORE = {"id": "more", "driver": "system", "interval_s": 0.2}
@@ -33,13 +34,18 @@ class City:
         self.agent = AgentProcess(folder, text, self.packages, module="tests.support.hasty_agent")
 
     def push(
-        self, version: int, *sensors: dict[str, Any], broker: dict[str, Any] | None = None, confirm_s: float = 2,
+        self,
+        version: int,
+        *sensors: dict[str, Any],
+        broker: dict[str, Any] | None = None,
+        confirm_s: float = 2,
         **more: Any,
-    ) -> None:  # fmt: skip
+    ) -> None:
         config = {
-            "broker": broker or {"url": self.broker.url}, "publish": {"max_delay_s": 0.1},
+            "broker": broker or {"url": self.broker.url},
+            "publish": {"max_delay_s": 0.1},
             "sensor": list(sensors or (LOAD,)),
-        }  # fmt: skip
+        }
         self.send(self.maintainer.configuration(version, config, confirm_s=confirm_s, **more))
 
     def send(self, payload: bytes, leaf: str = "desired") -> None:
@@ -109,7 +115,7 @@ async def test_05_a_date_that_cannot_be_written_is_refused(city: City, date: str
     "found",
     [b'{"phase": "staged", "candidate": 7}', b'{"phase": "confirmed", "mark": {"version": "9"}}', b"[" * 9000],
     ids=["numbers", "texts", "depth"],
-)  # fmt: skip
+)
 async def test_05_a_poisoned_record_is_no_crash_loop(city: City, found: bytes) -> None:
     await city.agent.stop()
     for name in ("state.0", "state.1", "trust.0", "trust.1"):

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.delivery import wire
-from tests.support.scripted_broker import Publish, ScriptedBroker, Session
+from tests.support.mqtt_packets import Publish
+from tests.support.scripted_broker import ScriptedBroker, Session
 
 MISDEEDS = ("well", "well", "away", "silent", "poisoned", "never acknowledges", "refuses", "garbage")
 _REFUSED = 0x97

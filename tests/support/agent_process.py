@@ -50,9 +50,14 @@ class AgentProcess:
     """
 
     def __init__(
-        self, folder: Path, text: str, packages: Path | None = None, environ: Mapping[str, str] | None = None,
-        arguments: Sequence[str] = (), module: str = "agent",
-    ) -> None:  # fmt: skip
+        self,
+        folder: Path,
+        text: str,
+        packages: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        arguments: Sequence[str] = (),
+        module: str = "agent",
+    ) -> None:
         self._module = module
         self.file = folder / "gardu.toml"
         self.state = folder / "state"
@@ -74,11 +79,15 @@ class AgentProcess:
 
     async def start(self, environ: Mapping[str, str] | None = None) -> None:
         """Start it (again). ``environ``: added for this time."""
+        command = (sys.executable, "-m", self._module, "run", "--config", str(self.file), "--state", str(self.state))
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", self._module, "run", "--config", str(self.file), "--state", str(self.state),
-            *self._arguments, stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
-            env={**self._environ, **(environ or {})}, cwd=self.file.parent,
-        )  # fmt: skip
+            *command,
+            *self._arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env={**self._environ, **(environ or {})},
+            cwd=self.file.parent,
+        )
         self._reading = asyncio.create_task(self._read(self._process))
 
     async def kill(self) -> None:
@@ -170,17 +179,31 @@ def agent_environ(packages: Path | None = None, more: Mapping[str, str] | None =
     return {**kept, "PYTHONPATH": path, "LANG": "C.UTF-8", **(more or {})}
 
 
+async def start_gardu(
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+    under: Sequence[str] = (),
+    module: str = "agent",
+    stdin: int = asyncio.subprocess.DEVNULL,
+) -> asyncio.subprocess.Process:
+    """Start one command, with pipes for its output.
+
+    ``under``: the words of a command that runs it, as ``setpriv``; ``module``: what is run in place of the agent.
+    """
+    return await asyncio.create_subprocess_exec(
+        *(*under, sys.executable, "-m", module, *arguments),
+        stdin=stdin,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=agent_environ(more=environ),
+    )
+
+
 async def gardu(
     *arguments: str, timeout_s: float = 30.0, environ: Mapping[str, str] | None = None, under: Sequence[str] = ()
 ) -> tuple[int, str, str]:
-    """Run one command to its end; give exit status, standard output and standard error.
-
-    ``under``: the words of a command that runs it, as ``setpriv``.
-    """
-    process = await asyncio.create_subprocess_exec(
-        *under, sys.executable, "-m", "agent", *arguments, stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=agent_environ(more=environ),
-    )  # fmt: skip
+    """Run one command (as :func:`start_gardu`) to its end; give exit status, standard output and standard error."""
+    process = await start_gardu(*arguments, environ=environ, under=under)
     try:
         out, err = await asyncio.wait_for(process.communicate(), timeout_s)
     except TimeoutError:

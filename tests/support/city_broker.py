@@ -21,9 +21,14 @@ def script(name: str, *arguments: object, given: bytes = b"") -> subprocess.Comp
     """Run one of the shipped scripts to its end. ``given``: its standard input, which is text."""
     path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin"))
     return subprocess.run(
-        [SHIPPED / name, *map(str, arguments)], capture_output=True, text=True, check=False,
-        input=given.decode(), env={**os.environ, "PATH": path}, timeout=30.0,
-    )  # fmt: skip
+        [SHIPPED / name, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        input=given.decode(),
+        env={**os.environ, "PATH": path},
+        timeout=30.0,
+    )
 
 
 def done(name: str, *arguments: object) -> str:

@@ -78,8 +78,16 @@ class _Gateway:
         kind, body = await _read(self._reader)
         assert (kind, body[1]) == (_CONNACK, 0), f"{self.name} is not let in"
         self.reading = asyncio.create_task(self._read())
-        state = {"v": 1, "online": True, "gen": 1, "ep": "0" * 8, "bid": "0" * 8, "agent": "0.1.0",
-                 "t": time.time_ns() // 1_000_000, "reason": "start"}  # fmt: skip
+        state = {
+            "v": 1,
+            "online": True,
+            "gen": 1,
+            "ep": "0" * 8,
+            "bid": "0" * 8,
+            "agent": "0.1.0",
+            "t": time.time_ns() // 1_000_000,
+            "reason": "start",
+        }
         await asyncio.gather(
             self._publish("state", state), self._publish("config/reported", report(0, "")), self._subscribe()
         )

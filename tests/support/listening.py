@@ -3,11 +3,10 @@
 import asyncio
 import contextlib
 import signal
-import sys
 from pathlib import Path
 from types import TracebackType
 
-from tests.support.agent_process import agent_environ
+from tests.support.agent_process import start_gardu
 from tests.support.mosquitto import until
 
 
@@ -28,10 +27,7 @@ class Listening:
 
     async def __aenter__(self) -> "Listening":
         before = self._subscriptions()
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "agent", "listen", *self._arguments, stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=agent_environ(),
-        )  # fmt: skip
+        self._process = await start_gardu("listen", *self._arguments)
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         self._reading = asyncio.gather(

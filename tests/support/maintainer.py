@@ -48,10 +48,13 @@ class Maintainer:
         """A signed message for ``config/desired``."""
         now = datetime.now(UTC)
         document = {
-            "target": {"gateways": [GATEWAY]}, "version": version, "config": config,
+            "target": {"gateways": [GATEWAY]},
+            "version": version,
+            "config": config,
             "issued": rfc_3339(round(1000 * now.timestamp())),
-            "expires": rfc_3339(round(1000 * (now + timedelta(days=30)).timestamp())), **more,
-        }  # fmt: skip
+            "expires": rfc_3339(round(1000 * (now + timedelta(days=30)).timestamp())),
+            **more,
+        }
         return dsse.encode(self._signed(dsse.CONFIG_TYPE, json.dumps(document).encode(), "config"))
 
     def signed(self, kind: str, payload: bytes, role: str) -> bytes:

@@ -37,9 +37,15 @@ class Caller:
     """
 
     def __init__(
-        self, port: int, client_id: str, trusted: Path | None = None, own: Issued | None = None,
-        login: tuple[str, str] | None = None, will: tuple[str, bytes] | None = None, kept_s: int = 0,
-    ) -> None:  # fmt: skip
+        self,
+        port: int,
+        client_id: str,
+        trusted: Path | None = None,
+        own: Issued | None = None,
+        login: tuple[str, str] | None = None,
+        will: tuple[str, bytes] | None = None,
+        kept_s: int = 0,
+    ) -> None:
         self.arrived: list[Arrived] = []
         self.lost = threading.Event()
         self._port = port

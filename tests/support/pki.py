@@ -19,11 +19,10 @@ class Authority:
         self._folder = folder
         self._key = folder / f"{name}.key"
         self.certificate = folder / f"{name}.pem"
-        _openssl(
-            "req", "-x509", *_KEY, "-keyout", self._key, "-out", self.certificate, "-subj", f"/CN={name}",
-            "-days", "2", "-addext", "basicConstraints=critical,CA:TRUE",
-            "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-        )  # fmt: skip
+        extensions = ("basicConstraints=critical,CA:TRUE", "keyUsage=critical,keyCertSign,cRLSign")
+        added = [word for extension in extensions for word in ("-addext", extension)]
+        files = ("-keyout", self._key, "-out", self.certificate)
+        _openssl("req", "-x509", *_KEY, *files, "-subj", f"/CN={name}", "-days", "2", *added)
 
     def issue(self, name: str, alternative: str = "", days: int = 1) -> Issued:
         """A certificate for ``name``. ``alternative``: the host, as in ``IP:127.0.0.1``; ``days`` below 0: it has
@@ -33,10 +32,7 @@ class Authority:
         request, extensions = self._folder / f"{stem}.csr", self._folder / f"{stem}.ext"
         extensions.write_text(f"subjectAltName={alternative}\n" if alternative else "basicConstraints=CA:FALSE\n")
         _openssl("req", "-new", *_KEY, "-keyout", issued.key, "-out", request, "-subj", f"/CN={name}")
-        words = (
-            "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
-            "-extfile", extensions, "-out", issued.certificate,
-        )  # fmt: skip
+        words = (*self._sign(request, issued.certificate), "-extfile", extensions)
         try:
             _openssl(*words, "-days", days)
         except subprocess.CalledProcessError:
@@ -48,11 +44,12 @@ class Authority:
         """A certificate for a key that somebody else made."""
         request, issued = self._folder / "theirs.csr", self._folder / "theirs.pem"
         _openssl("req", "-new", "-key", key, "-out", request, "-subj", f"/CN={name}")
-        _openssl(
-            "x509", "-req", "-in", request, "-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial",
-            "-out", issued, "-days", days,
-        )  # fmt: skip
+        _openssl(*self._sign(request, issued), "-days", days)
         return issued
+
+    def _sign(self, request: Path, issued: Path) -> tuple[object, ...]:
+        own = ("-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial")
+        return ("x509", "-req", "-in", request, *own, "-out", issued)
 
 
 _KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")

@@ -7,41 +7,30 @@ import asyncio
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any
 
 from agent.delivery import wire
-
-_CONNECT, _CONNACK, _PUBLISH, _PUBACK, _SUBSCRIBE, _SUBACK, _PING, _PONG, _DISCONNECT = 1, 2, 3, 4, 8, 9, 12, 13, 14
-_UNSUPPORTED = 0x84
-_RECEIVE_MAXIMUM, _MAXIMUM_PACKET, _CONTENT_TYPE, _USER_PROPERTY = 0x21, 0x27, 0x03, 0x26
-
-
-@dataclass(frozen=True, slots=True)
-class Publish:
-    """A message from the agent. ``size_bytes``: of the whole packet."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-    content_type: str
-    size_bytes: int
-
-    @property
-    def leaf(self) -> str:
-        """The topic below the gateway's path."""
-        address = wire.parse_topic(self.topic)
-        return address.leaf if address else self.topic
-
-    @property
-    def message(self) -> dict[str, Any]:
-        """The payload, decoded."""
-        return wire.decode(self.payload)
-
-    @property
-    def batch(self) -> wire.Batch:
-        """The payload of ``telemetry`` or ``event``."""
-        return wire.parse_batch(self.message)
+from tests.support.loopback_server import LoopbackServer
+from tests.support.mqtt_packets import (
+    CONNACK,
+    DISCONNECT,
+    MAXIMUM_PACKET,
+    PING,
+    PONG,
+    PUBACK,
+    PUBLISH,
+    RECEIVE_MAXIMUM,
+    SUBACK,
+    SUBSCRIBE,
+    UNSUPPORTED,
+    Publish,
+    parse_content_type,
+    parse_publish,
+    read_packet,
+    split_properties,
+    split_text,
+    variable_length,
+)
 
 
 @dataclass(slots=True)
@@ -71,23 +60,23 @@ class Session:
     def send(self, kind: int, body: bytes = b"", flags: int = 0) -> None:
         """Send a packet of this type."""
         if not self.writer.is_closing():
-            self.writer.write(bytes((kind << 4 | flags,)) + _length(len(body)) + body)
+            self.writer.write(bytes((kind << 4 | flags,)) + variable_length(len(body)) + body)
 
     def publish(self, topic: bytes, payload: bytes, mid: int = 0) -> None:
         """Publish to the agent alone, whatever it subscribed to: with QoS 1 where there is an id. ``topic``: the bytes,
         which may be no text."""
         head = struct.pack(">H", len(topic)) + topic + (struct.pack(">H", mid) if mid else b"")
-        self.send(_PUBLISH, head + (b"\0" if self.version == 5 else b"") + payload, flags=2 if mid else 0)
+        self.send(PUBLISH, head + (b"\0" if self.version == 5 else b"") + payload, flags=2 if mid else 0)
 
     def disconnect(self, reason: int) -> None:
         """End the session from the broker's side."""
         if self.version == 5:
-            self.send(_DISCONNECT, bytes((reason, 0)))
+            self.send(DISCONNECT, bytes((reason, 0)))
         self.writer.close()
 
     def acknowledge(self, mid: int, reason: int = 0) -> None:
         """PUBACK, whether or not there is such a message."""
-        self.send(_PUBACK, struct.pack(">H", mid) + (bytes((reason, 0)) if reason and self.version == 5 else b""))
+        self.send(PUBACK, struct.pack(">H", mid) + (bytes((reason, 0)) if reason and self.version == 5 else b""))
 
 
 Answer = Callable[[Session, Publish], int | None]
@@ -99,7 +88,7 @@ def accept(session: Session, publish: Publish) -> int | None:
     return 0
 
 
-class ScriptedBroker:
+class ScriptedBroker(LoopbackServer):
     """``answer`` may be changed while it runs; ``retained`` is what it keeps; ``sessions`` what has happened.
 
     ``deaf``: take connections and say nothing; ``answer_pings``: a False makes the link half open.
@@ -107,10 +96,18 @@ class ScriptedBroker:
     """
 
     def __init__(
-        self, *, versions: tuple[int, ...] = (5, 4), limits: Mapping[int, int] | None = None, answer: Answer = accept,
-        deaf: bool = False, answer_pings: bool = True, refuse_in_own_version: bool = True,
-        hang_up_on_others: bool = False, ack_delay_s: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        *,
+        versions: tuple[int, ...] = (5, 4),
+        limits: Mapping[int, int] | None = None,
+        answer: Answer = accept,
+        deaf: bool = False,
+        answer_pings: bool = True,
+        refuse_in_own_version: bool = True,
+        hang_up_on_others: bool = False,
+        ack_delay_s: float = 0.0,
+    ) -> None:
+        super().__init__()
         self.answer = answer
         self.retained: dict[str, bytes] = {}
         self.sessions: list[Session] = []
@@ -119,36 +116,21 @@ class ScriptedBroker:
         self.deny = False
         self.answer_pings = answer_pings
         self.answer_subscriptions = True
-        self.port = 0
         self._versions = versions
         self._limits = dict(limits or {})
         self._refuse_in_own_version = refuse_in_own_version
         self._hang_up_on_others = hang_up_on_others
         self._ack_delay_s = ack_delay_s
         self._subscribers: dict[str, list[Session]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @classmethod
     def limited(cls, receive_maximum: int, packet_bytes: int, **more: Any) -> "ScriptedBroker":
         """One that tells these limits in its CONNACK."""
-        return cls(limits={_RECEIVE_MAXIMUM: receive_maximum, _MAXIMUM_PACKET: packet_bytes}, **more)
+        return cls(limits={RECEIVE_MAXIMUM: receive_maximum, MAXIMUM_PACKET: packet_bytes}, **more)
 
     @property
     def url(self) -> str:
         return f"mqtt://127.0.0.1:{self.port}"
-
-    async def __aenter__(self) -> "ScriptedBroker":
-        self._server = await asyncio.start_server(self._take, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def published(self) -> list[Publish]:
         """Everything that came, over all sessions."""
@@ -177,38 +159,25 @@ class ScriptedBroker:
         for session in self._subscribers.get(topic, []):
             self._forward(session, topic, payload, retain=retain)
 
-    async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         if self.deny:
-            writer.close()
             return
-        try:
-            await self._serve(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-            self._tasks.discard(task)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self.deaf:
             await reader.read()
             return
-        _, body, _ = await _packet(reader)
+        _, body, _ = await read_packet(reader)
         session = _connect(body, writer)
         if session.version not in self._versions:
             if not self._hang_up_on_others:
                 own = session.version == 5 and not self._refuse_in_own_version
-                session.send(_CONNACK, bytes((0, _UNSUPPORTED, 0)) if own else bytes((0, 1)))
+                session.send(CONNACK, bytes((0, UNSUPPORTED, 0)) if own else bytes((0, 1)))
             return
         self.sessions.append(session)
-        session.send(_CONNACK, b"\0\0" + (self._told_limits() if session.version == 5 else b""))
+        session.send(CONNACK, b"\0\0" + (self._told_limits() if session.version == 5 else b""))
         try:
             while True:
-                kind, body, size = await _packet(reader)
+                kind, body, size = await read_packet(reader)
                 if not self._obey(session, kind >> 4, kind & 15, body, size):
                     return
         finally:
@@ -220,23 +189,23 @@ class ScriptedBroker:
 
     def _obey(self, session: Session, kind: int, flags: int, body: bytes, size: int) -> bool:
         """Do what a packet asks; whether to go on."""
-        if kind == _DISCONNECT:
+        if kind == DISCONNECT:
             session.goodbye = True
             return False
-        if kind == _PING:
+        if kind == PING:
             session.pings += 1
             if self.answer_pings:
-                session.send(_PONG)
-        elif kind == _PUBACK:
+                session.send(PONG)
+        elif kind == PUBACK:
             session.acknowledged.append(int.from_bytes(body[:2]))
-        elif kind == _SUBSCRIBE:
+        elif kind == SUBSCRIBE:
             self._subscribe(session, body)
-        elif kind == _PUBLISH:
+        elif kind == PUBLISH:
             self._publish(session, flags, body, size)
         return True
 
     def _publish(self, session: Session, flags: int, body: bytes, size: int) -> None:
-        mid, publish = _published(session.version, flags, body, size)
+        mid, publish = parse_publish(session.version, flags, body, size)
         session.published.append(publish)
         session.open += 1
         session.most_open = max(session.most_open, session.open)
@@ -261,13 +230,13 @@ class ScriptedBroker:
         if not self.answer_subscriptions:
             return
         if session.version == 5:
-            _, rest = _properties(rest)
+            _, rest = split_properties(rest)
         topics = []
         while rest:
-            topic, rest = _text(rest)
+            topic, rest = split_text(rest)
             topics.append(topic)
             rest = rest[1:]
-        session.send(_SUBACK, mid + (b"\0" if session.version == 5 else b"") + b"\1" * len(topics))
+        session.send(SUBACK, mid + (b"\0" if session.version == 5 else b"") + b"\1" * len(topics))
         for topic in topics:
             self._subscribers.setdefault(topic, []).append(session)
             if topic in self.retained:
@@ -276,93 +245,30 @@ class ScriptedBroker:
     def _forward(self, session: Session, topic: str, payload: bytes, retain: bool) -> None:
         name = topic.encode()
         head = struct.pack(">H", len(name)) + name + (b"\0" if session.version == 5 else b"")
-        session.send(_PUBLISH, head + payload, flags=int(retain))
+        session.send(PUBLISH, head + payload, flags=int(retain))
 
     def _told_limits(self) -> bytes:
         found = b"".join(
-            bytes((name,)) + struct.pack(">H" if name == _RECEIVE_MAXIMUM else ">I", value)
+            bytes((name,)) + struct.pack(">H" if name == RECEIVE_MAXIMUM else ">I", value)
             for name, value in self._limits.items()
         )
-        return _length(len(found)) + found
-
-
-async def _packet(reader: asyncio.StreamReader) -> tuple[int, bytes, int]:
-    """The next packet: its first byte, its body, and its whole length."""
-    first = await reader.readexactly(1)
-    length = shift = 0
-    while True:
-        (byte,) = await reader.readexactly(1)
-        length |= (byte & 0x7F) << shift
-        shift += 7
-        if not byte & 0x80:
-            break
-    return first[0], await reader.readexactly(length), 1 + shift // 7 + length
+        return variable_length(len(found)) + found
 
 
 def _connect(body: bytes, writer: asyncio.StreamWriter) -> Session:
-    _, rest = _text(body)
+    _, rest = split_text(body)
     version, flags, keepalive_s = struct.unpack(">BBH", rest[:4])
     rest = rest[4:]
     if version == 5:
-        _, rest = _properties(rest)
-    client_id, rest = _text(rest)
+        _, rest = split_properties(rest)
+    client_id, rest = split_text(rest)
     will = None
     if flags & 4:
         properties = b""
         if version == 5:
-            properties, rest = _properties(rest)
-        topic, rest = _text(rest)
+            properties, rest = split_properties(rest)
+        topic, rest = split_text(rest)
         (size,) = struct.unpack(">H", rest[:2])
-        will = Publish(topic, rest[2 : 2 + size], bool(flags & 0x20), _content_type(properties), 0)
+        will = Publish(topic, rest[2 : 2 + size], bool(flags & 0x20), parse_content_type(properties), 0)
     began_s = asyncio.get_running_loop().time()
     return Session(version, client_id, keepalive_s, will, writer, began_s)
-
-
-def _published(version: int, flags: int, body: bytes, size: int) -> tuple[int, Publish]:
-    topic, rest = _text(body)
-    (mid,) = struct.unpack(">H", rest[:2])
-    rest = rest[2:]
-    content_type = ""
-    if version == 5:
-        properties, rest = _properties(rest)
-        content_type = _content_type(properties)
-    return mid, Publish(topic, rest, bool(flags & 1), content_type, size)
-
-
-def _content_type(properties: bytes) -> str:
-    while properties:
-        name, properties = properties[0], properties[1:]
-        if name == _CONTENT_TYPE:
-            return _text(properties)[0]
-        if name != _USER_PROPERTY:
-            raise ValueError(f"property {name} was not expected")
-        _, properties = _text(properties)
-        _, properties = _text(properties)
-    return ""
-
-
-def _properties(body: bytes) -> tuple[bytes, bytes]:
-    """The properties at the front, and what follows them."""
-    length = shift = used = 0
-    while True:
-        byte = body[used]
-        length |= (byte & 0x7F) << shift
-        shift += 7
-        used += 1
-        if not byte & 0x80:
-            return body[used : used + length], body[used + length :]
-
-
-def _text(body: bytes) -> tuple[str, bytes]:
-    (size,) = struct.unpack(">H", body[:2])
-    return body[2 : 2 + size].decode(), body[2 + size :]
-
-
-def _length(size: int) -> bytes:
-    """MQTT's variable byte integer."""
-    found = bytearray()
-    while True:
-        size, digit = divmod(size, 128)
-        found.append(digit | (0x80 if size else 0))
-        if not size:
-            return bytes(found)

@@ -30,8 +30,16 @@ class SimulatedFleet:
         self._caller.__enter__()
         now = time.time_ns() // 1_000_000
         for name in self._names:
-            state = {"v": 1, "online": True, "gen": 1, "ep": "0" * 8, "bid": "0" * 8, "agent": "0.1.0", "t": now,
-                     "reason": "start"}  # fmt: skip
+            state = {
+                "v": 1,
+                "online": True,
+                "gen": 1,
+                "ep": "0" * 8,
+                "bid": "0" * 8,
+                "agent": "0.1.0",
+                "t": now,
+                "reason": "start",
+            }
             self._caller.put(f"{ROOT}/{name}/state", state)
             self._caller.put(f"{ROOT}/{name}/config/reported", report(0, ""))
         # The last one is acknowledged after all the others.
@@ -73,5 +81,13 @@ def report(version: int, digest: str) -> dict[str, Any]:
     """A ``config/reported`` of a configuration that runs and is kept."""
     ours = {"version": version, "hash": digest}
     now = time.time_ns() // 1_000_000
-    return {"v": 1, **ours, "state": "confirmed", "cause": None, "running": ours, "drift": [], "trust_version": 1,
-            "t": now}  # fmt: skip
+    return {
+        "v": 1,
+        **ours,
+        "state": "confirmed",
+        "cause": None,
+        "running": ours,
+        "drift": [],
+        "trust_version": 1,
+        "t": now,
+    }

@@ -19,9 +19,18 @@ def test_json_of_a_stranger_escapes_what_is_not_visible_and_stays_the_same_value
 @pytest.mark.parametrize(
     ("text", "cell"),
     [
-        ("=1+1", "'=1+1"), ("+1+1", "'+1+1"), ("-1+1", "'-1+1"), ("@SUM(1)", "'@SUM(1)"), ("\t=1", "'?=1"),
-        ("\uff1d1", "'\uff1d1"), ("-5.25", "-5.25"), ("+1e3", "+1e3"), ("1=1", "1=1"), ("", ""), ("a\x1b", "a?"),
+        ("=1+1", "'=1+1"),
+        ("+1+1", "'+1+1"),
+        ("-1+1", "'-1+1"),
+        ("@SUM(1)", "'@SUM(1)"),
+        ("\t=1", "'?=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("-5.25", "-5.25"),
+        ("+1e3", "+1e3"),
+        ("1=1", "1=1"),
+        ("", ""),
+        ("a\x1b", "a?"),
     ],
-)  # fmt: skip
+)
 def test_no_cell_is_a_formula_and_numbers_stay(text: str, cell: str) -> None:
     assert csv_cell(text) == cell

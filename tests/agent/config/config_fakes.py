@@ -57,27 +57,53 @@ HOST = PollDriver(
 
 
 METER = ModbusDriver(
-    name="meter", title="Meter", source="made up", fields={"voltage": Field("V")}, period_s=10.0, decoder=_no_modbus,
+    name="meter",
+    title="Meter",
+    source="made up",
+    fields={"voltage": Field("V")},
+    period_s=10.0,
+    decoder=_no_modbus,
     reads=(ModbusRead(4, 0, 2),),
-)  # fmt: skip
+)
 NETWORK_METER = replace(METER, name="network_meter", tcp=True)
 CLIMATE = I2cDriver(
-    name="climate", title="Climate", source="made up", fields={"temp": Field("Cel")}, period_s=10.0,
-    decoder=_no_decoder, open=_no_i2c, address=0x44, addresses=(0x44, 0x45),
-)  # fmt: skip
+    name="climate",
+    title="Climate",
+    source="made up",
+    fields={"temp": Field("Cel")},
+    period_s=10.0,
+    decoder=_no_decoder,
+    open=_no_i2c,
+    address=0x44,
+    addresses=(0x44, 0x45),
+)
 PROBE = W1Driver(
-    name="probe", title="Probe", source="made up", fields={"temp": Field("Cel")}, period_s=60.0, decoder=_no_decoder,
+    name="probe",
+    title="Probe",
+    source="made up",
+    fields={"temp": Field("Cel")},
+    period_s=60.0,
+    decoder=_no_decoder,
     families=("28",),
-)  # fmt: skip
+)
 CONTACT = GpioDriver(
-    name="contact", title="Contact", source="made up", fields={"state": Field(kind="state")}, period_s=0.0,
+    name="contact",
+    title="Contact",
+    source="made up",
+    fields={"state": Field(kind="state")},
+    period_s=0.0,
     edges=_no_edges,
-)  # fmt: skip
+)
 GATE = replace(
-    CONTACT, name="gate", lines=("a", "b"),
-    options={"line_a": Option("line", required=True), "line_b": Option("line", required=True),
-             "bias": Option("str", default="as_is", choices=("as_is", "pull_up"))},
-)  # fmt: skip
+    CONTACT,
+    name="gate",
+    lines=("a", "b"),
+    options={
+        "line_a": Option("line", required=True),
+        "line_b": Option("line", required=True),
+        "bias": Option("str", default="as_is", choices=("as_is", "pull_up")),
+    },
+)
 
 
 def _made(tables: Mapping[str, object]) -> Driver:

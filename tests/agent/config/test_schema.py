@@ -20,8 +20,11 @@ def test_the_schema_knows_bounds_choices_and_what_must_be_there() -> None:
     assert isinstance(tables, dict)
     assert tables["gateway"]["properties"]["sector"] == {"enum": ["health", "security", "mobility"]}
     assert tables["broker"]["properties"]["keepalive_s"] == {
-        "type": "integer", "minimum": 5, "maximum": 3600, "default": 60,
-    }  # fmt: skip
+        "type": "integer",
+        "minimum": 5,
+        "maximum": 3600,
+        "default": 60,
+    }
 
 
 def test_only_a_sensor_may_have_keys_that_the_schema_does_not_know() -> None:

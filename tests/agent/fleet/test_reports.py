@@ -41,12 +41,22 @@ def test_every_gateway_is_subscribed_to_whatever_the_root() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"version": 2**53 + 1}, {"version": -1}, {"version": True}, {"version": "9"}, {"hash": "xyz"},
+        {"version": 2**53 + 1},
+        {"version": -1},
+        {"version": True},
+        {"version": "9"},
+        {"hash": "xyz"},
         {"hash": "a" * 66},
-        {"state": "on fire"}, {"running": None}, {"running": {"version": 1}}, {"drift": {}}, {"trust_version": None},
-        {"v": 2}, {"cause": {"code": "\ud800", "message": "", "path": ""}}, {"drift": ["x" * 70_000]},
+        {"state": "on fire"},
+        {"running": None},
+        {"running": {"version": 1}},
+        {"drift": {}},
+        {"trust_version": None},
+        {"v": 2},
+        {"cause": {"code": "\ud800", "message": "", "path": ""}},
+        {"drift": ["x" * 70_000]},
     ],
-)  # fmt: skip
+)
 def test_a_report_that_is_not_of_the_contract_is_named_and_not_there(changes: dict[str, object]) -> None:
     fleet = Fleet()
     fleet.on_message(f"{BASE}/state", b'{"v":1,"online":true,"t":1}')

@@ -32,10 +32,20 @@ def sign(message: bytes) -> dict[bytes, bytes]:
 
 def told(**changes: Any) -> bytes:
     """A ``config/reported``."""
-    return json.dumps({
-        "v": 1, "version": 0, "hash": "", "state": "confirmed", "cause": None, "running": {"version": 0, "hash": ""},
-        "drift": [], "trust_version": 1, "t": NOW_MS, **changes,
-    }).encode()  # fmt: skip
+    return json.dumps(
+        {
+            "v": 1,
+            "version": 0,
+            "hash": "",
+            "state": "confirmed",
+            "cause": None,
+            "running": {"version": 0, "hash": ""},
+            "drift": [],
+            "trust_version": 1,
+            "t": NOW_MS,
+            **changes,
+        }
+    ).encode()
 
 
 def gateway(desired: bytes = b"", **report: Any) -> ReportedGateway:

@@ -8,11 +8,14 @@ from tests.agent.config.config_fakes import FakeCatalog
 TEMPLATE = '[publish]\nmax_delay_s = ${delay}\n[[sensor]]\nid = "air-1"\nport = "${port}"\nlabel = "${label}"\n'
 
 
-@pytest.mark.parametrize("text", [
-    "gateway,port\nbatua-01,/dev/a\n\nkima-02,/dev/b\n",
-    "gateway;port\r\nbatua-01;/dev/a\r\nkima-02; /dev/b \r\n;\r\n",
-    'gateway,port\nbatua-01,"/dev/a"\nkima-02,/dev/b',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gateway,port\nbatua-01,/dev/a\n\nkima-02,/dev/b\n",
+        "gateway;port\r\nbatua-01;/dev/a\r\nkima-02; /dev/b \r\n;\r\n",
+        'gateway,port\nbatua-01,"/dev/a"\nkima-02,/dev/b',
+    ],
+)
 def test_a_table_is_read_however_a_spreadsheet_writes_it(text: str) -> None:
     table = parse_table(text)
     assert {name: row["port"] for name, row in table.items()} == {"batua-01": "/dev/a", "kima-02": "/dev/b"}

@@ -146,11 +146,16 @@ def test_few_boots_and_few_ranges_are_kept() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "", "x", "{}", "[1]", "[" * 5000, '[{"bid":"b1","unset":"x","now":true,"told":null,"eras":[]}]',
+        "",
+        "x",
+        "{}",
+        "[1]",
+        "[" * 5000,
+        '[{"bid":"b1","unset":"x","now":true,"told":null,"eras":[]}]',
         '[{"bid":"b1","unset":0,"now":false,"told":null,"eras":[[1,2,9,{}]]}]',
         '[{"bid":"b1","unset":0,"now":false,"told":null,"eras":[[1,1e400,1,{}]]}]',
     ],
-)  # fmt: skip
+)
 def test_nonsense_is_not_restored(text: str) -> None:
     times = BootTimes("b1")
     times.restore(text)

@@ -72,10 +72,24 @@ def test_keys_of_another_release_are_borne() -> None:
     assert decode(b'{"phase": "confirmed", "good": "g1"}') == UpdateState("confirmed", good="g1")
 
 
-@pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b'{"phase": "flying"}', b'{"phase": "none", "mark": 1}', b"\xff",
-                                 b'{"phase": "none", "cause": {"code": "x"}}', b"null",
-                                 b'{"phase": "none", "attempts": "1"}', b'{"phase": "none", "bad": 5}', b"[" * 99_999,
-                                 b'{"phase": "none", "mark": {"version": "9"}}', b'{"good": null}'])  # fmt: skip
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"phase": "flying"}',
+        b'{"phase": "none", "mark": 1}',
+        b"\xff",
+        b'{"phase": "none", "cause": {"code": "x"}}',
+        b"null",
+        b'{"phase": "none", "attempts": "1"}',
+        b'{"phase": "none", "bad": 5}',
+        b"[" * 99_999,
+        b'{"phase": "none", "mark": {"version": "9"}}',
+        b'{"good": null}',
+    ],
+)
 def test_what_is_no_state(raw: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - whatever is wrong with it
         decode(raw)

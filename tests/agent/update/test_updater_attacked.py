@@ -149,9 +149,12 @@ class Attack(RuleBasedStateMachine):
     # What the attacker does.
 
     @rule(
-        target=seen, version=VERSIONS, gateways=st.sampled_from(TARGETS),
-        signers=st.lists(st.sampled_from(STOLEN), max_size=4), kind=st.sampled_from(KINDS),
-    )  # fmt: skip
+        target=seen,
+        version=VERSIONS,
+        gateways=st.sampled_from(TARGETS),
+        signers=st.lists(st.sampled_from(STOLEN), max_size=4),
+        kind=st.sampled_from(KINDS),
+    )
     def forge(self, version: int, gateways: list[str], signers: list[str], kind: str) -> dict[str, Any]:
         forged = envelope(self._document(version, gateways, FORGED, NOW_MS + 900 * DAY_MS), signers, kind)
         self.send(forged)

@@ -59,9 +59,12 @@ def set_registers(number: int, address: int, first: int, content: bytes) -> None
 @pytest.fixture
 def bme280(number: int) -> None:
     for first, content in (
-        (0xD0, b"\x60"), (0x88, BME280_CALIBRATION[:26]), (0xE1, BME280_CALIBRATION[26:]), (0xF3, b"\x00"),
+        (0xD0, b"\x60"),
+        (0x88, BME280_CALIBRATION[:26]),
+        (0xE1, BME280_CALIBRATION[26:]),
+        (0xF3, b"\x00"),
         (0xF7, bme280_values(ROOM)),
-    ):  # fmt: skip
+    ):
         set_registers(number, BME280, first, content)
 
 

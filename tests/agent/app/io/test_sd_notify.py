@@ -36,9 +36,10 @@ def test_nothing_is_said_where_nobody_listens(tmp_path: Path) -> None:
         ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "30000000"}, 30.0),
         ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 30.0),
         ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, 0.0),
-        ({"WATCHDOG_USEC": "30000000"}, 0.0), ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "soon"}, 0.0),
+        ({"WATCHDOG_USEC": "30000000"}, 0.0),
+        ({"NOTIFY_SOCKET": "/n", "WATCHDOG_USEC": "soon"}, 0.0),
         ({"NOTIFY_SOCKET": "/n"}, 0.0),
     ],
-)  # fmt: skip
+)
 def test_the_watchdog_is_ours_if_systemd_says_so(environ: dict[str, str], watchdog_s: float) -> None:
     assert Notifier(environ).watchdog_s == watchdog_s

@@ -49,8 +49,14 @@ def test_each_line_has_its_level_its_sensor_and_its_code(tmp_path: Path) -> None
         except ValueError:
             logger.exception("it failed")
         first, second, third = (_fields(journald.recv(10_000)) for _ in range(3))
-    assert first == {"MESSAGE": "air-1: no port", "PRIORITY": "4", "SYSLOG_IDENTIFIER": "gardu",
-                     "LOGGER": "agent.test", "CODE": "port", "SENSOR": "air-1"}  # fmt: skip
+    assert first == {
+        "MESSAGE": "air-1: no port",
+        "PRIORITY": "4",
+        "SYSLOG_IDENTIFIER": "gardu",
+        "LOGGER": "agent.test",
+        "CODE": "port",
+        "SENSOR": "air-1",
+    }
     assert (second["MESSAGE"], second["PRIORITY"], second["CODE"]) == ("two\nlines = one message", "3", "store_full")
     assert "SENSOR" not in second
     assert third["MESSAGE"].startswith("it failed\nTraceback")

@@ -98,8 +98,9 @@ def test_a_device_on_two_lines_has_a_key_for_each() -> None:
     assert found(MINIMAL, gate + 'line_a = 5\nline_b = "GPIO6"\nbias = "pull_up"') == []
     assert found(MINIMAL, gate + "line_a = 5") == [("sensor.gate-1.line_b", "missing")]
     assert found(MINIMAL, gate + 'line_a = 5\nline_b = true\nbias = "up"') == [
-        ("sensor.gate-1.line_b", "type"), ("sensor.gate-1.bias", "choice"),
-    ]  # fmt: skip
+        ("sensor.gate-1.line_b", "type"),
+        ("sensor.gate-1.bias", "choice"),
+    ]
 
 
 def test_a_generic_driver_is_made_of_the_sensor_s_own_tables() -> None:

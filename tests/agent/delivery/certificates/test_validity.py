@@ -22,11 +22,15 @@ def test_a_right_one_is_taken_also_while_the_clock_is_unset(moment: TrustedTime)
 
 @pytest.mark.parametrize(
     ("wrong", "code"),
-    [(facts(matches=False), "certificate_key"), (facts(name="pos-2"), "certificate_name"),
-     (CertificateFacts((), True, 0, 2 * NOW_MS), "certificate_name"),
-     (CertificateFacts(("pos-1", "pos-2"), True, 0, 2 * NOW_MS), "certificate_name"),
-     (facts(ends=0), "certificate_time"), (facts(begins=1), "certificate_time")],
-)  # fmt: skip
+    [
+        (facts(matches=False), "certificate_key"),
+        (facts(name="pos-2"), "certificate_name"),
+        (CertificateFacts((), True, 0, 2 * NOW_MS), "certificate_name"),
+        (CertificateFacts(("pos-1", "pos-2"), True, 0, 2 * NOW_MS), "certificate_name"),
+        (facts(ends=0), "certificate_time"),
+        (facts(begins=1), "certificate_time"),
+    ],
+)
 def test_a_wrong_one_is_refused(wrong: CertificateFacts, code: str) -> None:
     with pytest.raises(RejectedError) as caught:
         check(wrong, "pos-1", SET)
@@ -42,9 +46,21 @@ def test_an_unset_clock_refuses_only_what_cannot_be() -> None:
 
 @pytest.mark.parametrize(
     ("left", "reached"),
-    [(800, None), (30.1, None), (30, 30), (14.1, 30), (14, 14), (7.5, 14), (7, 7), (3.01, 7), (3, 3), (0.1, 3), (0, 0),
-     (-5, 0)],
-)  # fmt: skip
+    [
+        (800, None),
+        (30.1, None),
+        (30, 30),
+        (14.1, 30),
+        (14, 14),
+        (7.5, 14),
+        (7, 7),
+        (3.01, 7),
+        (3, 3),
+        (0.1, 3),
+        (0, 0),
+        (-5, 0),
+    ],
+)
 def test_steps_before_the_end(left: float, reached: int | None) -> None:
     assert step(NOW_MS + round(left * DAY_MS), NOW_MS) == reached
 

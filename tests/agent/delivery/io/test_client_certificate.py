@@ -227,9 +227,14 @@ async def test_the_end_is_read_once_for_each_and_kept(post: Post, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("program", "code"),
-    [(("sh", "-c", "exit 3"), "library_missing"), (("sh", "-c", "exit 4"), "malformed"), (("no-such",), "failed"),
-     (("sh", "-c", "exit 9"), "failed"), (("echo", "x"), "failed")],
-)  # fmt: skip
+    [
+        (("sh", "-c", "exit 3"), "library_missing"),
+        (("sh", "-c", "exit 4"), "malformed"),
+        (("no-such",), "failed"),
+        (("sh", "-c", "exit 9"), "failed"),
+        (("echo", "x"), "failed"),
+    ],
+)
 async def test_a_child_that_fails_is_one_line(
     post: Post, monkeypatch: pytest.MonkeyPatch, program: Sequence[str], code: str
 ) -> None:

@@ -10,7 +10,8 @@ from agent.delivery.connection import ConnectionLost, Message, SessionTakenOver,
 from agent.delivery.io import mqtt as edge
 from agent.delivery.io.mqtt_connection import MAX_INCOMING_BYTES, MqttConnection
 from tests.support.mosquitto import until
-from tests.support.scripted_broker import Publish, ScriptedBroker, Session
+from tests.support.mqtt_packets import Publish
+from tests.support.scripted_broker import ScriptedBroker, Session
 
 
 class Peer:

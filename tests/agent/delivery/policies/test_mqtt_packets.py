@@ -5,22 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.delivery.policies.mqtt_packets import OVERSIZED_TOPIC, MalformedPacket, Oversized, PacketFilter
+from tests.support.mqtt_packets import variable_length
 
 ACK = b"\x40\x02\x00\x05"
 
 
-def length(size: int) -> bytes:
-    found = bytearray()
-    while True:
-        size, digit = divmod(size, 128)
-        found.append(digit | (0x80 if size else 0))
-        if not size:
-            return bytes(found)
-
-
 def publish(topic: bytes, mid: int, payload: bytes, qos: int = 1, mqtt5: bool = False) -> bytes:
     body = len(topic).to_bytes(2) + topic + (mid.to_bytes(2) if qos else b"") + (b"\0" if mqtt5 else b"") + payload
-    return bytes((0x30 | qos << 1,)) + length(len(body)) + body
+    return bytes((0x30 | qos << 1,)) + variable_length(len(body)) + body
 
 
 def passed(packets: PacketFilter, stream: bytes, cuts: list[int]) -> bytes:
@@ -51,20 +43,25 @@ def test_the_limit_counts_the_whole_packet() -> None:
 
 def test_a_length_that_lies_keeps_nothing() -> None:
     packets = PacketFilter(1000, mqtt5=False)
-    assert packets.feed(b"\x32" + length(200_000_000) + b"\xff\xff" + b"x" * 10_000) == b""
+    assert packets.feed(b"\x32" + variable_length(200_000_000) + b"\xff\xff" + b"x" * 10_000) == b""
     assert packets.oversized == []
 
 
 def test_a_long_message_without_a_topic_is_passed_over() -> None:
     packets = PacketFilter(10, mqtt5=False)
-    assert packets.feed(b"\x32" + length(2000) + b"\xff\xff" + b"x" * 1998 + ACK) == ACK
+    assert packets.feed(b"\x32" + variable_length(2000) + b"\xff\xff" + b"x" * 1998 + ACK) == ACK
     assert packets.oversized[0] == Oversized("x" * 1998, 2000)
 
 
 @pytest.mark.parametrize(
     "raw",
-    [b"\x32\xff\xff\xff\xff", publish(b"a", 1, b"", qos=2), publish(b"a", 1, b"", qos=3), b"\x90" + length(5000)],
-    ids=["a length of five bytes", "QoS 2", "QoS 3", "a long SUBACK"],
+    [
+        b"\x32\xff\xff\xff\xff",
+        publish(b"a", 1, b"", qos=2),
+        publish(b"a", 1, b"", qos=3),
+        b"\x90" + variable_length(5000),
+    ],
+    ids=["a length of mqtt5 bytes", "QoS 2", "QoS 3", "a long SUBACK"],
 )
 def test_what_is_not_mqtt_is_told(raw: bytes) -> None:
     with pytest.raises(MalformedPacket):

@@ -100,10 +100,13 @@ def test_a_plain_adapter_takes_what_smbus_has_no_word_for() -> None:
 @pytest.mark.parametrize(
     ("call", "arguments"),
     [
-        ("read", (2,)), ("write_read", (b"\x24\x00", 6)), ("write_read", (b"\x00", 33)), ("write", (b"",)),
+        ("read", (2,)),
+        ("write_read", (b"\x24\x00", 6)),
+        ("write_read", (b"\x00", 33)),
+        ("write", (b"",)),
         ("write", (bytes(34),)),
     ],
-)  # fmt: skip
+)
 def test_an_smbus_adapter_refuses_the_rest(call: str, arguments: tuple[Any, ...]) -> None:
     port, _ = opened(ONLY_SMBUS)
     with pytest.raises(OSError, match="not supported"):

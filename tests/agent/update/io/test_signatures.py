@@ -167,8 +167,13 @@ async def test_without_the_library_the_program_says_so(tmp_path: Path) -> None:
     (tmp_path / "cryptography" / "__init__.py").write_text("raise ImportError\n")
     from agent.update.io import signatures
 
-    program = (sys.executable, "-c", "import sys, runpy; sys.path.insert(0, sys.argv[1]); "
-               "runpy.run_path(sys.argv[2], run_name='__main__')", str(tmp_path), signatures.PROGRAM[-1])  # fmt: skip
+    program = (
+        sys.executable,
+        "-c",
+        "import sys, runpy; sys.path.insert(0, sys.argv[1]); runpy.run_path(sys.argv[2], run_name='__main__')",
+        str(tmp_path),
+        signatures.PROGRAM[-1],
+    )
     with pytest.raises(RejectedError) as caught:
         await verify_signatures(RFC_8032, program)
     assert caught.value.code == "library_missing"

@@ -1,4 +1,3 @@
-# ruff: noqa: E501 - a table: one vector, one line
 """Messages of config/desired that must not be taken, each with the one reason that is reported.
 
 The names follow the attacks that TUF's client tests know (arbitrary, endless data, fast-forward, rollback, freeze, mix
@@ -89,14 +88,20 @@ BAD_JSON: Mapping[str, tuple[bytes, str]] = {
     "20000 braces": (b'{"a":' * 6_000 + b"1" + b"}" * 6_000, "malformed"),
     "a version twice": (BODY[:-1] + b',"version":19}', "duplicate_keys"),
     "a key twice, once escaped": (BODY[:-1] + b',"\\u0076ersion":19}', "duplicate_keys"),
-    "a key twice, deep inside": (BODY.replace(b'"interval_s": 10', b'"interval_s": 10, "interval_s": 1'), "duplicate_keys"),
-}  # fmt: skip
+    "a key twice, deep inside": (
+        BODY.replace(b'"interval_s": 10', b'"interval_s": 10, "interval_s": 1'),
+        "duplicate_keys",
+    ),
+}
 
 OF_JSON: list[Vector] = [
     *((f"payload: {name}", message(raw), code, "") for name, (raw, code) in BAD_JSON.items()),
-    *((f"envelope: {name}", raw, code, "") for name, (raw, code) in BAD_JSON.items()
-      if "twice" not in name and "number" not in name),
-]  # fmt: skip
+    *(
+        (f"envelope: {name}", raw, code, "")
+        for name, (raw, code) in BAD_JSON.items()
+        if "twice" not in name and "number" not in name
+    ),
+]
 
 OF_THE_ENVELOPE: list[Vector] = [
     ("endless data", b'{"payload": "' + b"A" * 65_536, "too_large", ""),
@@ -105,20 +110,55 @@ OF_THE_ENVELOPE: list[Vector] = [
     ("no payload", _envelope(lambda whole: whole.pop("payload")), "malformed", "payload"),
     ("no type", _envelope(lambda whole: whole.pop("payloadType")), "malformed", "payloadType"),
     ("no signatures", _envelope(lambda whole: whole.pop("signatures")), "malformed", "signatures"),
-    ("a type that is no text", _envelope(lambda whole: whole.update(payloadType=1)), "malformed", "payloadType"),
-    ("a payload that is no text", _envelope(lambda whole: whole.update(payload={})), "malformed", "payload"),
+    ("a type that is not a string", _envelope(lambda whole: whole.update(payloadType=1)), "malformed", "payloadType"),
+    ("a payload that is not a string", _envelope(lambda whole: whole.update(payload={})), "malformed", "payload"),
     ("a payload of bare JSON", _envelope(lambda whole: whole.update(payload="{}")), "malformed", "payload"),
-    ("base64 with a blank in it", _envelope(lambda whole: whole.update(payload=whole["payload"][:4] + " " + whole["payload"][4:])), "malformed", "payload"),
+    (
+        "base64 with a blank in it",
+        _envelope(lambda whole: whole.update(payload=whole["payload"][:4] + " " + whole["payload"][4:])),
+        "malformed",
+        "payload",
+    ),
     ("base64 without its padding", _envelope(lambda whole: whole.update(payload="YQ")), "malformed", "payload"),
     ("base64 beyond ASCII", _envelope(lambda whole: whole.update(payload="é" * 4)), "malformed", "payload"),
-    ("signatures as a table", _envelope(lambda whole: whole.update(signatures={"ayu": "…"})), "malformed", "signatures"),
-    ("a signature that is a text", _envelope(lambda whole: whole.update(signatures=["ayu"])), "malformed", "signatures[0]"),
-    ("a signature without sig", _envelope(lambda whole: whole["signatures"][1].pop("sig")), "malformed", "signatures[1].sig"),
-    ("a key id that is a number", _envelope(lambda whole: whole["signatures"][0].update(keyid=1)), "malformed", "signatures[0]"),
-    ("a signature of 63 bytes", _envelope(lambda whole: whole["signatures"][0].update(sig="A" * 84)), "malformed", "signatures[0].sig"),
-    ("an empty signature", _envelope(lambda whole: whole["signatures"][0].update(sig="")), "malformed", "signatures[0].sig"),
+    (
+        "signatures as a table",
+        _envelope(lambda whole: whole.update(signatures={"ayu": "…"})),
+        "malformed",
+        "signatures",
+    ),
+    (
+        "a signature that is a text",
+        _envelope(lambda whole: whole.update(signatures=["ayu"])),
+        "malformed",
+        "signatures[0]",
+    ),
+    (
+        "a signature without sig",
+        _envelope(lambda whole: whole["signatures"][1].pop("sig")),
+        "malformed",
+        "signatures[1].sig",
+    ),
+    (
+        "a key id that is a number",
+        _envelope(lambda whole: whole["signatures"][0].update(keyid=1)),
+        "malformed",
+        "signatures[0]",
+    ),
+    (
+        "a signature of 63 bytes",
+        _envelope(lambda whole: whole["signatures"][0].update(sig="A" * 84)),
+        "malformed",
+        "signatures[0].sig",
+    ),
+    (
+        "an empty signature",
+        _envelope(lambda whole: whole["signatures"][0].update(sig="")),
+        "malformed",
+        "signatures[0].sig",
+    ),
     ("17 signatures", message(signers=["ayu"] * 17), "malformed", "signatures"),
-]  # fmt: skip
+]
 
 OF_THE_SIGNATURES: list[Vector] = [
     ("unsigned", message(signers=()), "unsigned", ""),
@@ -130,27 +170,79 @@ OF_THE_SIGNATURES: list[Vector] = [
     ("one good key and one of another role", message(signers=("citra", "eka")), "threshold", ""),
     ("the same key twice", message(signers=("ayu", "ayu")), "same_key", ""),
     ("the same key sixteen times", message(signers=("budi",) * 16), "same_key", ""),
-    ("the same key under other names", _envelope(lambda whole: whole.update(signatures=[
-        {**whole["signatures"][0], "keyid": name} for name in ("ayu", "budi", "citra")])), "same_key", ""),
-    ("the payload changed", _envelope(lambda whole: whole.update(payload=json.loads(message(document(version=19)))["payload"])), "wrong_key", ""),
+    (
+        "the same key under other names",
+        _envelope(
+            lambda whole: whole.update(
+                signatures=[{**whole["signatures"][0], "keyid": name} for name in ("ayu", "budi", "citra")]
+            )
+        ),
+        "same_key",
+        "",
+    ),
+    (
+        "the payload changed",
+        _envelope(lambda whole: whole.update(payload=json.loads(message(document(version=19)))["payload"])),
+        "wrong_key",
+        "",
+    ),
     ("the type changed", _envelope(lambda whole: whole.update(payloadType=COMMAND_TYPE)), "wrong_key", ""),
-    ("signatures of another document", _envelope(lambda whole: whole.update(
-        signatures=json.loads(message(document(version=17)))["signatures"])), "wrong_key", ""),
-    ("a signature of zeros", _envelope(lambda whole: [one.update(sig="A" * 86 + "==") for one in whole["signatures"]]), "wrong_key", ""),
-    ("one signature changed by a bit", _envelope(lambda whole: whole["signatures"][0].update(
-        sig=("B" if whole["signatures"][0]["sig"][0] == "A" else "A") + whole["signatures"][0]["sig"][1:])), "threshold", ""),
-    ("both with their signatures exchanged for one", _envelope(lambda whole: whole["signatures"].pop()), "threshold", ""),
+    (
+        "signatures of another document",
+        _envelope(lambda whole: whole.update(signatures=json.loads(message(document(version=17)))["signatures"])),
+        "wrong_key",
+        "",
+    ),
+    (
+        "a signature of zeros",
+        _envelope(lambda whole: [one.update(sig="A" * 86 + "==") for one in whole["signatures"]]),
+        "wrong_key",
+        "",
+    ),
+    (
+        "one signature changed by a bit",
+        _envelope(
+            lambda whole: whole["signatures"][0].update(
+                sig=("B" if whole["signatures"][0]["sig"][0] == "A" else "A") + whole["signatures"][0]["sig"][1:]
+            )
+        ),
+        "threshold",
+        "",
+    ),
+    (
+        "both with their signatures exchanged for one",
+        _envelope(lambda whole: whole["signatures"].pop()),
+        "threshold",
+        "",
+    ),
     ("signed as a command", json.dumps(envelope(BODY, ("ayu", "budi"), COMMAND_TYPE)).encode(), "type", "payloadType"),
     ("signed as a root", json.dumps(envelope(BODY, ("ayu", "budi"), TRUST_TYPE)).encode(), "type", "payloadType"),
     ("signed without a type", json.dumps(envelope(BODY, ("ayu", "budi"), "")).encode(), "type", "payloadType"),
-    ("signed as another version of the type", json.dumps(envelope(BODY, ("ayu", "budi"), "application/vnd.gardu.config.v2+json")).encode(), "type", "payloadType"),
-    ("a command's type, called a configuration", json.dumps(envelope(BODY, ("ayu", "budi"), signed_kind=COMMAND_TYPE)).encode(), "wrong_key", ""),
-    ("a root, sent as a configuration", json.dumps(envelope(encode_root(root()), ("ayu", "budi"), TRUST_TYPE)).encode(), "type", "payloadType"),
-]  # fmt: skip
+    (
+        "signed as another version of the type",
+        json.dumps(envelope(BODY, ("ayu", "budi"), "application/vnd.gardu.config.v2+json")).encode(),
+        "type",
+        "payloadType",
+    ),
+    (
+        "a command's type, called a configuration",
+        json.dumps(envelope(BODY, ("ayu", "budi"), signed_kind=COMMAND_TYPE)).encode(),
+        "wrong_key",
+        "",
+    ),
+    (
+        "a root, sent as a configuration",
+        json.dumps(envelope(encode_root(root()), ("ayu", "budi"), TRUST_TYPE)).encode(),
+        "type",
+        "payloadType",
+    ),
+]
 
 OF_THE_DOCUMENT: list[Vector] = [
-    *((f"no {name}", message(document(**{name: ...})), "malformed", name)
-      for name in ("target", "version", "issued", "expires", "config")),
+    *(
+        (f"no {name}", message(document(**{name: ...})), "malformed", name)
+        for name in ("target", "version", "issued", "expires", "config")
+    ),
     ("a key beside the others", message(document(priority=1)), "malformed", "priority"),
     ("keys of its maintainers", message(document(keys=["ayu"])), "malformed", "keys"),
     ("a version in quotes", message(document(version="18")), "malformed", "version"),
@@ -165,14 +257,36 @@ OF_THE_DOCUMENT: list[Vector] = [
     ("a release that is none", message(document(min_agent="newest")), "malformed", "min_agent"),
     ("a release that is a number", message(document(min_agent=0.4)), "malformed", "min_agent"),
     ("a release of a million digits", message(document(min_agent="1" * 20_000 + ".0")), "malformed", "min_agent"),
-    *((f"issued: {text}", message(document(issued=text)), "malformed", "issued") for text in (
-        "", "yesterday", "2026-11-24", "2026-11-24T05:00:00", "2026-13-24T05:00:00Z", "2026-11-24T25:00:00Z",
-        "0000-01-01T00:00:00Z", "2026-11-24 05:00:00Z", "٢٠٢٦-11-24T05:00:00Z", 1_795_488_000)),
+    *(
+        (f"issued: {text}", message(document(issued=text)), "malformed", "issued")
+        for text in (
+            "",
+            "yesterday",
+            "2026-11-24",
+            "2026-11-24T05:00:00",
+            "2026-13-24T05:00:00Z",
+            "2026-11-24T25:00:00Z",
+            "0000-01-01T00:00:00Z",
+            "2026-11-24 05:00:00Z",
+            "٢٠٢٦-11-24T05:00:00Z",
+            1_795_488_000,
+        )
+    ),
     ("expires is a number", message(document(expires=1_795_488_000)), "malformed", "expires"),
     ("for another gateway", message(document(target={"gateways": ["kima-02"]})), "target", "target.gateways"),
-    ("for a name that begins alike", message(document(target={"gateways": ["batua-010"]})), "target", "target.gateways"),
+    (
+        "for a name that begins alike",
+        message(document(target={"gateways": ["batua-010"]})),
+        "target",
+        "target.gateways",
+    ),
     ("for everyone", message(document(target={"gateways": ["*"]})), "target", "target.gateways[0]"),
-    ("for everyone and this one", message(document(target={"gateways": ["batua-01", "*"]})), "target", "target.gateways[1]"),
+    (
+        "for everyone and this one",
+        message(document(target={"gateways": ["batua-01", "*"]})),
+        "target",
+        "target.gateways[1]",
+    ),
     ("for a name in capitals", message(document(target={"gateways": ["BATUA-01"]})), "target", "target.gateways[0]"),
     ("for nobody", message(document(target={"gateways": []})), "target", "target"),
     ("for a text", message(document(target={"gateways": "batua-01"})), "target", "target"),
@@ -189,20 +303,49 @@ OF_THE_DOCUMENT: list[Vector] = [
     ("freeze: expired by a second", message(document(expires=rfc_3339(NOW_MS - 1000))), "expired", "expires"),
     ("freeze: expires now", message(document(expires=rfc_3339(NOW_MS))), "expired", "expires"),
     ("issued in two days", message(document(issued=rfc_3339(NOW_MS + 2 * DAY_MS))), "issued", "issued"),
-    ("issued in the year 9999", message(document(issued="9999-01-01T00:00:00Z", expires="9999-12-31T00:00:00Z")), "issued", "issued"),
+    (
+        "issued in the year 9999",
+        message(document(issued="9999-01-01T00:00:00Z", expires="9999-12-31T00:00:00Z")),
+        "issued",
+        "issued",
+    ),
     ("valid for a thousand years", message(document(expires="3026-01-01T00:00:00Z")), "issued", "issued"),
-    ("expires before it is issued", message(document(issued=rfc_3339(NOW_MS), expires=rfc_3339(NOW_MS - 1000))), "issued", "issued"),
+    (
+        "expires before it is issued",
+        message(document(issued=rfc_3339(NOW_MS), expires=rfc_3339(NOW_MS - 1000))),
+        "issued",
+        "issued",
+    ),
     ("for a newer agent", message(document(min_agent="0.4.1")), "min_agent", "min_agent"),
     ("for a much newer agent", message(document(min_agent="1.0")), "min_agent", "min_agent"),
-]  # fmt: skip
+]
 
 OF_THE_CONFIGURATION: list[Vector] = [
-    *((f"local: {name}", _with_config(**{name: {}}), "local_key", name)
-      for name in ("gateway", "store", "web", "privacy", "commands")),
-    *((f"local: {name}", _with_config(broker={**CONFIG["broker"], name: "/etc/shadow"}), "local_key", f"broker.{name}")
-      for name in ("password_file", "ca_file", "cert_file", "key_file", "password", "token", "proxy_file")),
-    ("local: another's name", _with_config(gateway={"id": "kima-02", "site": "kima", "sector": "health"}), "local_key", "gateway"),
-    ("local: commands allowed", _with_config(commands={"allow": ["restart"], "signed": False}), "local_key", "commands"),
+    *(
+        (f"local: {name}", _with_config(**{name: {}}), "local_key", name)
+        for name in ("gateway", "store", "web", "privacy", "commands")
+    ),
+    *(
+        (
+            f"local: {name}",
+            _with_config(broker={**CONFIG["broker"], name: "/etc/shadow"}),
+            "local_key",
+            f"broker.{name}",
+        )
+        for name in ("password_file", "ca_file", "cert_file", "key_file", "password", "token", "proxy_file")
+    ),
+    (
+        "local: another's name",
+        _with_config(gateway={"id": "kima-02", "site": "kima", "sector": "health"}),
+        "local_key",
+        "gateway",
+    ),
+    (
+        "local: commands allowed",
+        _with_config(commands={"allow": ["restart"], "signed": False}),
+        "local_key",
+        "commands",
+    ),
     ("local: a path of a sensor", _with_sensor(path="/etc/shadow"), "local_key", "sensor.air-1.path"),
     ("local: a secret of a sensor", _with_sensor(token_file="/etc/shadow"), "local_key", "sensor.air-1.token_file"),
     ("no broker", message(document(config={"sensor": []})), "schema", "broker.url"),
@@ -214,7 +357,12 @@ OF_THE_CONFIGURATION: list[Vector] = [
     ("a key that nobody knows", _with_config(publish={"speed": 1}), "schema", "publish.speed"),
     ("a code to load", _with_sensor(module="os"), "schema", "sensor.air-1.module"),
     ("a number out of range", _with_config(publish={"max_rows": 0}), "schema", "publish.max_rows"),
-    ("a number beyond 63 bits", _with_config(publish={"budget_bytes_per_day": 2**63}), "schema", "publish.budget_bytes_per_day"),
+    (
+        "a number beyond 63 bits",
+        _with_config(publish={"budget_bytes_per_day": 2**63}),
+        "schema",
+        "publish.budget_bytes_per_day",
+    ),
     ("a number in quotes", _with_config(publish={"max_rows": "250"}), "schema", "publish.max_rows"),
     ("a sensor that is null", _with_config(sensor=[None]), "schema", "sensor"),
     ("sensors as a table", _with_config(sensor={"id": "air-1"}), "schema", "sensor"),
@@ -226,12 +374,32 @@ OF_THE_CONFIGURATION: list[Vector] = [
     ("a driver that cannot be loaded", _with_sensor(driver="torn"), "driver_unknown", "sensor.air-1.driver"),
     ("a driver that is a path", _with_sensor(driver="../../evil"), "driver_unknown", "sensor.air-1.driver"),
     ("no port", _with_sensor(port=...), "device_impossible", "sensor.air-1.port"),
-    ("a bus that is not there", _with_sensor(driver="meter", port=..., bus="rs485-9"), "device_impossible", "sensor.air-1.bus"),
-    ("two sensors of one name", _with_config(sensor=[*CONFIG["sensor"], {**CONFIG["sensor"][0], "port": "/dev/ttyUSB1"}]), "device_impossible", "sensor[1].id"),
-    ("two sensors on one port", _with_config(sensor=[*CONFIG["sensor"], {**CONFIG["sensor"][0], "id": "air-2"}]), "device_impossible", "sensor.air-2.port"),
-    ("an alarm of no sensor", _with_config(alarm=[{"id": "bad", "sensor": "fog", "field": "pm10", "above": 1}]), "device_impossible", "alarm.bad.sensor"),
+    (
+        "a bus that is not there",
+        _with_sensor(driver="meter", port=..., bus="rs485-9"),
+        "device_impossible",
+        "sensor.air-1.bus",
+    ),
+    (
+        "two sensors of one name",
+        _with_config(sensor=[*CONFIG["sensor"], {**CONFIG["sensor"][0], "port": "/dev/ttyUSB1"}]),
+        "device_impossible",
+        "sensor[1].id",
+    ),
+    (
+        "two sensors on one port",
+        _with_config(sensor=[*CONFIG["sensor"], {**CONFIG["sensor"][0], "id": "air-2"}]),
+        "device_impossible",
+        "sensor.air-2.port",
+    ),
+    (
+        "an alarm of no sensor",
+        _with_config(alarm=[{"id": "bad", "sensor": "fog", "field": "pm10", "above": 1}]),
+        "device_impossible",
+        "alarm.bad.sensor",
+    ),
     ("a clock that is not there", _with_config(clock={"source": "gnss-1"}), "device_impossible", "clock.source"),
-]  # fmt: skip
+]
 
 VECTORS = [*OF_JSON, *OF_THE_ENVELOPE, *OF_THE_SIGNATURES, *OF_THE_DOCUMENT, *OF_THE_CONFIGURATION]
 

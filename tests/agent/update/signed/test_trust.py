@@ -229,7 +229,7 @@ WRONG_ROOTS = {
             "the same key in capitals": {"keys": [KEY, KEY.upper()], "threshold": 2},
             "a short key": {"keys": [KEY[:-2]], "threshold": 1},
             "a key with blanks": {"keys": [" ".join([KEY[:31], KEY[31:62]]) + "  "], "threshold": 1},
-            "a key that is no text": {"keys": [7], "threshold": 1},
+            "a key that is not a string": {"keys": [7], "threshold": 1},
             "17 keys": {"keys": [key(str(n)).hex() for n in range(17)], "threshold": 1},
             "something beside": {"keys": [KEY], "threshold": 1, "weight": 2},
         }.items()
