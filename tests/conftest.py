@@ -1,6 +1,11 @@
 """The order of the tests: of those that take an hour, each stands first for one of two workers."""
 
+import hypothesis
 import pytest
+
+# A slow example says something about the load of the machine, not about the code.
+hypothesis.settings.register_profile("gardu", deadline=None)
+hypothesis.settings.load_profile("gardu")
 
 _HOURS = "_an_hour_of_"
 

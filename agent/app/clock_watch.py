@@ -5,12 +5,12 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from agent.base.clock_trust import STEP_MS, dump_state, parse_state
 from agent.base.codes import LogCode, log_extra
 from agent.base.events import clock_set
 from agent.base.i18n import _
 from agent.base.reading import Stamp
-from agent.base.trusted_time import rfc_3339
+from agent.base.timekeeping.clock_trust import STEP_MS, dump_state, parse_state
+from agent.base.timekeeping.trusted_time import rfc_3339
 from agent.store.boot_times import BootTimes
 from agent.store.stream_account import StreamAccount
 

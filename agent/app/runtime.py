@@ -12,13 +12,13 @@ from agent.app import agent_metrics
 from agent.app.routing import MessageRouter
 from agent.app.running_sensor import RunningSensor
 from agent.app.snapshot import configuration_status, snapshot
-from agent.base.gnss_time import time_of
 from agent.base.io.clock import BUILD_MS
 from agent.base.io.state_dir import PRIVACY_KEY, board_model
 from agent.base.io.worker import Worker
 from agent.base.reading import AGENT, Stamp
 from agent.base.status import Status
 from agent.base.status_views import AGENT_FIELDS
+from agent.base.timekeeping.gnss_time import time_of
 from agent.commands import context as command_context
 from agent.commands.context import CommandContext
 from agent.commands.dispatcher import CommandDispatcher

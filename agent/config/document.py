@@ -10,7 +10,7 @@ from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import MAX_BYTES, loads
-from agent.base.trusted_time import rfc_3339, unix_ms
+from agent.base.timekeeping.trusted_time import rfc_3339, unix_ms
 from agent.config.layers import Tables
 
 CONFIRM_S = 300

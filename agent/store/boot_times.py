@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.base.clock_trust import LAST_MS, STEP_MS
 from agent.base.ranges import Ranges
 from agent.base.reading import AGENT, Context, Row, telemetry
+from agent.base.timekeeping.clock_trust import LAST_MS, STEP_MS
 from agent.store.stream_account import StreamAccount
 
 _MAX_BOOTS = 16

@@ -13,7 +13,7 @@ from agent.update.trust_store import TrustStore
 
 # Import the code for signed documents only when one arrives: most gateways run for months without.
 if TYPE_CHECKING:
-    from agent.base.trusted_time import TrustedTime
+    from agent.base.timekeeping.trusted_time import TrustedTime
     from agent.update.signed.acceptance import Accepted, GatewayContext, NoChange
 
 
@@ -42,7 +42,7 @@ class Examiner:
 
     def trusted_time(self) -> "TrustedTime":
         """Return the current time and its lower bound."""
-        from agent.base.trusted_time import TrustedTime
+        from agent.base.timekeeping.trusted_time import TrustedTime
 
         now = self._clock.now()
         bound_ms = max(clock.BUILD_MS, self._clock.proven_ms, self._store.state.mark.issued_ms)

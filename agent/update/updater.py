@@ -216,7 +216,7 @@ class Updater:
         document, unproven = self.running.document, self._store.state.unproven
         if not unproven or self._clock.now().clock_quality == 0:
             return
-        from agent.base.trusted_time import check_expiry
+        from agent.base.timekeeping.trusted_time import check_expiry
 
         if document is not None and document.hash == unproven:
             try:

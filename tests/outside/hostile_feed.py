@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.base.trusted_time import rfc_3339
+from agent.base.timekeeping.trusted_time import rfc_3339
 from agent.commands.registry import COMMANDS
 from agent.update.signed.dsse import COMMAND_TYPE, CONFIG_TYPE
 from tests.outside.fed_agent import FedAgent, Unwell, soon_ms

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.base.trusted_time import rfc_3339
+from agent.base.timekeeping.trusted_time import rfc_3339
 from agent.fleet.io import signing_key
 from agent.update.signed import dsse, trust
 from agent.update.signed.trust import Role, Root

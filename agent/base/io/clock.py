@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 
-from agent.base.clock_trust import ClockTrust
-from agent.base.gnss_offset import GnssOffset
 from agent.base.reading import Stamp
+from agent.base.timekeeping.clock_trust import ClockTrust
+from agent.base.timekeeping.gnss_offset import GnssOffset
 
 BUILD_MS = 1_793_000_000_000
 """No correct clock can be earlier than this: the day of this release (2026-10-26) in Unix milliseconds."""

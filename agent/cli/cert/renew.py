@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.base.display import one_line
 from agent.base.i18n import _
-from agent.base.trusted_time import rfc_3339
+from agent.base.timekeeping.trusted_time import rfc_3339
 from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
 from agent.cli.shared.command_client import CommandClient
 from agent.cli.shared.maintainer_files import CommandFailed, load_private_keys

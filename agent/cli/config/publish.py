@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.base.i18n import _
-from agent.base.trusted_time import rfc_3339
+from agent.base.timekeeping.trusted_time import rfc_3339
 from agent.cli.config.running import LEAVES
 from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
 from agent.cli.shared.fleet_watch import FleetWatch

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agent.base.i18n import _
-from agent.base.trusted_time import rfc_3339
+from agent.base.timekeeping.trusted_time import rfc_3339
 from agent.cli import UsageError
 from agent.cli.config.differences import print_differences
 from agent.cli.config.running import from_broker, from_file, unknown

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.base.display import json_text
 from agent.base.i18n import _
-from agent.base.trusted_time import rfc_3339
+from agent.base.timekeeping.trusted_time import rfc_3339
 from agent.cli.fleet.certificates import Certificate, ask_for_certificates
 from agent.cli.shared.broker_options import BrokerOptions, add_broker_options
 from agent.cli.shared.fleet_watch import FleetWatch

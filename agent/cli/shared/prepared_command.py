@@ -12,7 +12,7 @@ from agent.base.display import json_text, one_line
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import loads
-from agent.base.trusted_time import rfc_3339
+from agent.base.timekeeping.trusted_time import rfc_3339
 from agent.cli.shared.maintainer_files import CommandFailed
 from agent.commands.command import is_command_id
 from agent.commands.registry import COMMANDS, max_bytes

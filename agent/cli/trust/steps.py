@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from agent.base.i18n import _
-from agent.base.trusted_time import rfc_3339
+from agent.base.timekeeping.trusted_time import rfc_3339
 from agent.cli.shared.maintainer_files import CommandFailed, load_public_key, load_public_keys, write_file
 from agent.cli.trust.file import TrustFile
 from agent.update.signed.dsse import Role, key_id

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
-from agent.base.gnss_time import can_tell_time
 from agent.base.i18n import _
+from agent.base.timekeeping.gnss_time import can_tell_time
 from agent.config.problems import Report
 from agent.config.rules.broker import check_broker
 from agent.config.rules.driver import check_driver, check_known, shares_its_port

@@ -12,7 +12,7 @@ from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.reading import Stamp
 from agent.base.status import CertificateStatus
-from agent.base.trusted_time import TrustedTime
+from agent.base.timekeeping.trusted_time import TrustedTime
 from agent.config.settings import Broker
 from agent.delivery.certificates import validity
 

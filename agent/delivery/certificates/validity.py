@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.trusted_time import TrustedTime, rfc_3339
+from agent.base.timekeeping.trusted_time import TrustedTime, rfc_3339
 
 DAY_MS = 86_400_000
 STEPS = (30, 14, 7, 3, 0)

@@ -30,7 +30,7 @@ from agent.base.i18n import _
 from agent.base.io import helper_process
 from agent.base.io.atomic_files import AtomicDirectory
 from agent.base.io.worker import Worker
-from agent.base.trusted_time import TrustedTime
+from agent.base.timekeeping.trusted_time import TrustedTime
 from agent.config.io.credentials import local_file
 from agent.config.settings import Broker
 from agent.delivery.certificates.validity import CertificateFacts, check

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.base.trusted_time import TrustedTime, check_dates, check_expiry
+from agent.base.timekeeping.trusted_time import TrustedTime, check_dates, check_expiry
 from agent.config.document import Document, check_target, fingerprint, read_document, release
 from agent.config.generation import Generation
 from agent.config.layers import check_remote
@@ -52,7 +52,8 @@ class NoChange:
 class Accepted:
     """A configuration to try: ``resolved`` will run. ``message``: SHA-256 (hex) of the message.
 
-    ``unproven``: the clock is unset; call :func:`~agent.base.trusted_time.check_expiry` again once it is set.
+    ``unproven``: the clock is unset; call :func:`~agent.base.timekeeping.trusted_time.check_expiry` again once it is
+    set.
     """
 
     resolved: ResolvedConfig

@@ -14,7 +14,7 @@ from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.strict_json import loads
-from agent.base.trusted_time import rfc_3339, unix_ms
+from agent.base.timekeeping.trusted_time import rfc_3339, unix_ms
 from agent.update.signed.dsse import (
     KEY_BYTES,
     TRUST_TYPE,

@@ -3,8 +3,8 @@
 import pytest
 
 from agent.app.clock_watch import ClockWatch
-from agent.base.clock_trust import parse_state
 from agent.base.reading import Stamp
+from agent.base.timekeeping.clock_trust import parse_state
 from tests.agent.fakes import FakeClock, FakeStore
 
 TRUE_MS = 1_795_000_000_000

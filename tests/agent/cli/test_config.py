@@ -6,7 +6,7 @@ import re
 import pytest
 
 from agent.base.io.clock import BUILD_MS
-from agent.base.trusted_time import TrustedTime
+from agent.base.timekeeping.trusted_time import TrustedTime
 from agent.config.io.catalog import Catalog
 from agent.update.io.signatures import run_verification
 from agent.update.signed.acceptance import Accepted, examine

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from agent.base.errors import RejectedError
-from agent.base.trusted_time import TrustedTime, rfc_3339
+from agent.base.timekeeping.trusted_time import TrustedTime, rfc_3339
 from agent.config.generation import Generation
 from agent.update.signed.acceptance import Accepted, GatewayContext, NoChange, examine
 from agent.update.signed.dsse import (

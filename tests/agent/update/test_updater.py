@@ -10,7 +10,7 @@ import pytest
 
 from agent.base.io import clock
 from agent.base.io.atomic_files import AtomicDirectory
-from agent.base.trusted_time import rfc_3339
+from agent.base.timekeeping.trusted_time import rfc_3339
 from agent.config.generation import Generation
 from agent.config.io.catalog import Catalog
 from agent.update.io.update_dir import UpdateDir

@@ -11,7 +11,7 @@ from agent.base.events import Row
 from agent.base.io import clock
 from agent.base.io.atomic_files import AtomicDirectory
 from agent.base.reading import Stamp
-from agent.base.trusted_time import rfc_3339
+from agent.base.timekeeping.trusted_time import rfc_3339
 from agent.config.io.catalog import Catalog
 from agent.config.io.local_files import LocalFiles
 from agent.config.resolve import ResolvedConfig

@@ -7,7 +7,7 @@ import pytest
 
 from agent.base.errors import RejectedError
 from agent.base.reading import Stamp
-from agent.base.trusted_time import TrustedTime
+from agent.base.timekeeping.trusted_time import TrustedTime
 from agent.config.settings import Broker
 from agent.delivery.certificates import renewal
 from agent.delivery.certificates.renewal import Renewal

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.base.errors import RejectedError
-from agent.base.trusted_time import TrustedTime
+from agent.base.timekeeping.trusted_time import TrustedTime
 from agent.delivery.certificates.validity import DAY_MS, CertificateFacts, check, days_left, step
 
 NOW_MS = 1_795_500_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.base.errors import RejectedError as NotTaken
-from agent.base.trusted_time import TrustedTime
+from agent.base.timekeeping.trusted_time import TrustedTime
 from agent.config.settings import Broker
 from agent.delivery.connection import (
     BrokerUnreachable,

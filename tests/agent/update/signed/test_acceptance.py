@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.base.trusted_time import TrustedTime
+from agent.base.timekeeping.trusted_time import TrustedTime
 from agent.update.signed.acceptance import Accepted, NoChange, fingerprint, read_document
 from agent.update.signed.version_mark import Mark
 from tests.agent.update.signing_fakes import (

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.base.errors import RejectedError
-from agent.base.trusted_time import TrustedTime, rfc_3339
+from agent.base.timekeeping.trusted_time import TrustedTime, rfc_3339
 from agent.update.signed.acceptance import Accepted, GatewayContext
 from agent.update.signed.dsse import COMMAND_TYPE, TRUST_TYPE
 from agent.update.signed.trust import encode_root

@@ -3,7 +3,7 @@
 import pytest
 
 from agent.base.errors import RejectedError
-from agent.base.trusted_time import MAX_SPAN_MS, TrustedTime, check_dates, check_expiry, rfc_3339, unix_ms
+from agent.base.timekeeping.trusted_time import MAX_SPAN_MS, TrustedTime, check_dates, check_expiry, rfc_3339, unix_ms
 
 DAY = 86_400_000
 BOUND = 1_795_000_000_000

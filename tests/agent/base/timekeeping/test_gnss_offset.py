@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.base.gnss_offset import FRESH_MS, GnssOffset
+from agent.base.timekeeping.gnss_offset import FRESH_MS, GnssOffset
 
 TRUE_MS = 1_795_000_000_000
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.base.clock_trust import CONSISTENT_MS, ClockTrust, dump_state, parse_state
+from agent.base.timekeeping.clock_trust import CONSISTENT_MS, ClockTrust, dump_state, parse_state
 
 BUILD_MS = 1_793_000_000_000
 NOW_MS = BUILD_MS + 10**10

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.base.gnss_time import can_tell_time, time_of
+from agent.base.timekeeping.gnss_time import can_tell_time, time_of
 from drivers import nmea0183
 from drivers.sdk.contract import Measurement, Value
 
