@@ -10,13 +10,13 @@ from agent.config.parse import MAX_BYTES, Parsed, parse
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """``FILE`` and ``--json``."""
+    """Add ``FILE`` and ``--json``."""
     parser.add_argument("file", metavar="FILE", type=Path, help=_("configuration file, such as gardu.toml"))
     parser.add_argument("--json", action="store_true", help=_("print the problems as a JSON document"))
 
 
 def run(args: Namespace) -> int:
-    """0: usable (there may be warnings); 1: not usable, or not there."""
+    """Exit status 0: the file can be used (there may be warnings); 1: it cannot, or it does not exist."""
     file: Path = args.file
     try:
         with file.open("rb") as stream:
@@ -34,7 +34,7 @@ def run(args: Namespace) -> int:
 
 def _print_lines(file: Path, parsed: Parsed) -> None:
     for problem in parsed.problems:
-        print(f"{file}: {problem}", file=sys.stderr)
+        print(problem.located(file), file=sys.stderr)
     if parsed.config:
         print(_("{file}: OK, {count} sensors").format(file=file, count=len(parsed.config.sensor)))
 

@@ -11,7 +11,7 @@ from agent.cli.shared.maintainer_files import CommandFailed, envelope, is_envelo
 from agent.config.diff import Unresolved, diff, differences
 from agent.config.io.catalog import Catalog
 from agent.config.layers import Tables, check_remote, merged, without_local
-from agent.config.parse import read as read_config
+from agent.config.parse import parse_tables
 
 _STAND_IN: Tables = {"gateway": {"id": "gateway", "site": "site", "sector": "health"}}
 
@@ -67,7 +67,7 @@ def _tables(path: Path) -> Tables:
 
 def _judge(path: Path, whole: Tables) -> int:
     """Tell what is wrong with the new configuration."""
-    parsed = read_config({**_STAND_IN, **whole}, Catalog())
+    parsed = parse_tables({**_STAND_IN, **whole}, Catalog())
     for problem in parsed.problems:
         print(f"{path}: {problem}", file=sys.stderr)
     if parsed.config is None:
