@@ -20,7 +20,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """0: usable (there may be warnings); 1: not usable, or not there."""
+    """Exit status 0: the file can be used (there may be warnings); 1: it cannot, or it does not exist."""
     file: Path = args.file
     try:
         with file.open("rb") as stream:
@@ -34,7 +34,7 @@ def run(args: Namespace) -> int:
         _print_json(parsed, in_use)
         return 0 if parsed.config else 1
     for problem in parsed.problems:
-        print(f"{file}: {problem}", file=sys.stderr)
+        print(problem.located(file), file=sys.stderr)
     if parsed.config:
         print(_("{file}: OK, {count} sensors").format(file=file, count=len(parsed.config.sensor)))
     if unknown:

@@ -103,7 +103,7 @@ def _checked(file: Path, catalog: Catalog) -> Config | None:
     parsed = configuration.parse(raw, catalog)
     for problem in parsed.problems:
         level = logging.ERROR if problem.level == "error" else logging.WARNING
-        _log.log(level, "%s: %s", file, problem, extra=log_extra(problem.code))
+        _log.log(level, "%s", problem.located(file), extra=log_extra(problem.code))
     return parsed.config
 
 

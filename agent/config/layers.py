@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.config.values import labels
+from drivers.sdk.tables.reader import labels
 
 Tables = Mapping[str, object]
 
@@ -23,7 +23,7 @@ _SECRET_ENDINGS = ("_file", "_path", "_dir", "_password", "_secret", "_token")
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """The tables to read (:func:`agent.config.parse.read`), and the paths at which ``local.toml`` changed them."""
+    """The tables to parse, and the paths at which ``local.toml`` changed them."""
 
     tables: Tables
     drift: tuple[str, ...]

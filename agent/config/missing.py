@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.config.parse import DriverLookup, Parsed, Problem, read
-from agent.config.values import labels
+from agent.config.parse import DriverLookup, Parsed, Problem, parse_tables
+from drivers.sdk.tables.reader import labels
 
 Tables = Mapping[str, object]
 
@@ -20,13 +20,13 @@ class Remaining:
     missing: tuple[Problem, ...]
 
 
-def read_remaining(tables: Tables, catalog: DriverLookup) -> Remaining:
+def parse_remaining(tables: Tables, catalog: DriverLookup) -> Remaining:
     """Read tables without the sensors that cannot be built here (their driver or profile is gone, or a newer release
     wants them otherwise), and without the alarms that need these. Where anything else is wrong, ``parsed`` has no
     configuration."""
     missing: list[Problem] = []
     while True:
-        parsed = read(tables, catalog)
+        parsed = parse_tables(tables, catalog)
         errors = [problem for problem in parsed.problems if problem.level == "error"]
         less = _without(tables, errors)
         if parsed.config is not None or less is None:

@@ -12,7 +12,7 @@ from agent.base.i18n import _
 from agent.config import parse as configuration
 from agent.config.generation import Cause, Generation
 from agent.config.layers import Tables, merged
-from agent.config.missing import read_remaining
+from agent.config.missing import parse_remaining
 from agent.config.parse import DriverLookup, Parsed, Problem
 from agent.config.settings import Config
 from drivers.sdk.contract import Driver
@@ -102,10 +102,10 @@ def _resolved(
     tables = whole.tables
     missing: tuple[str, ...] = ()
     if remaining:
-        rest = read_remaining(tables, catalog)
+        rest = parse_remaining(tables, catalog)
         parsed, tables, missing = rest.parsed, rest.tables, tuple(str(problem) for problem in rest.missing)
     else:
-        parsed = configuration.read(tables, catalog)
+        parsed = configuration.parse_tables(tables, catalog)
     if parsed.config is None:
         raise _refusal(parsed, local=document is None)
     return ResolvedConfig(

@@ -7,11 +7,12 @@ what stands between keys, and what a driver declares, only ``gardu check`` knows
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, is_dataclass
 from types import UnionType
-from typing import Literal, Union, get_args, get_origin, get_type_hints
+from typing import Literal, Union, get_args, get_origin
 
-from agent.config.settings import Config, Limit, Sensor
-from agent.config.values import keys_of
-from agent.config.words import unwrap
+from agent.config.settings import Config, Sensor
+from drivers.sdk.tables.limits import Limit
+from drivers.sdk.tables.reader import keys_of
+from drivers.sdk.tables.words import unwrap
 
 Schema = dict[str, object]
 
@@ -25,7 +26,7 @@ def json_schema() -> Schema:
 
 
 def _table(kind: type) -> Schema:
-    hints = get_type_hints(kind, include_extras=True)
+    hints = {name: item.type for name, item in keys_of(kind).items()}
     keys = keys_of(kind)
     schema: Schema = {
         "type": "object",

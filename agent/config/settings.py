@@ -1,7 +1,8 @@
-"""The configuration as values: one dataclass a table of ``gardu.toml``.
+"""The configuration as values: a dataclass for each table of ``gardu.toml``.
 
-Names, types and defaults are the file's own; what a value may be stands in its annotation. Parsing
-(:mod:`agent.config.parse`) and the JSON Schema (``config/gardu.schema.json``) are made from these types.
+Names, types and defaults are those of the file; the annotation of a field says what its value may be. Parsing
+(:mod:`agent.config.parse`), the JSON Schema (``config/gardu.schema.json``) and the key tables of
+``docs/configuration.md`` are derived from these types. :mod:`agent.config.key_texts` says what each key means.
 """
 
 from collections.abc import Mapping
@@ -9,21 +10,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from drivers.sdk.contract import Value
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """What a value may be: bounds for a number, a pattern (whole match) for a text, and words for people.
-
-    ``lines``: the text may have more than one line.
-    """
-
-    min: float | None = None
-    max: float | None = None
-    pattern: str = ""
-    means: str = ""
-    lines: bool = False
-
+from drivers.sdk.tables.limits import Limit, Lines
 
 Name = Annotated[
     str, Limit(pattern="[a-z0-9][a-z0-9-]{0,31}", means="a-z, 0-9 and -, at most 32 characters, not starting with -")
@@ -34,7 +21,6 @@ Root = Annotated[
 ]
 Url = Annotated[str, Limit(pattern="mqtts?://\\S+", means="mqtt://host:port or mqtts://host:port")]
 Zone = Annotated[str, Limit(pattern="[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*", means="a time zone such as Asia/Makassar")]
-Lines = Annotated[str, Limit(lines=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +136,7 @@ class Sensor:
     heartbeat_s: Annotated[float, Limit(min=0, max=86_400)] = 0.0
     calibrate: Mapping[FieldName, Calibrate] = field(default_factory=dict)
     label: str = ""
-    # In the long run: ten times as much as the fastest device that the project knows.
+    # In the long run: ten times the rate of the fastest device that the project knows.
     max_rows_per_s: Annotated[float, Limit(min=0.01, max=1_000_000)] = 100.0
     required: bool = True
     personal: bool = False

@@ -10,8 +10,7 @@ from string import Template
 
 from agent.base.i18n import _
 from agent.config.layers import Tables, local_keys
-from agent.config.parse import DriverLookup, Problem
-from agent.config.parse import read as read_config
+from agent.config.parse import DriverLookup, Problem, parse_tables
 
 Row = Mapping[str, str]
 
@@ -104,7 +103,7 @@ def check(gateway: str, config: Tables, catalog: DriverLookup) -> tuple[list[str
     local = [f"{path}: {why}" for path in local_keys(config)]
     if local:
         return local, []
-    problems = read_config({"gateway": {"id": gateway, **_PLACEHOLDERS}, **config}, catalog).problems
+    problems = parse_tables({"gateway": {"id": gateway, **_PLACEHOLDERS}, **config}, catalog).problems
     errors = [str(problem) for problem in problems if _is_error(problem)]
     return errors, [str(problem) for problem in problems if not _is_error(problem)]
 

@@ -10,7 +10,7 @@ from agent.base.display import one_line
 from agent.base.i18n import _
 from agent.config.diff import Difference, Unresolved, diff, differences
 from agent.config.layers import Tables, is_local_key
-from agent.config.words import shown
+from drivers.sdk.tables.words import shown
 
 _MAX_CHARS = 160
 _LOGIN = re.compile(r"://[^/\s\"]*@")

@@ -18,7 +18,7 @@ from agent.cli.shared.maintainer_files import (
 from agent.config.diff import Unresolved, diff, differences
 from agent.config.io.catalog import Catalog
 from agent.config.layers import Tables, check_remote, merged, without_local
-from agent.config.parse import read as read_config
+from agent.config.parse import parse_tables
 
 _PLACEHOLDERS: Tables = {"gateway": {"id": "gateway", "site": "site", "sector": "health"}}
 
@@ -74,7 +74,7 @@ def _tables(path: Path) -> Tables:
 
 def _check(path: Path, merged_tables: Tables) -> int:
     """Print the problems of the new configuration. Raises :class:`CommandFailed` if it is not usable."""
-    parsed = read_config({**_PLACEHOLDERS, **merged_tables}, Catalog())
+    parsed = parse_tables({**_PLACEHOLDERS, **merged_tables}, Catalog())
     for problem in parsed.problems:
         print(f"{path}: {problem}", file=sys.stderr)
     if parsed.config is None:

@@ -28,7 +28,7 @@ from agent.cli.shared.recognition import add_trust_option, recogniser
 from agent.config.document import CONFIRM_S, Document, read_document, written_document
 from agent.config.io.catalog import Catalog
 from agent.config.layers import Tables, local_keys, without_local
-from agent.config.parse import read as read_config
+from agent.config.parse import parse_tables
 from agent.delivery.connection import ConnectionLost
 from agent.update.signed import dsse as dsse
 from agent.update.signed.dsse import CONFIG_TYPE
@@ -145,7 +145,7 @@ def _checked(config: Tables, args: Namespace) -> Tables:
         names = ", ".join(local)
         message = _("only the gateway's own files can set {names}; --without-local omits them").format(names=names)
         raise CommandFailed(_("{file}: {why}").format(file=args.file, why=message))
-    parsed = read_config({"gateway": {"id": args.gateway[0], **_PLACEHOLDERS}, **config}, Catalog())
+    parsed = parse_tables({"gateway": {"id": args.gateway[0], **_PLACEHOLDERS}, **config}, Catalog())
     for problem in parsed.problems:
         print(f"{args.file}: {problem}", file=sys.stderr)
     # A driver that is unknown here may be a profile that only the gateway has.

@@ -3,8 +3,8 @@
 import re
 
 from agent.base.i18n import _
-from agent.config.problems import Report
 from agent.config.settings import Broker
+from drivers.sdk.tables.problem import Report
 
 _IPV6 = re.compile(r"[0-9a-fA-F:.]{2,45}")
 _LABEL = re.compile(rb"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")

@@ -4,9 +4,9 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from agent.base.i18n import _
-from agent.config.problems import Report
 from agent.config.settings import Sensor
 from drivers.sdk.contract import Driver, PollDriver, SerialDriver
+from drivers.sdk.tables.problem import Report
 
 if TYPE_CHECKING:
     from drivers.sdk.bus import I2cDriver, W1Driver

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 
 from agent.base.i18n import _
 from agent.base.timekeeping.gnss_time import can_tell_time
-from agent.config.problems import Report
 from agent.config.rules.broker import check_broker
 from agent.config.rules.driver import check_driver, check_known, shares_its_port
 from agent.config.settings import Alarm, Config, Sensor
-from agent.config.values import labels
 from drivers.sdk.contract import Driver
+from drivers.sdk.tables.problem import Report
+from drivers.sdk.tables.reader import labels
 
 _COMMON_ZONES = ("Asia/Makassar", "Asia/Jakarta", "Asia/Jayapura", "Asia/Pontianak", "UTC")
 """Known without a look into the time zone database (which costs half a megabyte)."""

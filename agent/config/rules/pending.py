@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from agent.base.i18n import _
-from agent.config.problems import Report
-from agent.config.values import labels
+from drivers.sdk.tables.problem import Report
+from drivers.sdk.tables.reader import labels
 
 PENDING: Mapping[str, object] = {
     "publish.budget_bytes_per_day": 0,

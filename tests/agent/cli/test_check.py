@@ -63,17 +63,17 @@ def test_the_documentation_shows_files() -> None:
     assert len(SHOWN) >= 2
 
 
-def test_every_problem_is_a_line_with_file_path_and_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_problem_has_its_file_line_path_and_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "gardu.toml"
     file.write_text(WRONG)
     assert main(["check", str(file)]) == 1
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines() == [
-        f'{file}: gateway.id: "Batua 01" is not allowed here '
+        f'{file}:3: gateway.id: "Batua 01" is not allowed here '
         "(a-z, 0-9 and -, at most 32 characters, not starting with -)",
-        f'{file}: sensor.air-1.driver: unknown driver "sds01" (did you mean sds011?)',
-        f"{file}: web.listen: warning: this key has no effect yet",
+        f'{file}:12: sensor.air-1.driver: unknown driver "sds01" (did you mean sds011?)',
+        f"{file}:9: web.listen: warning: this key has no effect yet",
     ]
 
 
@@ -83,7 +83,8 @@ def test_warnings_alone_are_no_failure(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["check", str(file)]) == 0
     out, err = capsys.readouterr()
     assert out == f"{file}: OK, 8 sensors\n"
-    assert err == f"{file}: web.listen: warning: this key has no effect yet\n"
+    line = len(file.read_text("utf-8").splitlines())
+    assert err == f"{file}:{line}: web.listen: warning: this key has no effect yet\n"
 
 
 def test_json_is_alone_on_standard_output(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,10 +95,11 @@ def test_json_is_alone_on_standard_output(tmp_path: Path, capsys: pytest.Capture
     result = json.loads(out)
     assert err == ""
     assert result["ok"] is False
-    assert [(problem["level"], problem["code"], problem["path"]) for problem in result["problems"]] == [
-        ("error", "pattern", "gateway.id"),
-        ("error", "unknown_driver", "sensor.air-1.driver"),
-        ("warning", "no_effect", "web.listen"),
+    keys = ("level", "code", "path", "line")
+    assert [tuple(problem[key] for key in keys) for problem in result["problems"]] == [
+        ("error", "pattern", "gateway.id", 3),
+        ("error", "unknown_driver", "sensor.air-1.driver", 12),
+        ("warning", "no_effect", "web.listen", 9),
     ]
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from agent.config.rules.pending import PENDING
 from agent.config.settings import Config
-from agent.config.values import keys_of
-from agent.config.words import expected, unwrap
+from drivers.sdk.tables.reader import keys_of
+from drivers.sdk.tables.words import expected, unwrap
 
 PAGE = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
 

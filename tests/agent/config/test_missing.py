@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from agent.config.missing import Remaining, read_remaining
+from agent.config.missing import Remaining, parse_remaining
 from tests.agent.config.config_fakes import MINIMAL, SENSOR, FakeCatalog
 
 GONE = SENSOR.replace("air-1", "gone-1").replace("dust", "no-such").replace("USB0", "USB1")
@@ -13,7 +13,7 @@ ALARM = '[[alarm]]\nid = "a-{0}"\nsensor = "{0}"\nfield = "pm10"\nabove = 1\n'
 
 
 def _read(*parts: str) -> Remaining:
-    return read_remaining(tomllib.loads("\n".join((MINIMAL, *parts))), FakeCatalog())
+    return parse_remaining(tomllib.loads("\n".join((MINIMAL, *parts))), FakeCatalog())
 
 
 def test_a_whole_configuration_stays_whole() -> None:

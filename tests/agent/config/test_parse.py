@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.config.parse import MAX_BYTES, parse, read
-from agent.config.problems import MOST, Report
+from agent.config.parse import MAX_BYTES, parse, parse_tables
 from agent.config.settings import Broker, Calibrate, Config, Gateway, Sensor
+from drivers.sdk.tables.problem import MAX_PROBLEMS, Report
 from tests.agent.config.config_fakes import MINIMAL, SENSOR, FakeCatalog, found, parsed
 
 
@@ -122,14 +122,14 @@ def test_a_file_full_of_errors_is_summed_up_in_bounded_time() -> None:
     began = time.monotonic()
     problems = parsed(text).problems
     assert time.monotonic() - began < 5
-    assert len(problems) == MOST + 1
+    assert len(problems) == MAX_PROBLEMS + 1
     assert (problems[-1].code, problems[-1].level) == ("more", "error")
 
 
 def test_a_hint_is_looked_for_only_while_problems_are_shown() -> None:
     report = Report()
     assert "driver" in report.near("drivr", ["driver"])
-    for number in range(MOST):
+    for number in range(MAX_PROBLEMS):
         report.error(str(number), "unknown_key", "")
     assert report.near("drivr", ["driver"], "none") == "none"
 
@@ -171,6 +171,6 @@ _VALUES = st.recursive(
 @settings(max_examples=200)
 @given(st.dictionaries(_KEYS, _VALUES, max_size=6))
 def test_any_tables_give_an_answer(tables: dict[str, object]) -> None:
-    result = read(tables, FakeCatalog())
+    result = parse_tables(tables, FakeCatalog())
     assert (result.config is None) == any(problem.level == "error" for problem in result.problems)
     assert all("\n" not in str(problem) for problem in result.problems)

@@ -21,7 +21,7 @@ from agent.config.settings import (
     StoreSettings,
     Web,
 )
-from agent.config.values import keys_of
+from drivers.sdk.tables.reader import keys_of
 from tests.agent.config.config_fakes import MINIMAL, SENSOR, found, warned
 from tests.support.syntax import tree
 

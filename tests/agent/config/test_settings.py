@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.config.values import labels
+from drivers.sdk.tables.reader import labels
 from tests.agent.config.config_fakes import MINIMAL, SENSOR, found, parsed
 
 

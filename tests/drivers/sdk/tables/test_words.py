@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from agent.config.words import shown
+from drivers.sdk.tables.words import shown
 
 
 @pytest.mark.parametrize(

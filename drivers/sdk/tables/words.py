@@ -1,20 +1,20 @@
-"""Types and values of the configuration, in a person's words."""
+"""Types and values of tables in words for people."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import is_dataclass
 from types import UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
 
-from agent.base.i18n import _
-from agent.config.settings import Limit
+from drivers.sdk.messages import _
+from drivers.sdk.tables.limits import NO_LIMIT, Limit
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-"""Characters that no text of a configuration needs, and that would spoil a line of a log."""
-
-NO_LIMIT = Limit()
+"""Characters that would spoil a line of a log."""
 
 
 def unwrap(hint: object, limit: Limit = NO_LIMIT) -> tuple[object, Limit]:
-    """A type without its annotation, and its limit."""
+    """Return a type without its annotation, and its limit."""
     if get_origin(hint) is not Annotated:
         return hint, limit
     inner, *notes = get_args(hint)
@@ -22,26 +22,36 @@ def unwrap(hint: object, limit: Limit = NO_LIMIT) -> tuple[object, Limit]:
 
 
 def expected(hint: object, limit: Limit = NO_LIMIT) -> str:
-    """What a value must be, in words."""
+    """Return in words what a value must be."""
     hint, limit = unwrap(hint, limit)
     origin = get_origin(hint)
+    if limit.means:
+        return _(limit.means)
+    if limit.choices:
+        return listed_choices(limit.choices)
     if origin in (Union, UnionType):
         return _(" or ").join(expected(part) for part in get_args(hint) if part is not type(None))
     if origin is Literal:
-        return _(" or ").join(shown(choice) for choice in get_args(hint))
-    if limit.means:
-        return _(limit.means)
+        return listed_choices(get_args(hint))
     if hint in (int, float):
         return _range_words(_("an integer") if hint is int else _("a number"), limit)
     if hint is bool:
         return _("true or false")
     if hint is str:
         return _("a string in quotes")
-    return _("a list") if origin is tuple else _("a table")
+    if origin is not tuple:
+        return _("a table")
+    entry, _unused = unwrap(get_args(hint)[0])
+    return _("a list of tables") if is_dataclass(entry) else _("a list")
+
+
+def listed_choices(choices: Iterable[object]) -> str:
+    """Return ``"a" or "b"``; an empty string is left out, because a missing key means the same."""
+    return _(" or ").join(shown(choice) for choice in choices if choice != "")
 
 
 def shown(value: object) -> str:
-    """A value of the file as a person wrote it, short, and without a password that stands in a URL."""
+    """Return a value of a file as a person wrote it, shortened, and without a password that is part of a URL."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
@@ -58,6 +68,8 @@ def shown(value: object) -> str:
 
 
 def _range_words(kind: str, limit: Limit) -> str:
+    if limit.above is not None:
+        return _("{kind} greater than {low}").format(kind=kind, low=shown(limit.above))
     if limit.min is not None and limit.max is not None:
         return _("{kind} from {low} to {high}").format(kind=kind, low=shown(limit.min), high=shown(limit.max))
     if limit.min is not None:
