@@ -116,10 +116,12 @@ class _FrozenCheck:
     def decode(self, block: bytes, at_s: float) -> Measurement:
         self._times = self._times + 1 if block == self._last else 1
         self._last = block
-        found = decode(block, at_s)
+        measurement = decode(block, at_s)
         if self._times < _FROZEN_AFTER:
-            return found
-        return Measurement(found.values, dict.fromkeys(found.values, "uncertain:frozen") | dict(found.q))
+            return measurement
+        return Measurement(
+            measurement.values, dict.fromkeys(measurement.values, "uncertain:frozen") | dict(measurement.q)
+        )
 
 
 def join(parts: Sequence[bytes]) -> bytes:
