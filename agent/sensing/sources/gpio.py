@@ -87,9 +87,9 @@ class GpioSource:
         """Set the line, and publish its new level at once. It is switched off when the agent stops or the chip is lost.
         Raises :class:`LookupError`."""
         if not self._driver.output:
-            raise LookupError(f"{self._settings.id} is no output")
+            raise LookupError(f"{self._settings.id} is not an output")
         if self._output is None:
-            raise LookupError(f"{self._settings.id} is not there now")
+            raise LookupError(f"{self._settings.id} is not available now")
         lines, session = self._output
         try:
             lines.drive(int(on))

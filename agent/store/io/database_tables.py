@@ -210,7 +210,7 @@ class Tables:
                 if check is not None and check != row_check(key, t, mono_ms, context, body):
                     raise ValueError("checksum")
                 if not before < key < end:
-                    raise ValueError("a page of other rows")
+                    raise ValueError("rows out of order")
                 before = key
             return [
                 Row(key - base, t, mono_ms, contexts[context], body) for key, t, mono_ms, context, body, _ in records
