@@ -116,10 +116,12 @@ class _FrozenCheck:
     def decode(self, block: bytes, at_s: float) -> Measurement:
         self._times = self._times + 1 if block == self._last else 1
         self._last = block
-        found = decode(block, at_s)
+        measurement = decode(block, at_s)
         if self._times < _FROZEN_AFTER:
-            return found
-        return Measurement(found.values, dict.fromkeys(found.values, "uncertain:frozen") | dict(found.q))
+            return measurement
+        return Measurement(
+            measurement.values, dict.fromkeys(measurement.values, "uncertain:frozen") | dict(measurement.q)
+        )
 
 
 def join(parts: Sequence[bytes]) -> bytes:
@@ -128,7 +130,7 @@ def join(parts: Sequence[bytes]) -> bytes:
     Raises ValueError for parts of another size.
     """
     if len(parts) != 2:
-        raise ValueError("two parts are wanted: the calibration, then the values F7 to FE")
+        raise ValueError("expected two parts: the calibration, then the values F7 to FE")
     calibration, values = parts
     sizes = {24: b"\x00\x00", 26: b"", 33: b""}
     if len(calibration) == 32:  # without A0, which is unused
@@ -159,7 +161,7 @@ class Chip:
         """Read the chip's id and its calibration. Raises OSError for another chip."""
         self._id = self._register(_REGISTER_ID, 1)[0]
         if self._id not in _IDS:
-            raise OSError(f"no BME280 or BMP280: its id is 0x{self._id:02x}")
+            raise OSError(f"not a BME280 or BMP280: its id is 0x{self._id:02x}")
         self._calibration = self._register(_REGISTER_FIRST, _FIRST_BYTES)
         if self._id == BME280:
             self._calibration += self._register(_REGISTER_HUMIDITY, _HUMIDITY_BYTES)

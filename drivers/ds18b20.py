@@ -75,10 +75,10 @@ class SlaveTextDecoder:
             raise FrameError("format")
         if not before[1]:
             raise FrameError(_CRC.reason)
-        found = decode(before[0])
+        measurement = decode(before[0])
         if abs(int(second[2]) - _raw(before[0]) * 1000 / _SIXTEENTHS) >= 1:
             raise FrameError("format")  # truncated
-        return found
+        return measurement
 
 
 def _decoder(options: Options) -> Decoder:

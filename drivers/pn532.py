@@ -66,23 +66,23 @@ class FramesDecoder:
     def feed(self, chunk: bytes, at_s: float) -> list[Item]:
         buffer = self._rest + chunk
         items: list[Item] = []
-        here = 0
-        while (start := buffer.find(_START, here)) >= 0:
-            self.skipped += start - here
-            here = start
+        position = 0
+        while (start := buffer.find(_START, position)) >= 0:
+            self.skipped += start - position
+            position = start
             size = _size(buffer[start : start + 5])
             if start + size > len(buffer):
                 break
             if not self._accept(buffer[start : start + size], items):
                 self.skipped += 1
                 size = 1
-            here = start + size
+            position = start + size
         else:
             begun = next((count for count in (2, 1) if buffer.endswith(_START[:count])), 0)
-            keep = min(begun, len(buffer) - here)
-            self.skipped += len(buffer) - keep - here
-            here = len(buffer) - keep
-        self._rest = buffer[here:]
+            keep = min(begun, len(buffer) - position)
+            self.skipped += len(buffer) - keep - position
+            position = len(buffer) - keep
+        self._rest = buffer[position:]
         return items
 
     def finish(self, at_s: float) -> list[Item]:

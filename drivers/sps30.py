@@ -47,8 +47,8 @@ def unstuff(raw: bytes) -> bytes:
 
 def stuff(plain: bytes) -> bytes:
     """Apply the byte stuffing used between two flags."""
-    back = {meant: bytes((_ESCAPE, sent)) for sent, meant in _STUFFED.items()}
-    return b"".join(back.get(byte, bytes((byte,))) for byte in plain)
+    escapes = {plain_byte: bytes((_ESCAPE, sent)) for sent, plain_byte in _STUFFED.items()}
+    return b"".join(escapes.get(byte, bytes((byte,))) for byte in plain)
 
 
 def frame(body: bytes) -> bytes:

@@ -50,7 +50,7 @@ class SystemReader:
         ]
         available = [line for line in lines if line and not line.endswith("=")]
         if not available:
-            raise OSError("nothing of /proc, /sys and the disk can be read")
+            raise OSError("cannot read /proc, /sys or the disk")
         return "\n".join([*available, _END, ""]).encode()
 
     def close(self) -> None:

@@ -106,17 +106,17 @@ class ContinuousDecoder:
     def _scan(self, buffer: bytes, *, ended: bool) -> list[Item]:
         items: list[Item] = []
         needed = _FRAME_BYTES if self._checksum == "off" else _FRAME_BYTES + 1
-        here = 0
-        while here < len(buffer):
-            is_start = _is_start(buffer[here : here + 4])
-            available = len(buffer) - here
+        position = 0
+        while position < len(buffer):
+            is_start = _is_start(buffer[position : position + 4])
+            available = len(buffer) - position
             whole = available >= needed or (ended and available == _FRAME_BYTES and self._checksum == "auto")
             if is_start and not whole and not ended:
                 break
-            size = self._accept(buffer[here : here + _FRAME_BYTES + 1], items) if is_start and whole else 0
+            size = self._accept(buffer[position : position + _FRAME_BYTES + 1], items) if is_start and whole else 0
             self.skipped += 0 if size else 1
-            here += size or 1
-        self._rest = buffer[here:]
+            position += size or 1
+        self._rest = buffer[position:]
         return items
 
     def _accept(self, raw: bytes, items: list[Item]) -> int:

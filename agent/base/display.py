@@ -26,7 +26,7 @@ def json_text(value: object, indent: int | None = None, compact: bool = False) -
     separators = (",", ":") if compact else None
     text = json.dumps(value, ensure_ascii=False, indent=indent, separators=separators, default=str)
     # Only ``indent`` produces line breaks; those inside strings are already escaped.
-    return "\n".join(_UNSAFE.sub(lambda found: f"\\u{ord(found[0]):04x}", line) for line in text.split("\n"))
+    return "\n".join(_UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", line) for line in text.split("\n"))
 
 
 def csv_cell(text: str) -> str:

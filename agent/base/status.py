@@ -63,7 +63,7 @@ class CertificateStatus:
     the expiry or the time is unknown."""
 
     not_after_ms: int | None = None
-    left_s: int | None = None
+    remaining_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,13 +54,13 @@ def _short(why: str) -> str:
 
 def diagnostics(status: Status) -> dict[str, object]:
     """Return the result of the command ``diagnostics``."""
-    left_s = status.certificate.left_s
+    remaining_s = status.certificate.remaining_s
     return {
         "agent": status.process.release,
         "clock": status.clock.quality,
         "certificate": {
             "not_after": status.certificate.not_after_ms,
-            "days": None if left_s is None else left_s // 86_400,
+            "days": None if remaining_s is None else remaining_s // 86_400,
         },
         "unsettled": status.store.unsettled,
         "streams": {
@@ -81,7 +81,7 @@ def _sensor(sensor: SensorStatus) -> dict[str, object]:
 
 def agent_telemetry(status: Status) -> dict[str, Value]:
     """Return one reading of the agent's own telemetry (:data:`AGENT_FIELDS`)."""
-    left_s = status.certificate.left_s
+    remaining_s = status.certificate.remaining_s
     return {
         "backlog": status.store.unsettled,
         "sensors_ok": len(status.sensors) - status.sensors_lost,
@@ -89,5 +89,5 @@ def agent_telemetry(status: Status) -> dict[str, Value]:
         "rejected": sum(sensor.rejected for sensor in status.sensors.values()),
         "cpu": round(status.process.cpu_s, 2),
         "memory_peak": status.process.memory_peak_bytes,
-        **({} if left_s is None else {"cert_left": left_s}),
+        **({} if remaining_s is None else {"cert_left": remaining_s}),
     }

@@ -81,8 +81,8 @@ def _int(text: str) -> int:
 
 def _check_depth(raw: bytes) -> None:
     depth = 0
-    for found in _BRACKET.finditer(_STRING.sub(b"", raw)):
-        depth += 1 if found[0] in b"[{" else -1
+    for bracket in _BRACKET.finditer(_STRING.sub(b"", raw)):
+        depth += 1 if bracket[0] in b"[{" else -1
         if depth > MAX_DEPTH:
             raise ValueError(f"depth {depth}")
 

@@ -1,4 +1,4 @@
-"""A rate limit: so much per second, with a burst. No I/O."""
+"""A rate limiter: a steady rate per second, with a burst. No I/O."""
 
 
 class TokenBucket:

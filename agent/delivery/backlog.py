@@ -28,12 +28,12 @@ class Backlog:
     def next_ranges(self, open_streams: list[str]) -> list[ReadRange]:
         """Return the oldest unsent range of each stream, if there are enough tokens; only of event streams while those
         have any. ``open_streams``: the streams that may be sent now, in order."""
-        found: list[ReadRange] = []
+        ranges: list[ReadRange] = []
         tokens = self._tokens.fill(self._now_s())
         if not self._window.has_room(late=True):
-            return found
+            return ranges
         for stream in open_streams:
-            if found and stream.startswith("telemetry/") and found[0][0].startswith("event/"):
+            if ranges and stream.startswith("telemetry/") and ranges[0][0].startswith("event/"):
                 break
             unsent = self._next_unsent(stream)
             if unsent is None:
@@ -44,10 +44,10 @@ class Backlog:
             rows = min(max_rows, unsent[1] - unsent[0], self._tokens.max_rows)
             if tokens >= rows:
                 tokens -= rows
-                found.append((stream, *unsent, rows))
+                ranges.append((stream, *unsent, rows))
             else:
                 self._tokens.wait_for(rows)
-        return found
+        return ranges
 
     def ready_rows(self, stream: str, rows: list[Row], stop: int) -> list[Row]:
         """Return the leading rows of ``rows`` (of a range that ends before ``stop``) that need not wait for the
@@ -64,10 +64,10 @@ class Backlog:
     def _next_unsent(self, stream: str) -> tuple[int, int] | None:
         account = self._store.accounts[stream]
         in_flight, aside = self._window.in_flight[stream], self._poison.set_aside(stream)
-        behind = (
+        backlog = (
             account.deliverable(1, self._lane.next.get(stream, account.next)) if not self._hold.is_held(stream) else ()
         )
-        for start, stop in (*self._lane.resend[stream], *behind):
+        for start, stop in (*self._lane.resend[stream], *backlog):
             for first, after in in_flight.gaps(start, stop):
                 gap = aside.first_gap(first, after)
                 if gap is not None:

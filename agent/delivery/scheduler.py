@@ -113,19 +113,19 @@ class Delivery:
 
     async def _send_live(self, flush: bool) -> bool:
         """Send one round of the streams that are due; return whether another round is useful."""
-        wanted = self._live_ranges(flush)
-        if not wanted or not self.window.has_room(late=False):
+        ranges = self._live_ranges(flush)
+        if not ranges or not self.window.has_room(late=False):
             return False
         more = False
-        for (stream, start, stop, _unused), found in zip(wanted, await self._store.read(wanted), strict=True):
+        for (stream, start, stop, _unused), stored in zip(ranges, await self._store.read(ranges), strict=True):
             oldest_ms = self._mono_ms() - wire.LIVE_MS
-            rows = [row for row in found if row.mono_ms >= oldest_ms and not self._hold.wait_ms(stream, row)]
+            rows = [row for row in stored if row.mono_ms >= oldest_ms and not self._hold.wait_ms(stream, row)]
             if not self.window.has_room(late=False):
                 return False
             if rows:
                 following = await self.publisher.publish(stream, rows, late=False)
             else:
-                following = found[-1].seq + 1 if found else stop
+                following = stored[-1].seq + 1 if stored else stop
             self._lane.next[stream] = max(following, start)
             if following >= self._store.accounts[stream].next:
                 self._lane.due_s.pop(stream, None)
@@ -136,21 +136,21 @@ class Delivery:
     def _live_ranges(self, flush: bool) -> list[ReadRange]:
         """Return the ranges to send live now."""
         now_s = self._now_s()
-        wanted: list[ReadRange] = []
+        ranges: list[ReadRange] = []
         for stream in sorted(self._lane.due_s):  # events sort before telemetry
             start, stop = self._lane.next[stream], self._store.accounts[stream].next
             limit = self._poison.max_rows(stream, start, self._max_rows)
             if (flush or now_s >= self._lane.due_s[stream] or stop - start >= limit) and self._is_open(stream):
                 self._lane.skip_old(stream, stop, self._mono_ms())
-                wanted.append((stream, self._lane.next[stream], stop, limit))
-        return wanted
+                ranges.append((stream, self._lane.next[stream], stop, limit))
+        return ranges
 
     async def _send_late(self) -> bool:
         """Send one message of each stream with a backlog; return whether another round is useful."""
-        wanted = self._backlog.next_ranges([stream for stream in sorted(self._store.accounts) if self._is_open(stream)])
-        if not wanted:
+        ranges = self._backlog.next_ranges([stream for stream in sorted(self._store.accounts) if self._is_open(stream)])
+        if not ranges:
             return False
-        for (stream, start, stop, limit), rows in zip(wanted, await self._store.read(wanted), strict=True):
+        for (stream, start, stop, limit), rows in zip(ranges, await self._store.read(ranges), strict=True):
             for hole in missing(rows, start, stop if len(rows) < limit else rows[-1].seq + 1):
                 self._losses.settle_missing(stream, *hole)
             rows = self._backlog.ready_rows(stream, rows, stop)

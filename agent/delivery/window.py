@@ -72,8 +72,8 @@ class Window:
     def pop_skipped(self, before_s: float) -> list[InFlight]:
         """Remove and return the messages sent before ``before_s`` and before another acknowledged one: the broker will
         not acknowledge them any more."""
-        found = [mid for mid, flight in self._flights.items() if flight.sent_s < min(before_s, self.acknowledged_s)]
-        return [flight for mid in found if (flight := self._pop(mid)) is not None]
+        skipped = [mid for mid, flight in self._flights.items() if flight.sent_s < min(before_s, self.acknowledged_s)]
+        return [flight for mid in skipped if (flight := self._pop(mid)) is not None]
 
     def unacknowledged(self) -> list[InFlight]:
         """Return the messages in flight, oldest first."""

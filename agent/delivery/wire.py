@@ -195,7 +195,7 @@ def _decompress(payload: bytes) -> bytes:
     expander = zlib.decompressobj()
     result = expander.decompress(payload, 16 * MAX_BATCH_BYTES)
     if not expander.eof:
-        raise WireError("compressed payload too large or cut off")
+        raise WireError("compressed payload too large or truncated")
     return result
 
 

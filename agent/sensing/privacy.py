@@ -43,12 +43,12 @@ class PrivacyFilter:
         if self.is_noop:
             return measurement
         values = {
-            name: self._kept(name, value) for name, value in measurement.values.items() if name not in self._dropped
+            name: self._masked(name, value) for name, value in measurement.values.items() if name not in self._dropped
         }
         q = {name: doubt for name, doubt in measurement.q.items() if name not in self._dropped}
         return Measurement(values, q, measurement.event)
 
-    def _kept(self, name: str, value: Value) -> Value:
+    def _masked(self, name: str, value: Value) -> Value:
         if name in self._identifiers and self._mode == "hmac" and value is not None:
             return pseudonym(self._key, value)
         return value
@@ -56,9 +56,9 @@ class PrivacyFilter:
 
 def published_fields(fields: Mapping[str, Field], mode: Mode, personal: bool) -> dict[str, Field]:
     """Return the fields as published, for ``meta``: without dropped fields, and with hashes as text."""
-    kept: dict[str, Field] = {}
+    result: dict[str, Field] = {}
     for name, field in fields.items():
         if (field.personal and not personal) or (field.identifier and mode == "none"):
             continue
-        kept[name] = Field(kind="text", identifier=True) if field.identifier and mode == "hmac" else field
-    return kept
+        result[name] = Field(kind="text", identifier=True) if field.identifier and mode == "hmac" else field
+    return result

@@ -89,7 +89,7 @@ class SensorRunner:
     async def switch(self, on: bool) -> None:
         """Set an output. Raises :class:`LookupError` if the sensor is not an output, or cannot be set now."""
         if not isinstance(self._source, Output):
-            raise LookupError(f"{self._settings.id} is no output")
+            raise LookupError(f"{self._settings.id} is not an output")
         await self._source.switch(on, self)
 
     def status(self) -> SensorStatus:

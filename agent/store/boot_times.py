@@ -50,13 +50,13 @@ class Boot:
 
     def era_of(self, stream: str, row: Row) -> Era | None:
         """Return the offset with which a row was first sent, or will be; ``None``: as measured."""
-        found: Era | None = None
+        latest: Era | None = None
         for era in self.eras:
             if stream in era.sent and row.seq in era.sent[stream]:
-                return found
+                return latest
             if era.at_ms >= row.mono_ms:
-                found = era
-        return found
+                latest = era
+        return latest
 
     @property
     def is_needed(self) -> bool:
@@ -83,10 +83,10 @@ class BootTimes:
     def restore(self, text: str) -> None:
         """Load the text that :meth:`dump` returned in an earlier run; invalid entries are ignored."""
         try:
-            found = json.loads(text or "[]")
+            entries = json.loads(text or "[]")
         except (ValueError, RecursionError):
             return
-        for entry in found if isinstance(found, list) else []:
+        for entry in entries if isinstance(entries, list) else []:
             boot = _parse_boot(entry)
             if boot is not None:
                 self._boots[boot.boot_id] = boot
@@ -95,9 +95,9 @@ class BootTimes:
     def dump(self) -> str:
         """Return the state to save for the next start: this boot, and the newest boots whose rows still need it."""
         older = [boot for boot in self._boots.values() if boot is not self._now and boot.is_needed]
-        kept = [*older[-_MAX_BOOTS:], self._now]
-        self._boots = {boot.boot_id: boot for boot in kept}
-        return json.dumps([_encode_boot(boot) for boot in kept if boot.is_needed], separators=(",", ":"))
+        saved = [*older[-_MAX_BOOTS:], self._now]
+        self._boots = {boot.boot_id: boot for boot in saved}
+        return json.dumps([_encode_boot(boot) for boot in saved if boot.is_needed], separators=(",", ":"))
 
     def on_clock_unset(self, offset_ms: int) -> bool:
         """Record that the clock is unset and places the beginning of the boot at ``offset_ms``; return whether this is

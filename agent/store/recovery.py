@@ -25,11 +25,11 @@ class AsideFile(NamedTuple):
 def parse_rescues(text: str) -> list[AsideFile]:
     """Parse the stored list of files waiting for the rescue; invalid entries are ignored."""
     try:
-        found = json.loads(text or "[]")
+        entries = json.loads(text or "[]")
     except ValueError:
         return []
     files = []
-    for entry in found if isinstance(found, list) else []:
+    for entry in entries if isinstance(entries, list) else []:
         match entry:
             case {"file": str(file), "epoch": str(epoch), "names": dict(names)}:
                 files.append(AsideFile(file, epoch, names))

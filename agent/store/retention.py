@@ -25,7 +25,7 @@ class Eviction(NamedTuple):
 
 def next_eviction(accounts: Accounts, time_of: TimeOf, may_shed: bool) -> Eviction | None:
     """Return the next rows to evict. ``may_shed``: whether undelivered rows may be evicted."""
-    evictable = [(name, found) for name, account in accounts.items() if (found := account.evictable()) is not None]
+    evictable = [(name, settled) for name, account in accounts.items() if (settled := account.evictable()) is not None]
     rows = _oldest(evictable, time_of)
     if rows is not None:
         return Eviction(rows, undelivered=False)
@@ -39,20 +39,20 @@ def _undelivered(accounts: Accounts, time_of: TimeOf) -> Range | None:
     telemetry = [name for name in accounts if name.startswith("telemetry/")]
     events = [name for name in accounts if name.startswith("event/") and name != own]
     for names in (telemetry, events):
-        rows = _oldest(_owed(accounts, names), time_of)
+        rows = _oldest(_oldest_undelivered(accounts, names), time_of)
         if rows is not None:
             return rows
-    rows = _oldest(_owed(accounts, [own] if own in accounts else []), time_of)
+    rows = _oldest(_oldest_undelivered(accounts, [own] if own in accounts else []), time_of)
     # Giving up one of the agent's events creates another one: with a single one, this would never end.
     return rows if rows is not None and rows[2] - rows[1] > 1 else None
 
 
-def _owed(accounts: Accounts, names: Iterable[str]) -> Iterable[tuple[str, tuple[int, int]]]:
+def _oldest_undelivered(accounts: Accounts, names: Iterable[str]) -> Iterable[tuple[str, tuple[int, int]]]:
     for name in names:
         account = accounts[name]
-        owed = next(account.deliverable(), None)
-        if owed is not None:
-            yield name, (owed[0], min(owed[1], account.epoch_end(owed[0])))
+        undelivered = next(account.deliverable(), None)
+        if undelivered is not None:
+            yield name, (undelivered[0], min(undelivered[1], account.epoch_end(undelivered[0])))
 
 
 def _oldest(ranges: Iterable[tuple[str, tuple[int, int]]], time_of: TimeOf) -> Range | None:

@@ -60,7 +60,7 @@ class Store:
         """Corrects the times of rows measured while the clock was unset."""
         self.unwritten = 0
         """After :meth:`close`: undelivered rows that could not be written to disk."""
-        self.on_commit: Callable[[Mapping[str, CommittedRange]], None] = lambda fresh: None
+        self.on_commit: Callable[[Mapping[str, CommittedRange]], None] = lambda ranges: None
         self.accounts: dict[str, StreamAccount] = {
             name: account.copy() for name, account in backend.active.accounts.items()
         }
@@ -129,8 +129,8 @@ class Store:
 
     async def description(self, meta_hash: str) -> bytes:
         """Return the bytes of a description; empty if unknown."""
-        kept = self._group.queue.description(meta_hash)
-        return kept if kept is not None else await self._call(partial(self._backend.description, meta_hash))
+        queued = self._group.queue.description(meta_hash)
+        return queued if queued is not None else await self._call(partial(self._backend.description, meta_hash))
 
     async def begin_epoch(self, why: str) -> None:
         """Begin a new epoch that includes all numbers assigned since the store was opened, and announce it. Call only
@@ -140,11 +140,11 @@ class Store:
         before = [(name, *ended) for name, account in self.accounts.items() for ended in account.ended_epochs()[-1:]]
         self.announce(store_reset(why, before))
 
-    async def read(self, wanted: Sequence[tuple[str, int, int, int]]) -> list[list[Row]]:
+    async def read(self, ranges: Sequence[tuple[str, int, int, int]]) -> list[list[Row]]:
         """Return the rows of ``[start, stop)`` for each (stream, start, stop, limit), ascending, at most ``limit``,
         with the times to send. Rows that cannot be read are held by their account afterwards."""
-        found = await self._call(partial(self._backend.read, wanted))
-        return [self.times.corrected(span[0], rows) for span, rows in zip(wanted, found, strict=True)]
+        results = await self._call(partial(self._backend.read, ranges))
+        return [self.times.corrected(span[0], rows) for span, rows in zip(ranges, results, strict=True)]
 
     async def wait_for_room(self) -> None:
         """Return when more readings fit without displacing others. While the disk is failing, this does not wait: the
@@ -201,11 +201,11 @@ class Store:
         self._group.close()
         self.unwritten = len(self._group.queue)
         try:
-            left = await self._worker.call(self._backend.close, timeout_s)
+            unwritten = await self._worker.call(self._backend.close, timeout_s)
         except CallTimeout:
             return False
         self._worker.close()
-        self.unwritten += sum(stop - start for _unused, _unused, start, stop in left)
+        self.unwritten += sum(stop - start for _unused, _unused, start, stop in unwritten)
         return self.unwritten == 0
 
     async def _call(self, function: Callable[[], T]) -> T:

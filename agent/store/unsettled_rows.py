@@ -29,12 +29,12 @@ def split_by_epoch(account: StreamAccount, start: int, stop: int) -> Iterator[tu
 
 def parse_row_ranges(value: object) -> RowRanges:
     """Parse the rows listed in a note; invalid entries are ignored."""
-    found: RowRanges = []
+    ranges: RowRanges = []
     for entry in value if isinstance(value, list) else []:
         match entry:
             case [str(stream), str(epoch), int(start), int(stop)] if 0 < start < stop:
-                found.append((stream, epoch, start, stop))
-    return found
+                ranges.append((stream, epoch, start, stop))
+    return ranges
 
 
 def is_complete(account: StreamAccount, rows: Sequence[Row], start: int, stop: int) -> bool:

@@ -105,7 +105,7 @@ def simulated_chip(name: str, values: Values | None = None) -> SimulatedChip:
     profile = shipped_profile(name)
     spec = profile.spec
     if not isinstance(spec, I2cSpec):
-        raise LookupError(f"{name} is no I2C device")
+        raise LookupError(f"{name} is not an I2C device")
     steps = {step.raw: _returning(b"") for step in spec.start}
     if spec.ready is not None:
         word = spec.ready.mask.to_bytes(2, "big")

@@ -27,7 +27,7 @@ class SimulatedUnit:
     def __init__(self, profile: str, values: Callable[[int], Values] | None = None) -> None:
         loaded = shipped_profile(profile)
         if not isinstance(loaded.spec, RegisterSpec):
-            raise LookupError(f"{profile} is no Modbus device")
+            raise LookupError(f"{profile} is not a Modbus device")
         self.answered = 0
         self._spec = loaded.spec
         self._typical = loaded.sim.values
@@ -103,7 +103,7 @@ class SimulatedModbus:
     def port(self) -> str:
         """The name to open. Raises LookupError outside ``async with``."""
         if self._pty is None:
-            raise LookupError("the line is not there")
+            raise LookupError("the line is not open")
         return self._pty.port
 
     async def _run(self) -> None:

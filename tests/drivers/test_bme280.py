@@ -82,7 +82,7 @@ def test_coefficients_of_no_chip_are_refused(calibration: bytes) -> None:
 
 @pytest.mark.parametrize("parts", [(), (b"",), (bytes(33), bytes(7)), (bytes(31), bytes(8)), (bytes(33),) * 3])
 def test_parts_of_another_size_are_no_answer(parts: tuple[bytes, ...]) -> None:
-    with pytest.raises(ValueError, match=r"wanted|bytes"):
+    with pytest.raises(ValueError, match=r"expected|bytes"):
         join(parts)
 
 

@@ -45,7 +45,7 @@ def no_guard_for_topics() -> None:
         self.on_message(Message(message.topic, bytes(message.payload), message.retain))
 
     def read(self: MqttConnection) -> None:
-        self._heard = self._loop.time()
+        self._last_received_s = self._loop.time()
         self._client.loop_read()
 
     MqttConnection._on_message = on_message  # type: ignore[method-assign]

@@ -84,7 +84,7 @@ def _is_journal(stream: str) -> bool:
     """Return whether standard error is the stream that ``JOURNAL_STREAM`` (device:inode) names; a child process may
     have been given a different one."""
     try:
-        here = os.fstat(sys.stderr.fileno())
+        stat = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):
         return False
-    return stream == f"{here.st_dev}:{here.st_ino}"
+    return stream == f"{stat.st_dev}:{stat.st_ino}"

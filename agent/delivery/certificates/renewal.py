@@ -100,8 +100,8 @@ class Renewal:
     def status(self) -> CertificateStatus:
         """Return the status of the certificate in use."""
         now = self._now()
-        left_s = None if self.ends_ms is None or now.clock_quality == 0 else (self.ends_ms - now.t) // 1000
-        return CertificateStatus(self.ends_ms, left_s)
+        remaining_s = None if self.ends_ms is None or now.clock_quality == 0 else (self.ends_ms - now.t) // 1000
+        return CertificateStatus(self.ends_ms, remaining_s)
 
     async def watch(self) -> None:
         """Check the certificate in use, and warn before it expires; runs forever."""

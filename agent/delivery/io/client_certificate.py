@@ -174,8 +174,8 @@ class ClientCertificate:
             text = self._read(name)
             if text:
                 path = self._folder / name
-                found = _REPLACES.match(text)
-                replaced = found is not None and found[1] != current and current != ""
+                match = _REPLACES.match(text)
+                replaced = match is not None and match[1] != current and current != ""
                 (after if replaced else before).append(Pair(path, path, name))
         return [*before, configured, *after]
 
@@ -253,9 +253,9 @@ def _text(file: Path) -> str:
 
 def _fingerprint(text: str) -> str:
     """Return the SHA-256 of the first certificate, in hex; empty if there is none."""
-    found = _BLOCK.search(text)
+    match = _BLOCK.search(text)
     try:
-        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0])).hexdigest() if found else ""
+        return hashlib.sha256(ssl.PEM_cert_to_DER_cert(match[0])).hexdigest() if match else ""
     except ValueError:
         return ""
 

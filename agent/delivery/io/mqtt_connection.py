@@ -61,7 +61,7 @@ class MqttConnection:
         self._writing = False
         self._connected: asyncio.Future[None] = self._loop.create_future()
         self._lost: asyncio.Future[ConnectionLost] = self._loop.create_future()
-        self._heard = self._loop.time()
+        self._last_received_s = self._loop.time()
         self.mqtt5 = mqtt5
         self.limits = Limits()
         self.keepalive_s = keepalive_s
@@ -101,7 +101,7 @@ class MqttConnection:
         """Return the reason when the connection is lost. Also drives the keepalive."""
         while not self._lost.done():
             # paho sends a ping after one keepalive of silence; the answer has half a keepalive.
-            overdue_s = self._heard + 1.5 * self.keepalive_s - self._loop.time()
+            overdue_s = self._last_received_s + 1.5 * self.keepalive_s - self._loop.time()
             if overdue_s <= 0:
                 self._break(
                     ConnectionLost(_("the broker has been silent for {n:.0f} s").format(n=1.5 * self.keepalive_s))
@@ -134,12 +134,12 @@ class MqttConnection:
         from paho.mqtt.subscribeoptions import SubscribeOptions
 
         # Retain As Published distinguishes our own messages from those that the broker had retained.
-        wanted: Any = (
+        filters: Any = (
             [(topic, SubscribeOptions(qos=1, retainAsPublished=True)) for topic in topics]
             if self.mqtt5
             else [(topic, 1) for topic in topics]
         )
-        _unused, mid = self._client.subscribe(wanted)
+        _unused, mid = self._client.subscribe(filters)
         answered = self._subscribed[mid] = self._loop.create_future()
         await asyncio.wait((answered, self._lost), timeout=self.answer_s, return_when=asyncio.FIRST_COMPLETED)
         if not answered.done():
@@ -172,7 +172,7 @@ class MqttConnection:
             self._loop.remove_writer(sock)
 
     def _read(self) -> None:
-        self._heard = self._loop.time()
+        self._last_received_s = self._loop.time()
         try:
             for _unused in range(_MAX_TURN_READS):
                 self._client.loop_read()

@@ -31,9 +31,9 @@ class BoundedSocket:
                 raise ConnectionAbortedError(str(error)) from error
             if not self._ready:
                 raise BlockingIOError
-        found = self._ready[self._at : self._at + size_bytes]
-        self._at += len(found)
-        return found
+        chunk = self._ready[self._at : self._at + size_bytes]
+        self._at += len(chunk)
+        return chunk
 
     def pending(self) -> int:
         """Return the number of bytes received but not read yet, which ``select`` does not see."""

@@ -88,10 +88,10 @@ def main() -> int:
 
 
 def _block(text: str, kind: str) -> bytes:
-    found = re.search(f"-----BEGIN ({kind})-----.*?-----END \\1-----", text, re.DOTALL)
-    if found is None:
+    match = re.search(f"-----BEGIN ({kind})-----.*?-----END \\1-----", text, re.DOTALL)
+    if match is None:
         raise ValueError(kind)
-    return found[0].encode()
+    return match[0].encode()
 
 
 def _ms(time: datetime) -> int:

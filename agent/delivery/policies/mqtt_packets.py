@@ -94,9 +94,9 @@ class PacketFilter:
         self._prefix += part[: max(0, 2 - len(self._prefix))]
         if len(self._prefix) < 2:
             return
-        wanted = 4 + int.from_bytes(self._prefix[:2])
+        needed = 4 + int.from_bytes(self._prefix[:2])
         skipped = self._size_bytes - self._remaining - len(part)
-        self._prefix += part[max(0, len(self._prefix) - skipped) : max(0, wanted - skipped)]
+        self._prefix += part[max(0, len(self._prefix) - skipped) : max(0, needed - skipped)]
 
     def _replacement(self) -> bytes:
         """Return an empty message with the same id, if it has one."""

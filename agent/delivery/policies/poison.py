@@ -115,10 +115,10 @@ class PoisonFinder:
     def on_connection_lost(self, flights: Sequence[InFlight], now_s: float) -> None:
         """Record that the connection ended with these messages unacknowledged, oldest first."""
         flights = [flight for flight in flights if flight.stream]
-        again = [flight for flight in flights if self._suspects[flight.stream].overlaps(flight.start, flight.stop)]
-        if again and self.lockstep:
-            self._failed(again[0], now_s)
-        elif again:
+        repeated = [flight for flight in flights if self._suspects[flight.stream].overlaps(flight.start, flight.stop)]
+        if repeated and self.lockstep:
+            self._failed(repeated[0], now_s)
+        elif repeated:
             self.lockstep, self._clean_acks = True, 0
         if flights:
             self._suspects.clear()

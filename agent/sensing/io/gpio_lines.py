@@ -65,11 +65,11 @@ class GpioLink:
             import gpiod
         except ImportError:
             raise PortLost(_("GPIO needs the extra gpio: pip install 'gardu[gpio]'")) from None
-        with _open_chip(gpiod, chip, devices) as found:
+        with _open_chip(gpiod, chip, devices) as gpio_chip:
             try:
-                roles = _offsets(found, chip, lines)
+                roles = _offsets(gpio_chip, chip, lines)
                 settings = {offset: _settings(gpiod, lines[role], output) for offset, role in roles.items()}
-                request = found.request_lines(settings, consumer="gardu", event_buffer_size=_BUFFER_EVENTS)
+                request = gpio_chip.request_lines(settings, consumer="gardu", event_buffer_size=_BUFFER_EVENTS)
             except OSError as error:
                 raise _request_error(error, chip, ", ".join(str(request.line) for request in lines.values())) from error
         return cls(chip, request, roles)
@@ -98,15 +98,15 @@ class GpioLink:
         """Return all pending edges, waiting for the first; none after ``timeout_s``. Raises :class:`PortLost`."""
         end_s = self._loop.time() + timeout_s
         while True:
-            left_s = end_s - self._loop.time()
-            await self._readable(min(left_s, _CHIP_CHECK_S))
+            remaining_s = end_s - self._loop.time()
+            await self._readable(min(remaining_s, _CHIP_CHECK_S))
             try:
                 if self._request.wait_edge_events(timedelta(0)):
                     return self._to_edges(self._request.read_edge_events())
             except OSError as error:
                 raise self._lost(error) from error
             self.levels()
-            if left_s <= _CHIP_CHECK_S:
+            if remaining_s <= _CHIP_CHECK_S:
                 return []
 
     def close(self) -> None:
@@ -114,14 +114,14 @@ class GpioLink:
         self._request.release()
 
     def _to_edges(self, events: Sequence[Any]) -> list[LineEdge]:
-        found: list[LineEdge] = []
+        edges: list[LineEdge] = []
         for event in events:
             before = self._numbers.get(event.line_offset, 0)
             self._numbers[event.line_offset] = event.line_seqno
             level = 1 if event.event_type is event.Type.RISING_EDGE else 0
             lost = max(0, event.line_seqno - before - 1)
-            found.append(LineEdge(event.timestamp_ns / 1e9, self._roles[event.line_offset], level, lost))
-        return found
+            edges.append(LineEdge(event.timestamp_ns / 1e9, self._roles[event.line_offset], level, lost))
+        return edges
 
     async def _readable(self, timeout_s: float) -> None:
         """Wait until the lines are readable or closed, at most ``timeout_s``."""
@@ -145,20 +145,20 @@ def _wake(future: "asyncio.Future[None]") -> None:
 
 def _open_chip(gpiod: Any, name: str, devices: Path) -> Any:
     """Open a chip by path, by name (``gpiochip0``), or by label, which is the same on all boards."""
-    found: PortLost | None = None
+    problem: PortLost | None = None
     paths = [Path(name)] if "/" in name else sorted(devices.glob("gpiochip*"), key=lambda path: path.name != name)
     for path in paths:
         try:
             chip = gpiod.Chip(str(path))
         except PermissionError:
-            found = PortLost(_("no permission to open chip {chip}: add the user to the group gpio").format(chip=name))
+            problem = PortLost(_("no permission to open chip {chip}: add the user to the group gpio").format(chip=name))
         except OSError:
             continue
         else:
             if "/" in name or name in (path.name, chip.get_info().label):
                 return chip
             chip.close()
-    raise found or PortLost(_("GPIO chip {chip} does not exist").format(chip=name))
+    raise problem or PortLost(_("GPIO chip {chip} does not exist").format(chip=name))
 
 
 def _offsets(chip: Any, name: str, lines: Mapping[str, GpioLineSettings]) -> dict[int, str]:

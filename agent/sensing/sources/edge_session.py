@@ -60,8 +60,8 @@ class EdgeSession:
         return self._progress(items)
 
     def _progress(self, items: list[tuple[float, list[Item]]]) -> EdgeProgress:
-        found = [(at_s, decoded) for at_s, decoded in items if decoded]
-        return EdgeProgress(found, self._decoder.due_s, dict(self._decoder.totals()))
+        produced = [(at_s, decoded) for at_s, decoded in items if decoded]
+        return EdgeProgress(produced, self._decoder.due_s, dict(self._decoder.totals()))
 
 
 def levels_before(edges: Sequence[LineEdge], levels: Mapping[str, int]) -> dict[str, int]:

@@ -87,9 +87,9 @@ class GpioSource:
         """Set the line, and publish its new level at once. It is switched off when the agent stops or the chip is lost.
         Raises :class:`LookupError`."""
         if not self._driver.output:
-            raise LookupError(f"{self._settings.id} is no output")
+            raise LookupError(f"{self._settings.id} is not an output")
         if self._output is None:
-            raise LookupError(f"{self._settings.id} is not there now")
+            raise LookupError(f"{self._settings.id} is not available now")
         lines, session = self._output
         try:
             lines.drive(int(on))
@@ -100,7 +100,7 @@ class GpioSource:
 
     async def _follow(self, lines: Lines, session: EdgeSession, progress: EdgeProgress, feed: Feed) -> None:
         """Process edges as they arrive, and publish the state every ``poll_s`` (the lines' clock)."""
-        kept = progress.totals
+        saved = progress.totals
         sample_s = lines.now_s() + (self.poll_s if progress.items else 0.0) if self.poll_s else None
         while True:
             due_s = min((due for due in (progress.due_s, sample_s) if due is not None), default=float("inf"))
@@ -117,9 +117,9 @@ class GpioSource:
             progress = await feed.decode(partial(session.advance, edges, levels, now_s, sampled))
             self._handle(progress, lines, feed)
             feed.mark_working()
-            if progress.totals != kept:
-                kept = progress.totals
-                self._memory.remember(self._key(), json.dumps(kept))
+            if progress.totals != saved:
+                saved = progress.totals
+                self._memory.remember(self._key(), json.dumps(saved))
 
     def _handle(self, progress: EdgeProgress, lines: Lines, feed: Feed, *, urgent: bool = False) -> None:
         for at_s, items in progress.items:

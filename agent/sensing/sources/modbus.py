@@ -72,8 +72,8 @@ class ModbusSource:
         await link.write(request(self._unit, read))
         until_s = feed.now_s() + self._driver.timeout_s
         finder = AnswerFinder(read)
-        while not finder.over and (left_s := until_s - feed.now_s()) > 0:
-            finder.feed(await link.read(left_s))
+        while not finder.over and (remaining_s := until_s - feed.now_s()) > 0:
+            finder.feed(await link.read(remaining_s))
         return finder.received
 
     async def _decode(self, decoder: ModbusDecoder, raw: bytes, stamp: Stamp, feed: Feed, opened_s: float) -> bool:

@@ -87,8 +87,8 @@ class _FrameReader:
     async def read_frame(self, until_s: float) -> None:
         """Read until one good frame arrives, at most until ``until_s``."""
         self._unfinished = False
-        while (left_s := until_s - self._feed.now_s()) > 0:
-            if await self._step(left_s):
+        while (remaining_s := until_s - self._feed.now_s()) > 0:
+            if await self._step(remaining_s):
                 return
 
     async def _step(self, max_wait_s: float) -> int:

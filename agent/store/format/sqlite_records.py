@@ -35,8 +35,8 @@ def cells(page: bytes, number: int) -> list[int]:
 def children(page: bytes, number: int) -> list[int]:
     """Return the child pages of an inner page, in order."""
     head = _head(number)
-    found = [int.from_bytes(page[at : at + 4], "big") for at in cells(page, number)]
-    return [*found, int.from_bytes(page[head + 8 : head + 12], "big")]
+    pointers = [int.from_bytes(page[at : at + 4], "big") for at in cells(page, number)]
+    return [*pointers, int.from_bytes(page[head + 8 : head + 12], "big")]
 
 
 def record(page: bytes, at: int, kind: int, read_page: Callable[[int], bytes]) -> Record:

@@ -115,10 +115,10 @@ class Backend:
         self._overflow.grace.succeeded()
         return commit
 
-    def read(self, wanted: Iterable[ReadRange]) -> list[list[Row]]:
+    def read(self, ranges: Iterable[ReadRange]) -> list[list[Row]]:
         """Return the rows of ``[start, stop)`` for each (stream, start, stop, limit), ascending, at most ``limit``.
         Rows that cannot be read are held from now on."""
-        return [self._rows(*span) for span in wanted]
+        return [self._rows(*span) for span in ranges]
 
     def description(self, meta_hash: str) -> bytes:
         """Return the bytes of a description; empty if unavailable."""
@@ -167,20 +167,20 @@ class Backend:
 
     def close(self) -> RowRanges:
         """Write what can be written and close the files; return the rows in memory that could not be written."""
-        left: RowRanges = []
+        unwritten: RowRanges = []
         if self._databases.memory is not None:
             with suppress(StoreError):
                 self._overflow.return_to_disk()
         memory, disk, floor = self._databases.memory, self.disk, self._databases.floor
         if memory is not None:
-            left = [rows for rows in unsettled_rows(memory.accounts) if rows[2] >= floor.get(rows[0], 0)]
-            self._files.write_note(memory.property("ep"), unwritten=left)
+            unwritten = [rows for rows in unsettled_rows(memory.accounts) if rows[2] >= floor.get(rows[0], 0)]
+            self._files.write_note(memory.property("ep"), unwritten=unwritten)
         elif disk is not None:
             with suppress(StoreError):
                 disk.set_property("clean", "1")
             self._files.write_note(disk.property("ep"), unsettled=unsettled_rows(disk.accounts))
         self._databases.close()
-        return left
+        return unwritten
 
     def _begin_run(self, board: str) -> None:
         """Record that this run uses the file, in a new epoch if necessary."""

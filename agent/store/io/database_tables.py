@@ -110,8 +110,8 @@ class Tables:
     def description(self, meta_hash: str) -> bytes:
         """Return the bytes of a description; empty if unknown."""
         with self.translating():
-            found = self.connection.execute("SELECT sensors FROM description WHERE mh = ?", (meta_hash,)).fetchone()
-        return bytes(found[0]) if found else b""
+            row = self.connection.execute("SELECT sensors FROM description WHERE mh = ?", (meta_hash,)).fetchone()
+        return bytes(row[0]) if row else b""
 
     # Accounts.
 
@@ -178,19 +178,19 @@ class Tables:
     def time_of(self, name: str, number: int) -> int:
         """Return when a row was measured; 0 if it does not exist."""
         query = "SELECT t FROM reading WHERE key = ?"
-        found = self.connection.execute(query, (self.key(name, number),)).fetchone()
-        return int(found[0]) if found else 0
+        row = self.connection.execute(query, (self.key(name, number),)).fetchone()
+        return int(row[0]) if row else 0
 
     def move_to_epoch(self, name: str, start: int, stop: int, epoch: str) -> None:
         """Assign the rows of ``[start, stop)`` to another epoch."""
-        moved: list[tuple[int, int, int]] = []
+        updates: list[tuple[int, int, int]] = []
         for key, t, mono_ms, old, body in self.connection.execute(
             "SELECT key, t, mono_ms, context, body FROM reading WHERE key >= ? AND key < ?",
             (self.key(name, start), self.key(name, stop)),
         ):
             new = self.context(self._contexts_by_id[old]._replace(epoch=epoch))
-            moved.append((new, row_check(key, t, mono_ms, new, body), key))
-        self.connection.executemany("UPDATE reading SET context = ?, crc = ? WHERE key = ?", moved)
+            updates.append((new, row_check(key, t, mono_ms, new, body), key))
+        self.connection.executemany("UPDATE reading SET context = ?, crc = ? WHERE key = ?", updates)
 
     def rows(self, stream: str, start: int, stop: int, limit: int) -> list[Row]:
         """Return the existing rows of ``[start, stop)``, ascending, at most ``limit``."""
@@ -199,32 +199,34 @@ class Tables:
         base, end = self.key(stream, 0), self.key(stream, stop)
         checks = "crc" if self._version == SCHEMA_VERSION else "NULL"
         with self.translating():
-            found = self.connection.execute(
+            records = self.connection.execute(
                 f"SELECT key, t, mono_ms, context, body, {checks} FROM reading WHERE key >= ? AND key < ?"
                 " ORDER BY key LIMIT ?",
                 (base | start, end, limit),
             ).fetchall()
             contexts = self._contexts_by_id
             before = (base | start) - 1
-            for key, t, mono_ms, context, body, check in found:
+            for key, t, mono_ms, context, body, check in records:
                 if check is not None and check != row_check(key, t, mono_ms, context, body):
                     raise ValueError("checksum")
                 if not before < key < end:
-                    raise ValueError("a page of other rows")
+                    raise ValueError("rows out of order")
                 before = key
-            return [Row(key - base, t, mono_ms, contexts[context], body) for key, t, mono_ms, context, body, _ in found]
+            return [
+                Row(key - base, t, mono_ms, contexts[context], body) for key, t, mono_ms, context, body, _ in records
+            ]
 
     def newest_ms(self) -> int:
         """Return the newest time measured by a set clock among the last rows of every stream; 0 if there is none."""
         newest = 0
         with self.translating():
             for number in self._ids.values():
-                (found,) = self.connection.execute(
+                (newest_in_stream,) = self.connection.execute(
                     "SELECT max(t) FROM (SELECT t, context FROM reading WHERE key BETWEEN ? AND ?"
                     " ORDER BY key DESC LIMIT ?) JOIN context ON context.id = context WHERE cq > 0",
                     (number << SEQ_BITS, (number + 1) << SEQ_BITS, _NEWEST_ROWS),
                 ).fetchone()
-                newest = max(newest, found or 0)
+                newest = max(newest, newest_in_stream or 0)
         return newest
 
     def _load(self) -> None:

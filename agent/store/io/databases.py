@@ -104,21 +104,21 @@ class Databases:
         """Return the rows of ``[start, stop)``, ascending, at most ``limit``. Raises :class:`StoreError` if the file
         cannot be read or an unsettled row is missing."""
         floor = stop if self.memory is None else min(stop, self.floor.get(stream, 0))
-        found: list[Row] = []
+        rows: list[Row] = []
         if start < floor and self.disk is not None:
-            found = self.disk.rows(stream, start, floor, limit)
-            self._check_whole(stream, found, start, floor if len(found) < limit else found[-1].seq + 1)
-        if self.memory is not None and len(found) < limit and floor < stop:
-            found += self.memory.rows(stream, max(start, floor), stop, limit - len(found))
-        return found
+            rows = self.disk.rows(stream, start, floor, limit)
+            self._check_whole(stream, rows, start, floor if len(rows) < limit else rows[-1].seq + 1)
+        if self.memory is not None and len(rows) < limit and floor < stop:
+            rows += self.memory.rows(stream, max(start, floor), stop, limit - len(rows))
+        return rows
 
     def description(self, meta_hash: str) -> bytes:
         """Return the bytes of a description; empty if unavailable."""
         for database in (self.memory, self.disk):
             if database is not None:
                 with suppress(StoreError):
-                    if found := database.description(meta_hash):
-                        return found
+                    if sensors := database.description(meta_hash):
+                        return sensors
         return b""
 
     def hold_for_rescue(self) -> None:
@@ -163,10 +163,10 @@ class Databases:
         accounts = {name: account.copy() for name, account in self.active.accounts.items()}
         self.changes.append(StoreChange(kind, why, detail, self.active.property("ep"), accounts))
 
-    def _check_whole(self, stream: str, found: list[Row], start: int, stop: int) -> None:
+    def _check_whole(self, stream: str, rows: list[Row], start: int, stop: int) -> None:
         """Treat a missing unsettled row as damage. Raises :class:`StoreBroken`."""
         account = self.active.accounts.get(stream)
-        if account is not None and not is_complete(account, found, start, stop):
+        if account is not None and not is_complete(account, rows, start, stop):
             raise StoreBroken(f"{self.files.path}: a row of {stream} is missing")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from agent.store.unsettled_rows import RowRanges
 
-_KEPT_ASIDE = 3
+_MAX_ASIDE = 3
 _NOTED_RANGES = 500
 
 
@@ -41,7 +41,7 @@ class StoreFiles:
 
     def opened(self, wal_bytes: int) -> None:
         """Remember which file was opened, and reserve disk space for emergencies."""
-        self._seen = {path: found for path in (self.path, self.wal) if (found := _identity(path)) is not None}
+        self._seen = {path: identity for path in (self.path, self.wal) if (identity := _identity(path)) is not None}
         if self.free_bytes() > 8 * wal_bytes:
             _allocate(self.wal, wal_bytes)  # SQLite reads nothing after its last frame, and restarts in place
             _allocate(self._reserve, wal_bytes)
@@ -50,12 +50,12 @@ class StoreFiles:
         """Return whether the path leads to a different file than the one opened, or to none."""
         for path, seen in self._seen.items():
             try:
-                found = path.stat()
+                stat = path.stat()
             except (FileNotFoundError, NotADirectoryError):
                 return True
             except OSError:
                 return False  # a disk that does not respond proves nothing
-            if (found.st_dev, found.st_ino) != seen:
+            if (stat.st_dev, stat.st_ino) != seen:
                 return True
         return False
 
@@ -70,10 +70,10 @@ class StoreFiles:
     def free_bytes(self) -> int:
         """Return the free space of the disk."""
         try:
-            found = os.statvfs(self.path.parent)
+            disk = os.statvfs(self.path.parent)
         except OSError:
             return 0
-        return found.f_bavail * found.f_frsize
+        return disk.f_bavail * disk.f_frsize
 
     def set_aside(self, kind: str = "broken") -> Path:
         """Rename the file and its log, so that a new file can be created at the path. Raises :class:`OSError`."""
@@ -87,7 +87,7 @@ class StoreFiles:
         self._seen = {}
         return aside
 
-    def prune(self, wanted: set[str]) -> None:
+    def prune(self, keep: set[str]) -> None:
         """Remove the oldest files set aside beyond a number and a size; never the newest, nor ``wanted``."""
         with suppress(OSError):
             beside = [path for path in self.path.parent.iterdir() if path.name.startswith(f"{self.path.name}.broken-")]
@@ -96,17 +96,17 @@ class StoreFiles:
             total = 0
             for place, aside in enumerate(asides):
                 total += aside.stat().st_size
-                if place and (place >= _KEPT_ASIDE or total > self._max_bytes) and aside.name not in wanted:
+                if place and (place >= _MAX_ASIDE or total > self._max_bytes) and aside.name not in keep:
                     aside.unlink()
                     wal_path(aside).unlink(missing_ok=True)
 
     def read_note(self) -> dict[str, Any]:
         """Return the note left by the last run."""
         try:
-            found = json.loads(self._note.read_text())
+            note = json.loads(self._note.read_text())
         except (OSError, ValueError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return note if isinstance(note, dict) else {}
 
     def write_note(self, epoch: str, unsettled: RowRanges | None = None, unwritten: RowRanges | None = None) -> bool:
         """Write a note for the next start: that a store exists, its epoch, its unsettled rows (known only after a clean
@@ -133,10 +133,10 @@ def wal_path(path: Path) -> Path:
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        found = path.stat()
+        stat = path.stat()
     except OSError:
         return None
-    return found.st_dev, found.st_ino
+    return stat.st_dev, stat.st_ino
 
 
 def _allocate(path: Path, size_bytes: int) -> None:

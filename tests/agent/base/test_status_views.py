@@ -26,7 +26,7 @@ STATUS = Status(
     delivery=DeliveryStatus(online=True, sessions=1),
     store=StoreStatus(unsettled=12, durable=True, streams={"b": StreamStatus(9, 4), "a": StreamStatus(3, 3)}),
     configuration=ConfigurationStatus(),
-    certificate=CertificateStatus(not_after_ms=1_795_000_000_000, left_s=3 * 86_400 - 1),
+    certificate=CertificateStatus(not_after_ms=1_795_000_000_000, remaining_s=3 * 86_400 - 1),
     clock=ClockStatus(t_ms=1_794_740_800_000, quality=2),
     process=ProcessStatus(release="1.2.3", cpu_s=1.23456, memory_peak_bytes=33_000_000, safe_mode=False),
 )

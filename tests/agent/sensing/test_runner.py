@@ -172,7 +172,7 @@ async def test_an_answered_question_cuts_no_pause_short(bench: Bench) -> None:
 
 async def test_only_an_output_can_be_set(bench: Bench) -> None:
     runner = await bench.start(ScriptedSource())
-    with pytest.raises(LookupError, match="a is no output"):
+    with pytest.raises(LookupError, match="a is not an output"):
         await runner.switch(True)
     source = Switch()
     await (await bench.start(source)).switch(True)

@@ -111,5 +111,5 @@ async def test_a_wrong_line_rate_gives_noise(masters: list[Master]) -> None:
 
 
 def test_only_a_modbus_device_can_be_a_unit() -> None:
-    with pytest.raises(LookupError, match="sds011 is no Modbus device"):
+    with pytest.raises(LookupError, match="sds011 is not a Modbus device"):
         SimulatedUnit("sds011")

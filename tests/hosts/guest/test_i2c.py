@@ -162,7 +162,7 @@ async def test_another_chip_at_the_address_is_told(number: int, bme280: None, ca
     with caplog.at_level(logging.WARNING):
         async with running(sensor("bme280", number)) as store:
             await until(lambda: store.announced)
-    assert caplog.messages == [f"bme280: I2C {number}:0x76 does not answer: no BME280 or BMP280: its id is 0x55"]
+    assert caplog.messages == [f"bme280: I2C {number}:0x76 does not answer: not a BME280 or BMP280: its id is 0x55"]
 
 
 def test_writes_arrive(port: I2cPort) -> None:

@@ -78,17 +78,17 @@ class DamagedTables:
 
     def stream_names(self) -> dict[int, str]:
         """Return the streams' names by id: from the table, and from its index where the table has a gap."""
-        found = {
+        names = {
             columns[1]: columns[0]
             for _, columns in self.table("stream_names")
             if len(columns) == 2 and isinstance(columns[0], str) and isinstance(columns[1], int)
         }
-        found |= {
+        names |= {
             key: columns[1]
             for key, columns in self.table("stream")
             if len(columns) == 6 and isinstance(columns[1], str)
         }
-        return found
+        return names
 
     def contexts(self) -> dict[int, tuple[str, str, int, str]]:
         """Return epoch, boot, clock quality and description by id."""
@@ -104,12 +104,12 @@ class DamagedTables:
         """Yield all intact rows: key, context, time, monotonic time, body. Rows found through the tree come first, then
         those of unreferenced pages; some of the latter may be repeated."""
         seen = self._none_seen()
-        for found in self.table("reading", seen):
-            yield from _row(found)
+        for entry in self.table("reading", seen):
+            yield from _row(entry)
         for number in range(1, self._pages.count + 1):
             if not seen[number]:
-                for found in self._leaf(number):
-                    yield from _row(found)
+                for entry in self._leaf(number):
+                    yield from _row(entry)
 
     def _none_seen(self) -> bytearray:
         return bytearray(self._pages.count + 1)
@@ -150,8 +150,8 @@ class DamagedTables:
                 self._holes += 1
 
 
-def _row(found: Record) -> Iterator[tuple[int, int, int, int, bytes]]:
-    key, columns = found
+def _row(entry: Record) -> Iterator[tuple[int, int, int, int, bytes]]:
+    key, columns = entry
     if key < 1 << SEQ_BITS or len(columns) not in (5, 6):
         return
     _, context, t, mono_ms, body, *check = columns

@@ -20,10 +20,10 @@ async def rescue(backend: Backend, call: Call, folder: Path) -> None:
     """Rescue every file that is waiting. Raises :class:`StoreError` if the store cannot take the rows now."""
     tries = 0
     while waiting := await call(lambda: backend.rescues):
-        name, found = waiting[0].file, 0
+        name, rescued_count = waiting[0].file, 0
         try:
             async for group in rescued_rows(folder / Path(name).name, waiting[0].names):
-                found += await call(partial(backend.store_rescued, group))
+                rescued_count += await call(partial(backend.store_rescued, group))
         except RescueFailed as error:
             tries += 1
             _log.warning(
@@ -34,8 +34,8 @@ async def rescue(backend: Backend, call: Call, folder: Path) -> None:
                 continue
         tries = 0
         lost = await call(backend.end_rescue)
-        count = sum(stop - start for _unused, _unused, start, stop in lost)
+        lost_count = sum(stop - start for _unused, _unused, start, stop in lost)
         line = _("rescued {n} rows from the damaged store {file}; {lost} were lost").format(
-            n=found, file=name, lost=count
+            n=rescued_count, file=name, lost=lost_count
         )
         _log.warning(line, extra=log_extra(LogCode.STORE_RESCUED))

@@ -97,5 +97,5 @@ async def rescued_rows(aside: Path, names: Mapping[str, str]) -> AsyncIterator[l
 
 def _row(stream: str, number: int, context: Any, t: int, mono_ms: int, body: str) -> tuple[str, Row]:
     # If the page of the context is lost, the account supplies the epoch, and the rest is unknown.
-    found = Context(*context) if context else Context("", "00000000", 1 if t >= _BUILD_MS else 0, "")
-    return stream, Row(number, t, mono_ms, found, base64.b64decode(body))
+    row_context = Context(*context) if context else Context("", "00000000", 1 if t >= _BUILD_MS else 0, "")
+    return stream, Row(number, t, mono_ms, row_context, base64.b64decode(body))

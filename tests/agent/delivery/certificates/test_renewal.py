@@ -118,10 +118,10 @@ async def test_an_unset_clock_tells_nothing(post: Post) -> None:
     post.at(1)
     await post.look()
     assert post.expires == []
-    assert post.renewal.status().left_s is None
+    assert post.renewal.status().remaining_s is None
     post.is_set = True
     await until(lambda: post.expires == [(1, "alarm")])
-    assert post.renewal.status().left_s == 86_400
+    assert post.renewal.status().remaining_s == 86_400
 
 
 async def test_one_that_cannot_be_read_is_not_read_again_and_again(post: Post) -> None:

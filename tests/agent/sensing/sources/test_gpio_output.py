@@ -38,11 +38,11 @@ async def test_an_output_is_set_and_its_state_is_published_at_once_as_it_is_read
 
 
 async def test_what_cannot_be_set_says_why(bench: Bench) -> None:
-    with pytest.raises(LookupError, match="a is no output"):
+    with pytest.raises(LookupError, match="a is not an output"):
         await (await start(bench)).switch(True)
     bench.ports.absent = True
     siren = await start(bench, contact(output=True))
-    with pytest.raises(LookupError, match="a is not there now"):
+    with pytest.raises(LookupError, match="a is not available now"):
         await siren.switch(True)
     bench.ports.absent = False
     await bench.time.advance(5.0)
@@ -50,7 +50,7 @@ async def test_what_cannot_be_set_says_why(bench: Bench) -> None:
     with pytest.raises(LookupError, match="the chip is gone"):
         await siren.switch(True)
     await bench.stop()
-    with pytest.raises(LookupError, match="a is not there now"):
+    with pytest.raises(LookupError, match="a is not available now"):
         await siren.switch(True)
 
 
