@@ -11,7 +11,7 @@ class Commands(Protocol):
     """Executes commands and replies to them."""
 
     def topics(self) -> list[str]: ...
-    def take(self, message: Message) -> None: ...
+    def handle(self, message: Message) -> None: ...
     def answer(self) -> tuple[str, bytes, bool] | None: ...
     def flushed(self) -> bool: ...
 
@@ -32,12 +32,12 @@ class MessageRouter:
         self._last_reported = b""
         return [*self._commands.topics(), self._topics.desired, self._topics.trust]
 
-    def take(self, message: Message) -> None:
+    def handle(self, message: Message) -> None:
         """Pass a message to its handler."""
         if message.topic in (self._topics.desired, self._topics.trust):
             self._on_config(message)
         else:
-            self._commands.take(message)
+            self._commands.handle(message)
 
     def answer(self) -> tuple[str, bytes, bool] | None:
         """Return the next message to send: topic, payload, and whether it is retained."""

@@ -69,7 +69,7 @@ class CommandDispatcher:
         """Return the topic filters to subscribe to."""
         return [self._topics.commands]
 
-    def take(self, message: Message) -> None:
+    def handle(self, message: Message) -> None:
         """Queue the command in a message. A retained one is dropped: it was meant for an earlier moment."""
         if message.retain or not message.payload:
             return

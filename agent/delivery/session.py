@@ -57,7 +57,7 @@ class Inbox(Protocol):
     """Handles messages from the city and supplies the answers."""
 
     def topics(self) -> list[str]: ...
-    def take(self, message: Message) -> None: ...
+    def handle(self, message: Message) -> None: ...
     def answer(self) -> tuple[str, bytes, bool] | None: ...
     def flushed(self) -> bool: ...
 
@@ -275,7 +275,7 @@ class Session:
             if not self._last_streams:
                 self._retained_streams = message.payload
         elif message.topic != self._identity.topics.state:
-            self._inbox.take(message)
+            self._inbox.handle(message)
         elif not self._repeat_from_s:
             self.saw_foreign_state = self.saw_foreign_state or (
                 bool(message.payload) and not self._identity.is_own(message.payload)

@@ -131,7 +131,7 @@ class FakeInbox:
     def topics(self) -> list[str]:
         return []
 
-    def take(self, message: Message) -> None:
+    def handle(self, message: Message) -> None:
         self.heard.append(message)
 
     def answer(self) -> tuple[str, bytes, bool] | None:

@@ -17,7 +17,7 @@ class FakeCommands:
     def topics(self) -> list[str]:
         return ["command/#"]
 
-    def take(self, message: Message) -> None:
+    def handle(self, message: Message) -> None:
         self.heard.append(message)
 
     def answer(self) -> tuple[str, bytes, bool] | None:
@@ -33,7 +33,7 @@ def test_configurations_and_roots_go_one_way_and_everything_else_the_other() -> 
     assert router.topics() == ["command/#", TOPICS.desired, TOPICS.trust]
     messages = [Message(topic, b"x", True) for topic in (TOPICS.desired, TOPICS.trust, "command/ping", TOPICS.state)]
     for message in messages:
-        router.take(message)
+        router.handle(message)
     assert (configured, commands.heard) == (messages[:2], messages[2:])
     assert router.flushed()
 

@@ -36,7 +36,7 @@ class Running:
         self.task = asyncio.create_task(self.dispatcher.run())
 
     def send(self, name: str, payload: bytes, retain: bool = False) -> None:
-        self.dispatcher.take(message(name, payload, retain))
+        self.dispatcher.handle(message(name, payload, retain))
 
     async def replies(self) -> list[dict[str, Any]]:
         await settle()
