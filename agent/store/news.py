@@ -28,16 +28,16 @@ class News:
 def line_and_code(news: News, folder: Path) -> tuple[str, str]:
     """The log line for a new epoch or a file that was put back, and its code."""
     if news.why == "damaged":
-        return _("the store was damaged ({error}); set it aside, began a new one").format(
+        return _("the store is damaged ({error}); set it aside and created a new one").format(
             error=news.detail
         ), "store_damaged"
     if news.why == "not_durable":
         line = _("cannot write to the store ({error}); holding readings in memory").format(error=news.detail)
         return line, "store_write_failed"
     if news.why == "missing":
-        return _("the store in {place} is missing or empty; began a new one").format(place=folder), "store_missing"
+        return _("the store in {place} is missing or empty; created a new one").format(place=folder), "store_missing"
     if news.why == "replaced":
         return _("the store in {place} was deleted or replaced; restored it").format(place=folder), "store_replaced"
     if news.why == "unclean_reboot":
-        return _("the last run did not end cleanly; a new epoch begins"), "unclean_reboot"
-    return _("the store was moved to another computer; a new epoch begins"), "other_board"
+        return _("the last run did not stop cleanly; starting a new epoch"), "unclean_reboot"
+    return _("the store was moved to another computer; starting a new epoch"), "other_board"
