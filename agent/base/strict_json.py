@@ -29,7 +29,7 @@ def loads(raw: bytes, max_bytes: int, path: str = "") -> object:
     if len(raw) > max_bytes:
         raise RejectedError(
             Rejection.TOO_LARGE,
-            _("{count} bytes, more than the {most} that are allowed").format(count=len(raw), most=max_bytes),
+            _("{count} bytes; the limit is {limit}").format(count=len(raw), limit=max_bytes),
             path,
         )
     try:

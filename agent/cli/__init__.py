@@ -45,7 +45,7 @@ def commands() -> Mapping[str, str]:
         "decode": _("decode bytes that a device sent"),
         "command": _("send a command to a gateway"),
         "config": _("sign and publish configurations"),
-        "fleet": _("change many gateways, and show what they run"),
+        "fleet": _("change many gateways, and show what each of them runs"),
         "cert": _("renew the certificates of gateways"),
         "trust": _("manage the keys that may sign"),
         "keygen": _("create a key pair"),

@@ -26,15 +26,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
     parser.add_argument("gateway", metavar="GATEWAY", nargs="?", help=_("id of the gateway"))
     parser.add_argument("name", metavar="NAME", nargs="?", help=", ".join(sorted(COMMANDS)))
-    value = _("argument; KEY=@FILE reads the value from a file")
+    value = _("argument of the command; KEY=@FILE reads the value from a file")
     parser.add_argument("arguments", metavar="KEY=VALUE", nargs="*", type=_argument, help=value)
     key = _("sign with this key of the role command; may be repeated")
     parser.add_argument("--key", metavar="FILE", type=Path, action="append", default=[], help=key)
-    sealed = _("a command that was signed elsewhere, instead of GATEWAY NAME")
+    sealed = _("file with a command that was signed elsewhere; replaces GATEWAY NAME")
     parser.add_argument("--envelope", metavar="FILE", type=Path, default=None, help=sealed)
     out = _("write the signed command to this file instead of sending it; it expires after 10 minutes")
     parser.add_argument("--out", metavar="FILE", type=Path, default=None, help=out)
-    timeout = _("time to wait for the reply; default: {n:.0f}").format(n=_TIMEOUT_S)
+    timeout = _("time to wait for the reply, in seconds; default: {n:.0f}").format(n=_TIMEOUT_S)
     parser.add_argument("--timeout", type=float, default=_TIMEOUT_S, metavar="SECONDS", help=timeout)
     add_broker_options(parser)
 
@@ -70,13 +70,15 @@ def run(args: Namespace) -> int:
 def _check(args: Namespace) -> None:
     """Raise :class:`WrongArguments` for a wrong combination of options."""
     if args.envelope is None and args.name is None:
-        raise WrongArguments(_("missing argument: {what}").format(what="NAME" if args.gateway else "GATEWAY"))
+        raise WrongArguments(
+            _("the following arguments are required: {what}").format(what="NAME" if args.gateway else "GATEWAY")
+        )
     if args.envelope is not None and args.gateway is not None:
         raise WrongArguments(_("--envelope already names the gateway and the command"))
     if args.out is not None and not args.key:
-        raise WrongArguments(_("missing argument: {what}").format(what="--key"))
+        raise WrongArguments(_("the following arguments are required: {what}").format(what="--key"))
     if not 0 < args.timeout <= LIFETIME_MS / 1000:
-        raise WrongArguments(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
+        raise WrongArguments(_("argument {what}: invalid value: {value}").format(what="--timeout", value=args.timeout))
 
 
 def _run(args: Namespace, arguments: dict[str, Any]) -> int:

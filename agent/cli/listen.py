@@ -23,10 +23,10 @@ _TICK_S = 1.0
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this command."""
     add_broker_options(parser, positional=True)
-    topics = _("topic filter to subscribe to; default: everything")
+    topics = _("topic filter to subscribe to; default: all topics")
     parser.add_argument("--filter", default="#", metavar="TOPIC", help=topics)
     parser.add_argument("--format", default="table", choices=tuple(FORMATS), help=_("output format; default: table"))
-    seconds = _("stop after this time; default: run until Ctrl-C")
+    seconds = _("stop after this many seconds; default: run until Ctrl-C")
     parser.add_argument("--seconds", type=_seconds, default=None, metavar="SECONDS", help=seconds)
     parser.add_argument("--verify", action="store_true", help=_("finish with a delivery report (seen, lost, missing)"))
 

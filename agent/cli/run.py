@@ -32,7 +32,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--config", type=Path, default=Path("/etc/gardu/gardu.toml"), metavar="FILE", help=config)
     state = _("directory for readings and state; default: $STATE_DIRECTORY or /var/lib/gardu")
     parser.add_argument("--state", type=Path, default=None, metavar="DIR", help=state)
-    level = _("least important log lines to print; default: info")
+    level = _("lowest level of log lines to print; default: info")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warning", "error"), help=level)
 
 

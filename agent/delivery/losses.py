@@ -20,7 +20,7 @@ class Losses:
 
     def settle_rejected(self, stream: str, start: int, stop: int) -> None:
         """Give up rows that the broker cannot accept."""
-        line = _("dropped {n} rows of {stream} from {number} on: the broker cannot take them").format(
+        line = _("dropped {n} rows of {stream}, starting with number {number}: the broker cannot process them").format(
             n=stop - start, number=start, stream=stream
         )
         _log.error(line, extra=log_extra(LogCode.ROW_GIVEN_UP))

@@ -133,7 +133,7 @@ class Session:
         await self._publish_retained(lost, topics.state, self._state)
         if self._first and self._is_ahead(self._retained_streams):
             _log.warning(
-                _("the broker has seen newer numbers than the store has; starting a new epoch"),
+                _("the broker has newer sequence numbers than the store; starting a new epoch"),
                 extra=log_extra(LogCode.NEW_EPOCH),
             )
             await self._store.begin_epoch("behind_broker")
@@ -170,7 +170,7 @@ class Session:
         if poison.paused_until_s(topic) > self._now_s():
             return
         if not self._publisher.fits(payload):
-            line = _("cannot publish {topic}: the broker takes no message of {count} bytes").format(
+            line = _("cannot publish {topic}: the broker does not accept messages of {count} bytes").format(
                 topic=topic, count=len(payload)
             )
             _log.error(line, extra=log_extra(LogCode.MESSAGE_TOO_LARGE))
@@ -179,7 +179,9 @@ class Session:
         answered = self._awaited[mid] = asyncio.get_running_loop().create_future()
         await asyncio.wait((answered, lost), timeout=self._timings.ack_s, return_when=asyncio.FIRST_COMPLETED)
         if not answered.done() and poison.on_topic_lost(topic, self._now_s()):
-            line = _("the broker closes the connection at {topic}; skipping this topic for now").format(topic=topic)
+            line = _("the broker closes the connection when {topic} is published; skipping it for now").format(
+                topic=topic
+            )
             _log.error(line, extra=log_extra(LogCode.PUBLISH_REFUSED))
         self._check(lost)
         if not answered.done():

@@ -135,7 +135,7 @@ def judge(message: RolloutMessage, gateway: ReportedGateway) -> Verdict:
     if ours and report.state == "confirmed":
         return Verdict("confirmed")
     if report.state == "rejected" and report.code in _OWN_CAUSES:
-        why = _("rejected version {version} ({cause}): check this gateway; if it is right, use --version").format(
+        why = _("rejected version {version} ({cause}): check this gateway; if it is in order, use --version").format(
             version=message.version, cause=report.cause
         )
         return Verdict("failed", why, isolated=True)

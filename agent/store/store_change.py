@@ -28,16 +28,16 @@ class StoreChange:
 def log_line_and_code(change: StoreChange, folder: Path) -> tuple[str, str]:
     """Return the log line for a new epoch or a restored file, and its code."""
     if change.why == "damaged":
-        return _("the store was damaged ({error}); set it aside, began a new one").format(
+        return _("the store is damaged ({error}); set it aside and created a new one").format(
             error=change.detail
         ), "store_damaged"
     if change.why == "not_durable":
         line = _("cannot write to the store ({error}); holding readings in memory").format(error=change.detail)
         return line, "store_write_failed"
     if change.why == "missing":
-        return _("the store in {place} is missing or empty; began a new one").format(place=folder), "store_missing"
+        return _("the store in {place} is missing or empty; created a new one").format(place=folder), "store_missing"
     if change.why == "replaced":
         return _("the store in {place} was deleted or replaced; restored it").format(place=folder), "store_replaced"
     if change.why == "unclean_reboot":
-        return _("the last run did not end cleanly; a new epoch begins"), "unclean_reboot"
-    return _("the store was moved to another computer; a new epoch begins"), "other_board"
+        return _("the last run did not stop cleanly; starting a new epoch"), "unclean_reboot"
+    return _("the store was moved to another computer; starting a new epoch"), "other_board"

@@ -82,7 +82,7 @@ class Probation:
                 Rejection.SENSOR, _("no good reading from {names}").format(names=names), f"sensor.{failing[0]}"
             )
         if self.broker_changed:
-            return Cause(Rejection.BROKER, _("no broker of the new settings acknowledged a reading"), "broker")
+            return Cause(Rejection.BROKER, _("no broker acknowledged a reading under the new settings"), "broker")
         if contact.sessions >= _MAX_SESSIONS or contact.connected_s >= min(self.confirm_s / 2, _CONTACT_S):
             return Cause(Rejection.BROKER, _("the broker accepts the connection but acknowledges no reading"), "broker")
         return "wait"

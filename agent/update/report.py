@@ -54,7 +54,7 @@ class UpdateReport:
     def degrade(self, cause: Cause | None) -> None:
         """Set why the running configuration is not all of the accepted one; ``None`` if it is."""
         if cause is not None and cause != self.degraded:
-            line = _("running without everything that was accepted: {why}").format(why=cause.message)
+            line = _("running only part of the accepted configuration: {why}").format(why=cause.message)
             _log.warning(line, extra=log_extra(LogCode.DEGRADED))
         self.degraded = cause
 
@@ -68,7 +68,7 @@ class UpdateReport:
         if allowed:
             line = _("a configuration was rejected: {why}").format(why=_line(error))
             if suppressed:
-                line += " " + _("({count} more refusals were not logged)").format(count=suppressed)
+                line += " " + _("({count} more rejections were not logged)").format(count=suppressed)
             _log.error(line, extra=log_extra(error.code))
         if journal is not None:
             repeated = before is not None and _cause(before) == _cause(error)

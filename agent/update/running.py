@@ -104,7 +104,7 @@ class UpdateRunning:
             try:
                 good = await self._start.fallback()
             except RejectedError as error:
-                line = _("continuing with it, as there is no other configuration ({why})").format(why=error)
+                line = _("there is no configuration to roll back to ({why}); keeping the new one").format(why=error)
                 _log.error(line, extra=log_extra(error.code))
         if good is not None:
             await self._restore(good)

@@ -81,7 +81,10 @@ class UpdateStart:
             if generation is None:
                 raise RejectedError(Rejection.TORN, _("its file is damaged"))
             if self._store.state.attempts_exhausted:
-                raise RejectedError(Rejection.ATTEMPTS, _("the gateway has started three times with it"))
+                raise RejectedError(
+                    Rejection.ATTEMPTS,
+                    _("the gateway started three times with this configuration without confirming it"),
+                )
             return resolve(generation, self._catalog, remaining=True)
         except RejectedError as error:
             cause = Cause(error.code, error.message, error.path)

@@ -84,7 +84,7 @@ class TrustStore:
             if allowed:
                 line = _("cannot use {file}: {error}").format(file="config/trust", error=error)
                 if suppressed:
-                    line += " " + _("({count} more refusals were not logged)").format(count=suppressed)
+                    line += " " + _("({count} more rejections were not logged)").format(count=suppressed)
                 _log.warning(line, extra=log_extra(error.code))
             if error.transient:
                 raise

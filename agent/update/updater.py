@@ -101,7 +101,7 @@ class Updater:
         if self._store.merge_mark(version_mark.parse(self._journal.recall(_MARK))) or self._store.lost:
             version = self._store.state.mark.version
             line = _(
-                "the record of accepted configurations was lost; none older than version {version} is accepted"
+                "the record of accepted configurations was lost; versions older than {version} will be rejected"
             ).format(version=version)
             _log.error(line, extra=log_extra(LogCode.UPDATE_STATE_LOST))
             self._journal.announce(events.update_state_lost(version))

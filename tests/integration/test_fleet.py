@@ -133,7 +133,7 @@ async def test_the_first_roll_back_stops_it_and_the_same_command_goes_on_once_it
     status, out, err = await street.desk.push("--confirm-s", "4")
     assert status == 1
     assert err.splitlines()[0] == "pos-2: rolled_back: sensor: no good reading from air-a (sensor.air-a)"
-    assert "stopped in ring 2: 0 of 1 confirmed; nothing was sent to 1 gateways of later rings" in err
+    assert "stopped in ring 2: 0 of 1 confirmed; nothing was sent to later rings (gateways: 1)" in err
     fleet = await street.status()
     assert {name: one["state"] for name, one in fleet.items()} == {
         "pos-1": "confirmed",
@@ -157,7 +157,7 @@ async def test_a_gateway_that_does_not_answer_stops_it_and_takes_the_change_when
     await street.agents["pos-1"].stop()
     status, _, err = await street.desk.push("--timeout", "2", "--confirm-s", "20")
     assert status == 1
-    assert err.splitlines()[0] == "pos-1: no answer within 2 s; it is offline"
+    assert err.splitlines()[0] == "pos-1: offline; no answer within 2 s"
     await street.agents["pos-1"].start()
     status, _, err = await street.desk.push("--confirm-s", "20")
     assert (status, err) == (0, "")
@@ -221,7 +221,7 @@ async def test_everything_is_checked_before_anything_is_sent(desk: Desk, wrong: 
     status, out, err = await desk.push()
     told, end = err.splitlines()
     assert (status, out, told.startswith(words)) == (1, "", True), err
-    assert end.endswith("template.toml is invalid for 1 gateways; nothing was sent")
+    assert end.endswith("template.toml is invalid (affected gateways: 1); nothing was sent")
 
 
 async def test_a_dry_run_needs_no_broker(desk: Desk) -> None:

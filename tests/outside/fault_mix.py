@@ -178,7 +178,7 @@ class FaultMix(FaultyGateway):
 
     def _is_damaged(self) -> bool:
         """Whether there may be damage in the store that the agent has not come across."""
-        return self._damages > self.agent.count("the store was damaged")
+        return self._damages > self.agent.count("the store is damaged")
 
     def _break_disk(self, how: str, pid: int | None) -> None:
         if how in DESTROYED:

@@ -121,13 +121,13 @@ async def test_06_the_version_that_a_gateway_claims_moves_nobody(tmp_path: Path,
             )
             status, out, err = await pushing
         assert status == 1
-        why = "rejected version 11 (rollback: too low? (version)): check this gateway; if it is right, use --version"
+        why = "rejected version 11 (rollback: too low? (version)): check this gateway; if it is in order, use --version"
         assert err.splitlines() == [f"pos-9: {why}"]
         assert out.count(": confirmed (") == 2
         assert sorted(fleet.received) == ["pos-1", "pos-2"]
         desk.table([{**row, "interval": 3} for row in rows])
         _, out, _ = await desk.push("--timeout", "1")
-        assert out.splitlines()[0] == "ring 1 of 1: 3 gateways, version 12"
+        assert out.splitlines()[0] == "ring 1 of 1: version 12, gateways: 3"
         assert out.count(": confirmed (") == 2
 
 

@@ -81,7 +81,7 @@ async def test_28_envelopes_signed_at_two_desks_are_published_and_followed(
     words = ("--gateway", GATEWAY, "--version", "2", "--out", half, "--yes", *signers(tmp_path, "ayu"))
     assert (await gardu("config", "sign", str(tmp_path / "new.toml"), *words))[0] == 0
     status, told, _ = await gardu("config", "publish", half, *at)
-    assert (status, told) == (1, "pos-1: rejected: threshold: signed by 1 of the 2 keys that are needed\n")
+    assert (status, told) == (1, "pos-1: rejected: threshold: signed by 1 of 2 required keys\n")
     assert await gardu("config", "publish", out, "--no-wait", *at) == (0, "pos-1: published version 1\n", "")
 
 
@@ -104,7 +104,7 @@ async def test_28_what_cannot_be_published_is_named_and_nothing_is_sent(tmp_path
         status, out, err = await gardu("config", "publish", two, old, str(tmp_path / "trust.txt"), *at)
         assert (status, out) == (1, "")
         told = [line.removeprefix(f"{tmp_path}/") for line in err.splitlines()]
-        assert told[0] == "two.json: it is for 2 gateways: sign one envelope for each"
+        assert told[0] == "two.json: the envelope is for 2 gateways: sign one envelope for each"
         assert told[1].startswith("old.json: expired on ")
         assert told[2].startswith("trust.txt: ")
         assert told[3] == "nothing was sent"

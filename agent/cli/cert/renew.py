@@ -18,6 +18,8 @@ from agent.delivery.connection import ConnectionLost
 if TYPE_CHECKING:
     from agent.fleet.io.signing_key import SigningKey
 
+_STEP_S = 60.0
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
@@ -25,27 +27,27 @@ def add_arguments(parser: ArgumentParser) -> None:
         "gateway", metavar="GATEWAY", nargs="+", help=_("gateways to renew, one after the other, until one fails")
     )
     sign = _(
-        "program that issues the certificate; it gets the gateway id as its last "
+        "program that issues the certificate; it receives the gateway id as its last "
         "argument and the signed request on standard input"
     )
     parser.add_argument("--sign", metavar="COMMAND", required=True, help=sign)
     key = _("sign with this key of the role command")
     parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=key)
-    silence = _("time limit for each step at a gateway")
-    parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=silence)
+    timeout = _("time limit for each step, in seconds; default: {n:.0f}").format(n=_STEP_S)
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=_STEP_S, help=timeout)
     add_broker_options(parser)
 
 
 def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: the gateway named last failed; the remaining ones were skipped."""
     if not 0 < args.timeout <= 86_400:
-        raise CommandFailed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
+        raise CommandFailed(_("argument {what}: invalid value: {value}").format(what="--timeout", value=args.timeout))
     try:
         sign = shlex.split(args.sign)
     except ValueError as error:
         raise CommandFailed(f"--sign: {error}") from error
     if not sign:
-        raise CommandFailed(_("{what}: invalid value {value}").format(what="--sign", value=repr(args.sign)))
+        raise CommandFailed(_("argument {what}: invalid value: {value}").format(what="--sign", value=repr(args.sign)))
     try:
         asyncio.run(_renew(args, sign, load_private_keys(args.key)))
     except (ConnectionLost, LookupError, TimeoutError) as error:

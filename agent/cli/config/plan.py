@@ -30,7 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("new", metavar="NEW", type=Path, help=what)
     local = _("the gateway's local.toml, which overrides both")
     parser.add_argument("--local", metavar="FILE", type=Path, default=None, help=local)
-    parser.add_argument("--json", action="store_true", help=_("print one JSON document"))
+    parser.add_argument("--json", action="store_true", help=_("print JSON"))
 
 
 def run(args: Namespace) -> int:

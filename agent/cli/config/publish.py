@@ -40,8 +40,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     file = _("a signed configuration for one gateway")
     parser.add_argument("envelope", metavar="ENVELOPE", type=Path, nargs="+", help=file)
     parser.add_argument("--no-wait", action="store_true", help=_("do not wait for the result"))
-    silence = _("time to wait; default: 120 s more than the trial takes")
-    parser.add_argument("--timeout", metavar="S", type=float, default=None, help=silence)
+    timeout = _("time to wait; default: 120 s more than the trial takes")
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=None, help=timeout)
     add_broker_options(parser)
 
 
@@ -49,7 +49,7 @@ def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: an envelope is not publishable (then none is published), or a
     gateway has not confirmed."""
     if args.timeout is not None and not 0 < args.timeout <= 1e6:
-        raise CommandFailed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
+        raise CommandFailed(_("argument {what}: invalid value: {value}").format(what="--timeout", value=args.timeout))
     configs = _load_all(args.envelope)
     timeout_s = args.timeout or max(config.document.confirm_s for config in configs.values()) + _SLACK_S
     try:
@@ -87,7 +87,7 @@ def _load(path: Path) -> SignedConfig:
     if not opened.signatures:
         why = _("not signed")
     elif len(document.gateways) > 1:
-        why = _("it is for {count} gateways: sign one envelope for each").format(count=len(document.gateways))
+        why = _("the envelope is for {count} gateways: sign one envelope for each").format(count=len(document.gateways))
     elif document.expires_ms <= time.time_ns() // 1_000_000:
         why = _("expired on {date}").format(date=rfc_3339(document.expires_ms))
     if why:
@@ -157,6 +157,6 @@ async def _outcome(watch: FleetWatch, fleet: Fleet, messages: Mapping[str, Rollo
 
 def _silence(name: str, gateway: ReportedGateway | None, timeout_s: float) -> str:
     if gateway is None or not gateway.online:
-        return _("{name}: no answer within {n:.0f} s; it is offline").format(name=name, n=timeout_s)
+        return _("{name}: offline; no answer within {n:.0f} s").format(name=name, n=timeout_s)
     state = gateway.report.state if gateway.report is not None else _("no answer")
     return _("{name}: not confirmed within {n:.0f} s: {state}").format(name=name, n=timeout_s, state=state)

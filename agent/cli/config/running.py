@@ -62,7 +62,7 @@ def _published(name: str, at: ReportedGateway | None, recognise: Recognise) -> B
             document = read_document(parse(at.desired).payload)
         except RejectedError as error:
             raise CommandFailed(
-                _("{name}: cannot read what is published to it: {why}").format(name=name, why=error)
+                _("{name}: cannot read its published configuration: {why}").format(name=name, why=error)
             ) from error
     origin = {
         True: _("compared with version {version}, published to {name} (signatures verified):").format(
@@ -73,7 +73,7 @@ def _published(name: str, at: ReportedGateway | None, recognise: Recognise) -> B
         ).format(version=document.version, name=name),
     }[verified]
     if at.report is not None and at.report.running != (document.version, document.hash):
-        reports = _("({name} reports that it runs another one, version {version})").format(
+        reports = _("({name} reports that it is running another configuration, version {version})").format(
             name=name, version=at.report.running[0]
         )
         origin = f"{reports}\n{origin}"

@@ -44,15 +44,24 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
     file = _("a configuration (TOML), or an envelope that needs another signature")
     parser.add_argument("file", metavar="FILE", type=Path, help=file)
-    parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=_("a private key"))
-    gateway = _("the gateway that it is for; may be repeated")
+    parser.add_argument(
+        "--key", metavar="KEY", type=Path, action="append", required=True, help=_("private key; may be repeated")
+    )
+    gateway = _("gateway that the configuration is for; may be repeated")
     parser.add_argument("--gateway", metavar="ID", action="append", default=[], help=gateway)
-    parser.add_argument("--version", metavar="N", type=int, default=None, help=_("higher than the last version"))
-    parser.add_argument("--days", metavar="N", type=float, default=None, help=_("how many days it can be accepted"))
-    confirm = _("how long the gateway tries it before it rolls back; default: 300")
+    parser.add_argument(
+        "--version",
+        metavar="N",
+        type=int,
+        default=None,
+        help=_("version of the configuration; must be higher than the last one"),
+    )
+    days = _("days until it expires; default: {n:.0f}").format(n=_DAYS)
+    parser.add_argument("--days", metavar="DAYS", type=float, default=None, help=days)
+    confirm = _("how long a gateway tries it before rolling back, in seconds; default: {n:.0f}").format(n=CONFIRM_S)
     parser.add_argument("--confirm-s", metavar="SECONDS", type=float, default=None, help=confirm)
     parser.add_argument("--min-agent", metavar="VERSION", default=None, help=_("oldest agent that may use it"))
-    without = _("omit what only the gateway's own files can set")
+    without = _("omit keys that can only be set in the gateway's own files")
     parser.add_argument("--without-local", action="store_true", help=without)
     parser.add_argument("--out", metavar="FILE", type=Path, default=None, help=_("file to write; default: print"))
     running = _("show the changes compared with this configuration (TOML) or envelope")
@@ -86,7 +95,7 @@ def run(args: Namespace) -> int:
 def _show(document: Document, args: Namespace, keys: Sequence[bytes]) -> None:
     """Show what is about to be signed, and what it changes on each gateway."""
     print(
-        _("version {version} for {names}, can be accepted until {date}, trial of {n:g} s").format(
+        _("version {version} for {names}, valid until {date}, trial of {n:g} s").format(
             version=document.version,
             names=", ".join(document.gateways),
             date=rfc_3339(document.expires_ms),
@@ -124,7 +133,7 @@ def _document(config: Tables, args: Namespace) -> bytes:
     now_ms = time.time_ns() // 1_000_000
     days = _DAYS if args.days is None else args.days
     if not 0 < days <= 7300:
-        raise CommandFailed(_("{what}: invalid value {value}").format(what="--days", value=args.days))
+        raise CommandFailed(_("argument {what}: invalid value: {value}").format(what="--days", value=args.days))
     until_ms = now_ms + round(days * 86_400_000)
     confirm_s = CONFIRM_S if args.confirm_s is None else args.confirm_s
     try:
@@ -137,13 +146,15 @@ def _checked(config: Tables, args: Namespace) -> Tables:
     """Return the remote part of the file. Raises :class:`CommandFailed` after printing every problem."""
     for name, value in (("--gateway", args.gateway), ("--version", args.version)):
         if not value:
-            raise CommandFailed(_("missing argument: {what}").format(what=name))
+            raise CommandFailed(_("the following arguments are required: {what}").format(what=name))
     if args.without_local:
         config = without_local(config)
     local = list(local_keys(config))
     if local:
         names = ", ".join(local)
-        message = _("only the gateway's own files can set {names}; --without-local omits them").format(names=names)
+        message = _("{names} can only be set in the gateway's own files; use --without-local to omit them").format(
+            names=names
+        )
         raise CommandFailed(_("{file}: {why}").format(file=args.file, why=message))
     parsed = parse_tables({"gateway": {"id": args.gateway[0], **_PLACEHOLDERS}, **config}, Catalog())
     for problem in parsed.problems:
@@ -179,7 +190,7 @@ def _signed(entries: Mapping[str, object], keys: "Sequence[SigningKey]") -> byte
 def _print_summary(signed: bytes, args: Namespace) -> None:
     found, document = parse_envelope(signed, args.file)
     print(
-        _("version {version} for {names}, can be accepted until {date}; signatures: {count}").format(
+        _("version {version} for {names}, valid until {date}; signatures: {count}").format(
             version=document.version,
             names=", ".join(document.gateways),
             count=len(found.signatures),

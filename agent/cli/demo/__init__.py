@@ -17,9 +17,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         type=_seconds,
         default=DEFAULT_S,
         metavar="N",
-        help=_("how long to run; default: {n:.0f}").format(n=DEFAULT_S),
+        help=_("how long to run, in seconds; default: {n:.0f}").format(n=DEFAULT_S),
     )
-    parser.add_argument("--outage", action="store_true", help=_("cut the gateways' connection during the middle third"))
+    parser.add_argument(
+        "--outage", action="store_true", help=_("cut the gateways' connection during the middle third of the run")
+    )
 
 
 def _seconds(text: str) -> float:

@@ -114,7 +114,7 @@ class LiveScreen:
                 when_s, words = self._latest.get((place.gateway, sensor), (0.0, ""))
                 age = f"{time.monotonic() - when_s:.0f} s" if when_s else "-"
                 grid.add_row(Text(sensor, style="bold"), driver, Text(age, style="dim"), words)
-            count = _("{n} readings received").format(n=self._counts.get(place.gateway, 0))
+            count = _("readings received: {n}").format(n=self._counts.get(place.gateway, 0))
             title = f"{place.title} ({place.gateway})"
             panels.append(Panel(grid, title=title, subtitle=count, title_align="left", subtitle_align="right"))
         footer = Text(f"{self._phase}  {self._left_s:.0f} s", style="bold")

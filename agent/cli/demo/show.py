@@ -90,12 +90,12 @@ class Show:
         third_s = self._seconds / 3
         await self._wait(third_s, _("running, connected"))
         if self._outage and not self._interrupted.is_set():
-            self._screen.log("demo", _("the connection is cut"))
+            self._screen.log("demo", _("the connection was cut"))
             await proxy.cut()
         await self._wait(third_s, _("running, CONNECTION CUT") if self._outage else _("running, connected"))
         if self._outage:
             await proxy.restore()
-            self._screen.log("demo", _("the connection is back"))
+            self._screen.log("demo", _("the connection was restored"))
         await self._wait(third_s, _("running, connected"))
 
     async def _wait(self, seconds: float, phase: str) -> None:
@@ -113,7 +113,7 @@ class Show:
             back = all(self._last_s.get(place.gateway, 0.0) > began_s for place in PLACES)
             if back and loop.time() - max(self._last_late_s, began_s) > _QUIET_S:
                 return
-            self._screen.tick(_("receiving what was kept"), left_s)
+            self._screen.tick(_("receiving the stored readings"), left_s)
             await asyncio.sleep(_TICK_S)
 
     async def _settle(self) -> None:
@@ -127,7 +127,7 @@ class Show:
         twice = sum(count - 1 for count in self._rows.values())
         duplicates = sum(tally.duplicates for tally in self._subscriber.ledger.tally().values())
         if duplicates:
-            print(_("{n} readings came twice because of the cut and were removed by their number").format(n=duplicates))
+            print(_("readings that arrived twice because of the outage and were removed: {n}").format(n=duplicates))
         failed = [place.gateway for place, status in zip(PLACES, statuses, strict=True) if status]
         if failed:
             print(_("these agents failed: {names}").format(names=", ".join(failed)), file=sys.stderr)

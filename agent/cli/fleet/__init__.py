@@ -15,7 +15,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_actions(
         parser,
         {
-            "push": (_("change many gateways, ring by ring"), push),
+            "push": (_("roll out a change to many gateways, ring by ring"), push),
             "status": (_("show what each gateway runs"), status),
         },
     )

@@ -26,7 +26,7 @@ class Progress:
         span = f"{versions[0]}" if len(versions) == 1 else f"{versions[0]}-{versions[-1]}"
         self._number, self._total, self._messages, self._done = number, len(ring), messages, set()
         self._line(
-            _("ring {number} of {rings}: {count} gateways, version {version}").format(
+            _("ring {number} of {rings}: version {version}, gateways: {count}").format(
                 number=number, rings=rings, count=len(ring), version=span
             )
         )

@@ -47,17 +47,19 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--ring", metavar="FILE", type=Path, required=True, help=ring)
     then = _("the gateways of the next ring; may be repeated")
     parser.add_argument("--then", metavar="FILE", type=Path, action="append", default=[], help=then)
-    parser.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=_("a private key"))
+    parser.add_argument(
+        "--key", metavar="KEY", type=Path, action="append", required=True, help=_("private key; may be repeated")
+    )
     version = _("default: one above the highest version that was signed for these gateways")
     parser.add_argument("--version", metavar="N", type=int, default=None, help=version)
     add_trust_option(parser)
-    days = _("how many days it can be accepted")
+    days = _("days until it expires; default: {n:.0f}").format(n=_DAYS)
     parser.add_argument("--expires-days", metavar="DAYS", type=float, default=_DAYS, help=days)
-    confirm = _("how long a gateway tries it before it rolls back; default: {n:.0f}").format(n=CONFIRM_S)
+    confirm = _("how long a gateway tries it before rolling back, in seconds; default: {n:.0f}").format(n=CONFIRM_S)
     parser.add_argument("--confirm-s", metavar="SECONDS", type=float, default=float(CONFIRM_S), help=confirm)
-    silence = _("a ring that has not confirmed after this time has failed")
-    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=None, help=silence)
-    parser.add_argument("--dry-run", action="store_true", help=_("render and check, but send nothing"))
+    timeout = _("time to wait for a ring to confirm; default: 120 s more than the trial takes")
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=None, help=timeout)
+    parser.add_argument("--dry-run", action="store_true", help=_("render and check everything, but send nothing"))
     add_broker_options(parser)
 
 
@@ -72,7 +74,7 @@ def run(args: Namespace) -> int:
     )
     for name, value, max_ in limits:
         if not 0 < value <= max_:
-            raise CommandFailed(_("{what}: invalid value {value}").format(what=name, value=value))
+            raise CommandFailed(_("argument {what}: invalid value: {value}").format(what=name, value=value))
     rings, targets = render_all(args)
     keys = load_private_keys(args.key)
     recognise, floor = recogniser([key.public for key in keys], args.trust)
@@ -217,7 +219,7 @@ class Push:
     def _silence(self, name: str) -> str:
         gateway, message = self._gateway(name), self._messages[name]
         if not gateway.online:
-            return _("{name}: no answer within {n:.0f} s; it is offline").format(name=name, n=self._timeout_s)
+            return _("{name}: offline; no answer within {n:.0f} s").format(name=name, n=self._timeout_s)
         report = gateway.report
         state = report.state if report is not None and report.hash == message.hash else _("no answer")
         return _("{name}: not confirmed within {n:.0f} s: {state}").format(name=name, n=self._timeout_s, state=state)
@@ -227,7 +229,7 @@ class Push:
         done = sum(judge(self._messages[name], self._gateway(name)).state == "confirmed" for name in ring)
         left = sum(len(later) for later in self._rings[number:])
         end = _(
-            "stopped in ring {number}: {done} of {count} confirmed; nothing was sent to {left} gateways of later rings"
+            "stopped in ring {number}: {done} of {count} confirmed; nothing was sent to later rings (gateways: {left})"
         ).format(number=number, done=done, count=len(ring), left=left)
         return CommandFailed(
             "\n".join([*self._isolated.values(), *why, end, _("run the same command again to continue from here")])

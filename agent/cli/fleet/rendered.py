@@ -53,7 +53,9 @@ def render_all(args: Namespace) -> tuple[Rings, dict[str, RolloutTarget]]:
         print(f"{name}: {line}", file=sys.stderr)
     if invalid:
         raise CommandFailed(
-            _("{file} is invalid for {count} gateways; nothing was sent").format(file=args.template, count=invalid)
+            _("{file} is invalid (affected gateways: {count}); nothing was sent").format(
+                file=args.template, count=invalid
+            )
         )
     return rings, targets
 

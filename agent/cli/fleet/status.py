@@ -15,22 +15,24 @@ from agent.cli.shared.maintainer_files import CommandFailed
 from agent.delivery.connection import ConnectionLost
 from agent.fleet.reports import Fleet, ReportedGateway
 
+_LISTEN_S = 15.0
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
     parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=_("only these gateways; default: all"))
-    parser.add_argument("--json", action="store_true", help=_("print one JSON document"))
+    parser.add_argument("--json", action="store_true", help=_("print JSON"))
     certificates = _("also ask each online gateway when its certificate expires")
     parser.add_argument("--certificates", action="store_true", help=certificates)
-    seconds = _("maximum time to listen")
-    parser.add_argument("--seconds", metavar="S", type=float, default=15.0, help=seconds)
+    seconds = _("maximum time to listen, in seconds; default: {n:.0f}").format(n=_LISTEN_S)
+    parser.add_argument("--seconds", metavar="SECONDS", type=float, default=_LISTEN_S, help=seconds)
     add_broker_options(parser)
 
 
 def run(args: Namespace) -> int:
     """Print what is retained at the broker. Exit status 1: a named gateway is not there."""
     if not 0 < args.seconds < 86_400:
-        raise CommandFailed(_("{what}: invalid value {value}").format(what="--seconds", value=args.seconds))
+        raise CommandFailed(_("argument {what}: invalid value: {value}").format(what="--seconds", value=args.seconds))
     try:
         fleet = asyncio.run(_fleet(args))
     except ConnectionLost as error:

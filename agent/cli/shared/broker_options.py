@@ -19,12 +19,12 @@ def add_broker_options(parser: ArgumentParser, positional: bool = False, default
         parser.add_argument("broker", metavar="URL", type=broker_url, help=url)
     else:
         parser.add_argument("--broker", metavar="URL", type=broker_url, default=default, help=url)
-    parser.add_argument("--username", default="", metavar="NAME", help=_("user name at the broker"))
+    parser.add_argument("--username", default="", metavar="NAME", help=_("user name for the broker"))
     parser.add_argument("--password-file", default="", metavar="FILE", help=_("file that contains the password"))
-    authority = _("certificates of the authorities that the broker is verified with; default: those of the system")
+    authority = _("CA certificates to verify the broker with; default: those of the system")
     parser.add_argument("--ca-file", default="", metavar="FILE", help=authority)
-    parser.add_argument("--cert-file", default="", metavar="FILE", help=_("certificate to log in with"))
-    parser.add_argument("--key-file", default="", metavar="FILE", help=_("private key of the certificate"))
+    parser.add_argument("--cert-file", default="", metavar="FILE", help=_("client certificate"))
+    parser.add_argument("--key-file", default="", metavar="FILE", help=_("private key of the client certificate"))
 
 
 def broker_url(text: str) -> str:

@@ -30,7 +30,7 @@ def parse_arguments(command: str, words: Iterable[tuple[str, str]]) -> dict[str,
                 raise WrongArguments(_("{command} takes no arguments, but {key} was given").format(**details))
             raise WrongArguments(_("{command} has no argument {key}; choose one of: {names}").format(**details))
         if key in found:
-            raise WrongArguments(_("{key} is given twice").format(key=key))
+            raise WrongArguments(_("{key} was given twice").format(key=key))
         found[key] = _value(key, known[key], text)
     return found
 

@@ -38,7 +38,7 @@ class PreparedCommand:
 
     def __str__(self) -> str:
         words = [f"{one_line(key)}={one_line(json_text(value))}" for key, value in self.arguments.items()]
-        return _("{gateway}: {command}, signatures: {count}, expires {date} (at most 10 minutes)").format(
+        return _("{gateway}: {command}, signatures: {count}, expires {date} (valid for at most 10 minutes)").format(
             gateway=self.gateway,
             command=" ".join([self.name, *words]),
             count=self.signatures,
@@ -99,4 +99,4 @@ def countersign(prepared: PreparedCommand, keys: "Sequence[SigningKey]", path: P
 def _check_length(name: str, payload: bytes) -> None:
     limit = max_bytes(name)
     if len(payload) > limit:
-        raise CommandFailed(_("too long for a command: at most {count} bytes").format(count=limit))
+        raise CommandFailed(_("the command is too long; the limit is {count} bytes").format(count=limit))

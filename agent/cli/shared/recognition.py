@@ -11,7 +11,7 @@ from agent.update.signed.dsse import Envelope, Role, signature_checks
 
 def add_trust_option(parser: ArgumentParser) -> None:
     """Add the option ``--trust``."""
-    trust = _("recognise earlier signatures by the keys of this trust file, not only by --key")
+    trust = _("recognise earlier signatures by the keys in this trust file, not only by those of --key")
     parser.add_argument("--trust", metavar="FILE", type=Path, default=None, help=trust)
 
 

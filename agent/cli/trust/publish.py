@@ -12,13 +12,15 @@ from agent.cli.trust.file import TrustFile
 from agent.delivery.connection import ConnectionLost
 from agent.fleet.reports import Fleet
 
+_WAIT_S = 60.0
+
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Add the options of this action."""
     parser.add_argument("file", metavar="FILE", type=Path, help=_("trust file, such as trust.json"))
     parser.add_argument("gateway", metavar="GATEWAY", nargs="*", help=_("only these gateways; default: all"))
-    silence = _("time to wait for the gateways")
-    parser.add_argument("--timeout", metavar="S", type=float, default=60.0, help=silence)
+    timeout = _("time to wait for the gateways, in seconds; default: {n:.0f}").format(n=_WAIT_S)
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, default=_WAIT_S, help=timeout)
     add_broker_options(parser)
 
 
@@ -26,7 +28,7 @@ def run(args: Namespace) -> int:
     """Print a line for each gateway. Exit status 1: nothing can be published, or a gateway has not reached the newest
     root in time."""
     if not 0 < args.timeout <= 86_400:
-        raise CommandFailed(_("{what}: invalid value {value}").format(what="--timeout", value=args.timeout))
+        raise CommandFailed(_("argument {what}: invalid value: {value}").format(what="--timeout", value=args.timeout))
     file = TrustFile.load(args.file)
     if file.pending is not None:
         raise CommandFailed(
@@ -93,5 +95,7 @@ def _trusts(fleet: Fleet, name: str) -> int:
 def _lagging(fleet: Fleet, name: str) -> str:
     at, version = fleet.get(name), _trusts(fleet, name)
     if at is None or not at.online:
-        return _("{name}: offline, had root {version}; the list is kept for it").format(name=name, version=version)
+        return _("{name}: offline, last reported root {version}; it receives the list when it reconnects").format(
+            name=name, version=version
+        )
     return _("{name}: still has root {version}").format(name=name, version=version)

@@ -54,8 +54,11 @@ def add_steps(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
     }
     for name, act in signed.items():
         parser = step(name, _meaning(name), act, *words.get(name, ()))
-        parser.add_argument("--days", metavar="DAYS", type=float, default=_DAYS, help=_("days until the root expires"))
-        parser.add_argument("--key", metavar="KEY", type=Path, action="append", default=[], help=_("a private key"))
+        days = _("days until the root expires; default: {n:.0f}").format(n=_DAYS)
+        parser.add_argument("--days", metavar="DAYS", type=float, default=_DAYS, help=days)
+        parser.add_argument(
+            "--key", metavar="KEY", type=Path, action="append", default=[], help=_("private key; may be repeated")
+        )
         if name == "create":
             for role in ROLES:
                 # The attribute "command" already belongs to the parser above this one.
@@ -63,12 +66,14 @@ def add_steps(subparsers: "_SubParsersAction[ArgumentParser]") -> None:
                 parser.add_argument(
                     f"--{role}", dest=f"{role}_role", metavar="PUBLIC", action="append", default=[], help=key
                 )
-            threshold = _("how many keys of a role must sign; default: 2 where the role has two keys")
+            threshold = _("how many keys of a role must sign; default: 2, or 1 if the role has only one key")
             parser.add_argument("--threshold", metavar="ROLE=N", action="append", default=[], help=threshold)
-    sign = step("sign", _("sign the incomplete root"), _sign)
-    sign.add_argument("--key", metavar="KEY", type=Path, action="append", required=True, help=_("a private key"))
-    show = step("show", _("show all roots and what the last one lacks"), _show)
-    show.add_argument("--json", action="store_true", help=_("print one JSON document"))
+    sign = step("sign", _("sign the last root while it is incomplete"), _sign)
+    sign.add_argument(
+        "--key", metavar="KEY", type=Path, action="append", required=True, help=_("private key; may be repeated")
+    )
+    show = step("show", _("show all roots, and the signatures that the last one lacks"), _show)
+    show.add_argument("--json", action="store_true", help=_("print JSON"))
 
 
 def _argument_help(word: str) -> str:
@@ -76,8 +81,8 @@ def _argument_help(word: str) -> str:
         "role": _("one of: {names}").format(names=", ".join(ROLES)),
         "public": _("public key, or the file that contains it"),
         "number": _("an integer"),
-        "old": _("public key that is replaced"),
-        "new": _("public key that takes its place"),
+        "old": _("public key to replace"),
+        "new": _("public key that replaces it"),
     }[word]
 
 
@@ -101,7 +106,7 @@ def _create(args: Namespace) -> int:
     roles: dict[RoleName, Role] = {}
     for role in ROLES:
         if not keys[role]:
-            raise CommandFailed(_("missing argument: {what}").format(what=f"--{role}"))
+            raise CommandFailed(_("the following arguments are required: {what}").format(what=f"--{role}"))
         roles[role] = _chosen(role, load_public_keys(keys[role]), thresholds.get(role))
     status = _save(TrustFile(args.file, []), 1, roles, None, args)
     _warn(roles)
@@ -185,7 +190,7 @@ def _change(args: Namespace, change: Callable[[Role], Role]) -> int:
 def _warn(roles: Mapping[RoleName, Role]) -> None:
     """Warn what a thief can do with one stolen key if the threshold is 1."""
     effects = {
-        "root": _("replace your keys and so take over every gateway"),
+        "root": _("replace your keys and thereby take over every gateway"),
         "config": _("change the sensors of every gateway and send its readings to another broker"),
         "command": _("switch outputs, restart sensors and renew certificates where gateways allow it"),
     }
@@ -201,7 +206,7 @@ def _warn(roles: Mapping[RoleName, Role]) -> None:
 
 def _save(file: TrustFile, version: int, roles: Mapping[RoleName, Role], floor: int | None, args: Namespace) -> int:
     if not 0 < args.days <= 7300:
-        raise CommandFailed(_("{what}: invalid value {value}").format(what="--days", value=args.days))
+        raise CommandFailed(_("argument {what}: invalid value: {value}").format(what="--days", value=args.days))
     now_ms = time.time_ns() // 1_000_000
     root = Root(version, now_ms, now_ms + round(args.days * 86_400_000), roles, floor)
     parse_root(encode_root(root))
@@ -222,7 +227,9 @@ def _chosen(name: str, keys: tuple[bytes, ...], threshold: int | None) -> Role:
 def _role(name: str, keys: tuple[bytes, ...], threshold: int) -> Role:
     if not 1 <= threshold <= len(keys):
         raise CommandFailed(
-            _("{role} has only {count} keys; {needed} cannot sign").format(role=name, count=len(keys), needed=threshold)
+            _("the threshold of {role} must be between 1 and {count} (its number of keys), not {needed}").format(
+                role=name, count=len(keys), needed=threshold
+            )
         )
     return Role(keys, threshold)
 
@@ -241,7 +248,7 @@ def _key_of(name: str, role: Role, text: str) -> bytes:
 def _threshold_option(text: str) -> tuple[str, int]:
     role, _unused, number = text.partition("=")
     if role not in ROLES or not number.isdecimal():
-        raise CommandFailed(_("{what}: invalid value {value}").format(what="--threshold", value=text))
+        raise CommandFailed(_("argument {what}: invalid value: {value}").format(what="--threshold", value=text))
     return role, int(number)
 
 

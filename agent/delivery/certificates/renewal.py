@@ -153,7 +153,7 @@ class Renewal:
         days = validity.days_left(self.ends_ms, now.t)
         self._store.announce(events.certificate_expires(days, step <= validity.ALARM_DAYS))
         _log.warning(
-            _("the certificate of this gateway expires in {days} days: run gardu cert renew").format(days=days),
+            _("this gateway's certificate expires soon (days left: {days}): run gardu cert renew").format(days=days),
             extra=log_extra(LogCode.CERTIFICATE_EXPIRES),
         )
 

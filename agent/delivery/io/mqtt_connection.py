@@ -192,8 +192,8 @@ class MqttConnection:
     def _report_oversized(self) -> None:
         while self._packets.oversized:
             topic, size_bytes = self._packets.oversized.pop()
-            line = _("rejected a message of {count} bytes on {topic}: the limit is {most}").format(
-                count=size_bytes, topic=one_line(topic), most=MAX_INCOMING_BYTES
+            line = _("rejected a message of {count} bytes on {topic}: the limit is {limit}").format(
+                count=size_bytes, topic=one_line(topic), limit=MAX_INCOMING_BYTES
             )
             _log.warning(line, extra=log_extra(LogCode.MESSAGE_TOO_LARGE))
 

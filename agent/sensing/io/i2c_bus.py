@@ -30,7 +30,9 @@ class I2cPort:
         try:
             self._bus = (open_bus or SMBus)(number)
         except FileNotFoundError:
-            raise PortLost(_("I2C bus {number} does not exist: enable I2C").format(number=number)) from None
+            raise PortLost(
+                _("I2C bus {number} does not exist: check that I2C is enabled").format(number=number)
+            ) from None
         except PermissionError:
             raise PortLost(
                 _("no permission to open I2C bus {number}: add the user to the group i2c").format(number=number)

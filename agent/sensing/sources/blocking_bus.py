@@ -41,7 +41,7 @@ class BlockingBus(Generic[P]):
         async with self._turn:
             if self._stuck >= _MAX_STUCK:
                 raise PortLost(
-                    _("{bus} hangs: restart the agent, then look for a device that blocks it").format(bus=self._name)
+                    _("{bus} hangs: restart the agent, then find the device that blocks the bus").format(bus=self._name)
                 )
             if self._worker is None:
                 self._worker = self._new_worker(self._name)
@@ -53,7 +53,9 @@ class BlockingBus(Generic[P]):
             except CallTimeout:
                 self._stuck += 1
                 self._worker = self._port = None
-                raise PortLost(_("{bus} did not return within {n:.0f} s").format(bus=self._name, n=timeout_s)) from None
+                raise PortLost(
+                    _("{bus} did not respond within {n:.0f} s").format(bus=self._name, n=timeout_s)
+                ) from None
 
     def close(self) -> None:
         """Close the bus and end its thread; does not wait."""

@@ -118,5 +118,5 @@ def _is_new(document: Document, context: GatewayContext) -> bool:
 
 def _check_agent(min_agent: str, agent: str) -> None:
     if release(agent) < release(min_agent):
-        message = _("needs agent {least} or newer; this is {agent}").format(least=min_agent, agent=agent)
+        message = _("needs agent {needed} or newer; this is {agent}").format(needed=min_agent, agent=agent)
         raise RejectedError(Rejection.MIN_AGENT, message, "min_agent")

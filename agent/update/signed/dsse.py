@@ -148,9 +148,7 @@ def require_signatures(checks: Sequence[SignatureCheck], answers: Sequence[bool]
     if not signers:
         raise RejectedError(Rejection.WRONG_KEY, _("not signed by any trusted key"), path)
     code = "same_key" if len(good) >= role.threshold else "threshold"
-    message = _("signed by {count} of the {needed} keys that are needed").format(
-        count=len(signers), needed=role.threshold
-    )
+    message = _("signed by {count} of {needed} required keys").format(count=len(signers), needed=role.threshold)
     raise RejectedError(code, message, path)
 
 

@@ -137,7 +137,7 @@ async def test_a_message_that_no_packet_can_hold_is_left_out(bench: Bench, caplo
     bench.link.limits = Limits(packet_bytes=256 + len(PRESENCE.meta()) - 1)
     bench.store.put(AIR, 0)
     await bench.start()
-    assert "/meta: the broker takes no message of" in caplog.text
+    assert "/meta: the broker does not accept messages of" in caplog.text
     assert "meta" not in bench.link.leaves()
 
 

@@ -12,11 +12,11 @@ from tests.agent.store.store_fakes import A, B
 @pytest.mark.parametrize(
     ("why", "words", "code"),
     [
-        ("damaged", "the store was damaged (detail)", "store_damaged"),
+        ("damaged", "the store is damaged (detail)", "store_damaged"),
         ("not_durable", "cannot write to the store (detail)", "store_write_failed"),
         ("missing", "the store in /x is missing or empty", "store_missing"),
         ("replaced", "the store in /x was deleted or replaced", "store_replaced"),
-        ("unclean_reboot", "the last run did not end cleanly", "unclean_reboot"),
+        ("unclean_reboot", "the last run did not stop cleanly", "unclean_reboot"),
         ("other_board", "the store was moved to another computer", "other_board"),
     ],
 )

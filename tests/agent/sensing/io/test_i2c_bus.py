@@ -127,7 +127,7 @@ def test_a_device_that_does_not_answer_is_an_error_of_the_call(funcs: int) -> No
 
 
 def test_a_bus_that_is_not_there_says_so() -> None:
-    with pytest.raises(PortLost, match=r"^I2C bus 250 does not exist: enable I2C$"):
+    with pytest.raises(PortLost, match=r"^I2C bus 250 does not exist: check that I2C is enabled$"):
         I2cPort(250)
 
 

@@ -74,7 +74,7 @@ async def test_a_bus_that_hangs_is_opened_again_and_at_last_left_alone() -> None
     for count in (1, 2, 3):
         hanging = bench.start_hanging(2.0)
         await bench.time.advance(2.0)
-        with pytest.raises(PortLost, match="I2C 1 did not return within 2 s"):
+        with pytest.raises(PortLost, match="I2C 1 did not respond within 2 s"):
             await hanging
         assert (len(bench.ports), len(bench.workers)) == (count, count)
     with pytest.raises(PortLost, match="I2C 1 hangs: restart the agent"):
