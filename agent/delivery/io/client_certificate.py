@@ -18,7 +18,7 @@ import logging
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -39,7 +39,7 @@ from agent.delivery.io import x509_helper
 _log = logging.getLogger(__name__)
 
 _KEY, _TRIAL, _RENEWED, _ENDS = "request.key", "trial.pem", "renewed.pem", "ends"
-_PROGRAM = helper_process.program(Path(x509_helper.__file__))
+PROGRAM = helper_process.program(Path(x509_helper.__file__))
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _REPLACES = re.compile(r"replaces ([0-9a-f]{64})\n")
 _WRITE_S = 20.0
@@ -75,14 +75,15 @@ class Pair(NamedTuple):
 
 
 class ClientCertificate:
-    """``folder`` is made when something is to be kept in it.
+    """``folder`` is made when something is to be kept in it; ``program`` is the child that works with certificates.
 
     ``on_used()`` is called when a pair has connected; ``on_outcome(why)`` when a pair on trial was taken by a
     broker (``why`` empty), or was not and is dropped.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: Sequence[str] = PROGRAM) -> None:
         self._folder = folder
+        self._program = program
         self._failures = 0
         self._used: Pair | None = None
         self.on_used: Callable[[], None] = lambda: None
@@ -120,7 +121,7 @@ class ClientCertificate:
         if not _is_shown(settings):
             raise RejectedError(Rejection.NO_CERTIFICATE, _("this gateway logs in without a certificate"))
         own = self._in_use(settings)
-        answer = await _ask({"do": "request", "name": gateway, "own": [str(own.certificate), str(own.key)]})
+        answer = await self._ask({"do": "request", "name": gateway, "own": [str(own.certificate), str(own.key)]})
         await self._write(_KEY, answer["key"])
         return {"csr": answer["csr"], "signed": answer["signed"]}
 
@@ -130,7 +131,7 @@ class ClientCertificate:
         key = self._read(_KEY)
         if not key or not _is_shown(settings):
             raise RejectedError(Rejection.NO_REQUEST, _("no certificate was requested here: start with renew"))
-        answer = await _ask({"do": "look", "certificate": pem, "key": key})
+        answer = await self._ask({"do": "look", "certificate": pem, "key": key})
         facts = Facts(tuple(answer["names"]), answer["matches"], answer["begins_ms"], answer["ends_ms"])
         check(facts, gateway, moment)
         replaces = _fingerprint(_text(_configured(settings).certificate))
@@ -150,7 +151,7 @@ class ClientCertificate:
         known, _unused, ends = self._read(_ENDS).partition(" ")
         if known == mark and ends.isdecimal():
             return int(ends)
-        answer = await _ask({"do": "look", "certificate": text})
+        answer = await self._ask({"do": "look", "certificate": text})
         ends_ms = int(answer["ends_ms"])
         try:
             await self._write(_ENDS, f"{mark} {ends_ms}")
@@ -217,6 +218,19 @@ class ClientCertificate:
         finally:
             worker.close()
 
+    async def _ask(self, question: Mapping[str, Any]) -> dict[str, Any]:
+        """What the child answers. Raises :class:`RejectedError`."""
+        try:
+            answer: dict[str, Any] = await helper_process.ask(self._program, question)
+        except helper_process.ChildFailed as error:
+            if error.status == x509_helper.LIBRARY_MISSING:
+                text = _("certificates need the extra updates: pip install 'gardu[updates]'")
+                raise RejectedError(LIBRARY_MISSING, text) from error
+            if error.status == x509_helper.UNREADABLE:
+                raise RejectedError(Rejection.MALFORMED, _("cannot read the certificate or its key")) from error
+            raise RejectedError(Rejection.FAILED, str(error)) from error
+        return answer
+
     def _remove(self, name: str) -> None:
         # What cannot be removed is not taken once more, or is tried and dropped again: the connection counts more.
         with contextlib.suppress(OSError):
@@ -256,17 +270,3 @@ def _fingerprint(text: str) -> str:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0])).hexdigest() if found else ""
     except ValueError:
         return ""
-
-
-async def _ask(question: Mapping[str, Any]) -> dict[str, Any]:
-    """What the child answers. Raises :class:`RejectedError`."""
-    try:
-        answer: dict[str, Any] = await helper_process.ask(_PROGRAM, question)
-    except helper_process.ChildFailed as error:
-        if error.status == x509_helper.LIBRARY_MISSING:
-            text = _("certificates need the extra updates: pip install 'gardu[updates]'")
-            raise RejectedError(LIBRARY_MISSING, text) from error
-        if error.status == x509_helper.UNREADABLE:
-            raise RejectedError(Rejection.MALFORMED, _("cannot read the certificate or its key")) from error
-        raise RejectedError(Rejection.FAILED, str(error)) from error
-    return answer
