@@ -3,137 +3,26 @@
 import argparse
 import gzip
 import hashlib
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.message import Message
-from email.parser import HeaderParser
-from email.utils import format_datetime
 from pathlib import Path, PurePosixPath
 from zipfile import ZipFile
 
-ROOT = Path(__file__).parent.parent
-LOCK = ROOT / ".ci" / "package.lock"
-PYTHONS = ("3.11", "3.13")
-"""Of Debian 12 and 13, and so of both Raspberry Pi OS."""
-MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
-GLIBC = ("2_17", "2_28", "2_31", "2_34", "2_35", "2_36")
-"""Wheels made for these or older run on Debian 12, whose C library is 2.36."""
-HOME = "usr/lib/gardu"
+from contents import components, copyright_text, debian_changelog, debian_version, release_number
+from wheels import HOME, LEFT_OUT, MACHINES, PYTHONS, ROOT, Wheel, agent_wheel, copy, locked_wheels, output
+
 DOC = "usr/share/doc/gardu"
-# What no gateway needs: types for checkers, and scripts that would come into everybody's path.
-LEFT_OUT = re.compile(r"\.pyi$|(^|/)py\.typed$|\.data/(scripts|headers|data)/|/(INSTALLER|direct_url\.json)$")
-
-
-@dataclass(frozen=True, slots=True)
-class Wheel:
-    """One wheel. ``tag``: of its name: the Python, the ABI and the platform that it is for."""
-
-    file: Path
-    tag: str
-    metadata: Message
-
-    @property
-    def name(self) -> str:
-        return str(self.metadata["Name"])
-
-    @property
-    def version(self) -> str:
-        return str(self.metadata["Version"])
-
-    @property
-    def licence(self) -> str:
-        """As an SPDX expression where the wheel says so, otherwise in its own words."""
-        classifiers = [
-            line.rpartition(" :: ")[2]
-            for line in self.metadata.get_all("Classifier", [])
-            if line.startswith("License :: OSI Approved ::")
-        ]
-        named = self.metadata["License-Expression"] or self.metadata["License"] or " or ".join(classifiers)
-        return str(named or "unknown").split("\n")[0]
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self.file.read_bytes()).hexdigest()
-
-    @property
-    def place(self) -> str:
-        """Where it is unpacked: beside what is for every Python, or with what is for one."""
-        found = re.match(r"cp3(\d+)-cp3", self.tag)
-        return f"{HOME}/lib/python3.{found[1]}/site-packages" if found else f"{HOME}/lib/common"
-
-
-def read_wheel(file: Path) -> Wheel:
-    """What a wheel says of itself."""
-    with ZipFile(file) as archive:
-        name = next(one for one in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", one))
-        metadata = HeaderParser().parsestr(archive.read(name).decode())
-    return Wheel(file, "-".join(file.stem.split("-")[-3:]), metadata)
 
 
 def commit_time() -> int:
     """Unix seconds that every file gets: the last commit's, or SOURCE_DATE_EPOCH."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
-    return int(given or _output(["git", "log", "-1", "--format=%ct"]))
-
-
-def agent_wheel(work: Path, epoch: int, version: str | None) -> Wheel:
-    """The agent's own wheel, made from a copy of the files that git has or would have. ``version``: what the agent
-    then reports as its own."""
-    source, out = work / "source", work / "wheel"
-    listed = _output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            _copy(ROOT / name, source / name)
-    if version is not None:
-        module = source / "agent" / "__init__.py"
-        text, count = re.subn(r'(?m)^__version__ = ".*"$', f'__version__ = "{version}"', module.read_text())
-        if count != 1:
-            sys.exit(f"package: {module.name} does not say the version")
-        module.write_text(text)
-    subprocess.run(
-        [sys.executable, "-m", "pip", "-qq", "wheel", "--no-deps", "--no-build-isolation", "-w", str(out), str(source)],
-        check=True,
-        env={**os.environ, "SOURCE_DATE_EPOCH": str(epoch)},
-    )
-    return read_wheel(next(out.glob("gardu-*.whl")))
-
-
-def locked_wheels(architecture: str) -> list[Wheel]:
-    """The wheels of the lock for one architecture and every Python; each once. They stay in the user's cache."""
-    allowed = set(re.findall(r"--hash=sha256:([0-9a-f]{64})", LOCK.read_text()))
-    key = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gardu" / f"wheels-{key}"
-    found: dict[str, Wheel] = {}
-    for python in PYTHONS:
-        folder = cache / f"{architecture}-{python}"
-        if not folder.exists():
-            _download(architecture, python, folder)
-        for file in sorted(folder.glob("*.whl")):
-            wheel = read_wheel(file)
-            if wheel.sha256 not in allowed:
-                sys.exit(f"package: {file} is not what the lock names: delete {cache}")
-            found[file.name] = wheel
-    return list(found.values())
-
-
-def _download(architecture: str, python: str, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as place:
-        platforms = [f"--platform=manylinux_{glibc}_{MACHINES[architecture]}" for glibc in GLIBC]
-        platforms.append(f"--platform=manylinux2014_{MACHINES[architecture]}")
-        kind = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--implementation=cp")
-        where = (f"--python-version={python}", *platforms, f"--dest={place}/new", f"-r{LOCK}")
-        subprocess.run([sys.executable, "-m", "pip", "-qq", "download", *kind, *where], check=True)
-        os.rename(f"{place}/new", folder)
+    return int(given or output(["git", "log", "-1", "--format=%ct"]))
 
 
 def make_tree(tree: Path, wheels: Sequence[Wheel], architecture: str, version: str, epoch: int) -> None:
@@ -148,57 +37,20 @@ def make_tree(tree: Path, wheels: Sequence[Wheel], architecture: str, version: s
     (tree / HOME / "bin").mkdir()
     (tree / HOME / "bin/python3").symlink_to("../../../bin/python3")
     systemd = ROOT / "systemd"
-    _copy(systemd / "debian/gardu", tree / "usr/bin/gardu", 0o755)
-    _copy(systemd / "debian/gardu.rtupdate", tree / "usr/share/python3/runtime.d/gardu.rtupdate", 0o755)
-    _copy(systemd / "gardu.service", tree / "usr/lib/systemd/system/gardu.service")
-    _copy(systemd / "60-gardu.rules", tree / "usr/lib/udev/rules.d/60-gardu.rules")
-    _copy(systemd / "debian/lintian-overrides", tree / "usr/share/lintian/overrides/gardu")
+    copy(systemd / "debian/gardu", tree / "usr/bin/gardu", 0o755)
+    copy(systemd / "debian/gardu.rtupdate", tree / "usr/share/python3/runtime.d/gardu.rtupdate", 0o755)
+    copy(systemd / "gardu.service", tree / "usr/lib/systemd/system/gardu.service")
+    copy(systemd / "60-gardu.rules", tree / "usr/lib/udev/rules.d/60-gardu.rules")
+    copy(systemd / "debian/lintian-overrides", tree / "usr/share/lintian/overrides/gardu")
     for example in sorted((ROOT / "config").glob("*.toml")):
-        _copy(example, tree / DOC / "examples" / example.name)
+        copy(example, tree / DOC / "examples" / example.name)
     for page in sorted((ROOT / "docs").glob("*.md")):
-        _copy(page, tree / DOC / page.name)
+        copy(page, tree / DOC / page.name)
     _compress(tree / DOC / "NEWS.gz", (ROOT / "CHANGELOG.md").read_text())
-    _compress(tree / DOC / "changelog.gz", _debian_changelog(version, epoch))
-    _write(tree / DOC / "copyright", _copyright(wheels))
+    _compress(tree / DOC / "changelog.gz", debian_changelog(version, epoch))
+    _write(tree / DOC / "copyright", copyright_text(wheels))
     _write(tree / DOC / "sbom.cdx.json", components(wheels, architecture, version, epoch))
     (tree / "etc/gardu/profiles").mkdir(parents=True)
-
-
-def components(wheels: Sequence[Wheel], architecture: str, version: str, epoch: int) -> str:
-    """The parts of the package, as a CycloneDX 1.6 document."""
-    parts = [
-        {
-            "type": "library",
-            "bom-ref": wheel.file.name,
-            "name": wheel.name,
-            "version": wheel.version,
-            "licenses": [_cyclone_licence(wheel)],
-            "purl": f"pkg:pypi/{_normal(wheel.name)}@{wheel.version}?file_name={wheel.file.name}",
-            "hashes": [{"alg": "SHA-256", "content": wheel.sha256}],
-        }
-        for wheel in sorted(wheels, key=lambda one: one.file.name)
-    ]
-    package = f"pkg:deb/gardu@{version}?arch={architecture}"
-    whole = {
-        "bomFormat": "CycloneDX",
-        "specVersion": "1.6",
-        "serialNumber": f"urn:uuid:{uuid.uuid5(uuid.NAMESPACE_URL, json.dumps([package, parts]))}",
-        "version": 1,
-        "metadata": {
-            "timestamp": datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "component": {
-                "type": "application",
-                "bom-ref": package,
-                "name": "gardu",
-                "version": version,
-                "licenses": [{"license": {"id": "Apache-2.0"}}],
-                "purl": package,
-            },
-        },
-        "components": parts,
-        "dependencies": [{"ref": package, "dependsOn": [part["bom-ref"] for part in parts]}],
-    }
-    return json.dumps(whole, indent=1) + "\n"
 
 
 def make_deb(tree: Path, architecture: str, version: str, epoch: int, out: Path) -> Path:
@@ -217,7 +69,7 @@ def make_deb(tree: Path, architecture: str, version: str, epoch: int, out: Path)
     _write(tree / "DEBIAN/control", control)
     _write(tree / "DEBIAN/md5sums", sums)
     for name in ("postinst", "prerm", "postrm"):
-        _copy(scripts / name, tree / "DEBIAN" / name, 0o755)
+        copy(scripts / name, tree / "DEBIAN" / name, 0o755)
     _settle(tree, epoch)
     deb = out / f"gardu_{version}_{architecture}.deb"
     subprocess.run(
@@ -255,49 +107,6 @@ def _files(tree: Path) -> Iterator[Path]:
             yield path
 
 
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _cyclone_licence(wheel: Wheel) -> dict[str, object]:
-    if wheel.metadata["License-Expression"]:
-        return {"expression": wheel.licence}
-    return {"license": {"name": wheel.licence}}
-
-
-def _debian_changelog(version: str, epoch: int) -> str:
-    date = format_datetime(datetime.fromtimestamp(epoch, UTC))
-    return (
-        f"gardu ({version}) stable; urgency=medium\n\n  * What changed stands in NEWS.gz beside this file.\n\n"
-        f" -- Gardu maintainers <maintainers@gardu.example>  {date}\n"
-    )
-
-
-def _copyright(wheels: Sequence[Wheel]) -> str:
-    text = (ROOT / "systemd/debian/copyright").read_text()
-    for name in sorted({wheel.name for wheel in wheels} - {"gardu"}, key=str.lower):
-        same = [wheel for wheel in wheels if wheel.name == name]
-        files = " ".join(f"{wheel.place}/{part}" for wheel in same for part in _top_level(wheel))
-        metadata = same[0].metadata
-        author = metadata["Author-email"] or metadata["Author"] or metadata["Maintainer-email"]
-        text += (
-            f"\nFiles: {files}\nCopyright: {author or 'the authors of ' + name}\n"
-            f"License: {_normal(name)}\n {same[0].licence}. The text is in {_licence_file(same[0])}.\n"
-        )
-    return text
-
-
-def _top_level(wheel: Wheel) -> list[str]:
-    with ZipFile(wheel.file) as archive:
-        return sorted({entry.split("/")[0] for entry in archive.namelist() if not LEFT_OUT.search(entry)})
-
-
-def _licence_file(wheel: Wheel) -> str:
-    with ZipFile(wheel.file) as archive:
-        texts = [entry for entry in sorted(archive.namelist()) if re.search(r"dist-info/.*(LICEN|COPY)", entry)]
-    return f"/{wheel.place}/{texts[0]}" if texts else "its source, from https://pypi.org"
-
-
 def _compress(file: Path, text: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
@@ -308,37 +117,12 @@ def _write(file: Path, text: str) -> None:
     file.write_text(text)
 
 
-def _copy(source: Path, target: Path, mode: int = 0o644) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
-    target.chmod(mode)
-
-
-def _output(command: Sequence[str]) -> str:
-    """What a git command prints."""
-    try:
-        return subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
-    except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(f"package: {' '.join(command)} failed ({error}): the package is made in a clone, with git")
-
-
-def debian_version(version: str) -> str:
-    """A version of Python's packages as Debian sorts it: 1.2.0rc1 comes before 1.2.0."""
-    return re.sub(r"(a|b|rc|\.dev)([0-9]+)", r"~\1\2", version)
-
-
-def _release(text: str) -> str:
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+){1,3}((a|b|rc)[0-9]+)?(\.dev[0-9]+)?", text):
-        raise argparse.ArgumentTypeError(f"{text} is no version such as 1.2.0 or 1.2.0rc1")
-    return text
-
-
 def main() -> int:
     """Make everything; print one line for each file."""
     parser = argparse.ArgumentParser(prog=".ci/package", allow_abbrev=False)
     parser.add_argument("architectures", nargs="*", choices=[*MACHINES, []], metavar="|".join(MACHINES))
     parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="DIR")
-    parser.add_argument("--version", type=_release, help="that the agent reports, as in 1.2.0 or 1.2.0rc1")
+    parser.add_argument("--version", type=release_number, help="that the agent reports, as in 1.2.0 or 1.2.0rc1")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     epoch = commit_time()

@@ -46,14 +46,13 @@ class Watchdog:
         probe: Callable[[], Awaitable[None]],
         uplink_progress_s: Callable[[], float],
         status: Callable[[], str],
-        limits_s: Mapping[str, float] | None = None,
     ) -> None:
         self._notifier = notifier
         self._probe = probe
         self._uplink_progress_s = uplink_progress_s
         self._status = status
         self._now_s = asyncio.get_running_loop().time
-        self._liveness = Liveness(limits_s or {"store": STORE_S, "uplink": UPLINK_S}, self._now_s())
+        self._liveness = Liveness({"store": STORE_S, "uplink": UPLINK_S}, self._now_s())
         self._period_s = min(_MAX_PERIOD_S, self._notifier.watchdog_s / 4 or _MAX_PERIOD_S)
         self._reported: set[str] = set()
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -11,62 +10,15 @@ from typing import Any
 
 import pytest
 
-from agent.config.document import read_document
 from agent.fleet.io import signing_key
-from agent.update.signed import dsse
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model
-from tests.support.agent_process import ROOT, AgentProcess, configuration, gardu, sensor
-from tests.support.city_broker import CityBroker
-from tests.support.light_gateways import LightGateways
-from tests.support.maintainer import Maintainer
+from tests.integration.fleet_desk import NAMES, Desk, rows
+from tests.support.agent_process import ROOT, AgentProcess, configuration, sensor
 from tests.support.maintainers_page import run_block
 from tests.support.mosquitto import Mosquitto, until
 from tests.support.mqtt_caller import Caller
 from tests.support.simulated_fleet import SimulatedFleet
-
-NAMES = ("pos-1", "pos-2", "pos-3")
-TEMPLATE = """\
-[broker]
-url = "${broker}"
-[publish]
-max_delay_s = 0.2
-[[sensor]]
-id = "air-a"
-driver = "sds011"
-port = "${port}"
-interval_s = ${interval}
-"""
-
-
-class Desk:
-    """A maintainer's folder: template, table and rings."""
-
-    def __init__(self, folder: Path, broker: tuple[str, ...]) -> None:
-        folder.mkdir(exist_ok=True)
-        self.folder = folder
-        self.maintainer = Maintainer(folder / "keys")
-        self.key = str(folder / "keys" / "config.key")
-        self._broker = broker
-        (folder / "template.toml").write_text(TEMPLATE)
-
-    def rings(self, *rings: tuple[str, ...]) -> None:
-        for number, ring in enumerate(rings):
-            (self.folder / f"ring-{number}.txt").write_text("\n".join(ring))
-
-    def table(self, rows: list[dict[str, object]]) -> None:
-        lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
-        (self.folder / "table.csv").write_text("\n".join(lines))
-
-    async def push(self, *more: str, timeout_s: float = 60.0) -> tuple[int, str, str]:
-        """Push to ``ring-0.txt``, then to the others."""
-        first, *others = sorted(str(one) for one in self.folder.glob("ring-*.txt"))
-        then = [word for one in others for word in ("--then", one)]
-        words = ("--ring", first, *then, str(self.folder / "template.toml"), str(self.folder / "table.csv"))
-        return await gardu("fleet", "push", *words, "--key", self.key, *self._broker, *more, timeout_s=timeout_s)
-
-    async def status(self, *more: str) -> tuple[int, str, str]:
-        return await gardu("fleet", "status", *self._broker, *more)
 
 
 class Street:
@@ -202,12 +154,6 @@ def desk(tmp_path: Path) -> Desk:
     return desk
 
 
-def rows(**changes: object) -> list[dict[str, object]]:
-    """A row for each gateway; the changes are for the second."""
-    plain = {"broker": "mqtt://broker.example", "port": "/dev/a", "interval": 2}
-    return [{"gateway": name, **plain, **(changes if name == NAMES[1] else {})} for name in NAMES]
-
-
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
@@ -260,74 +206,3 @@ async def test_a_version_that_a_gateway_has_already_is_refused_before_anything_i
             ["pos-2: already has version 7; --version must be higher", "nothing was sent"],
         )
         assert sorted(fleet.received) == sorted(NAMES)
-
-
-def shipped_desk(folder: Path, broker: CityBroker, names: tuple[str, ...]) -> Desk:
-    """A maintainer's desk with rights as they are shipped, a table of these gateways, and three rings."""
-    user, password = broker.account("maintainer.ani")
-    (folder / "password").write_text(password)
-    login = ("--username", user, "--password-file", str(folder / "password"), "--ca-file", str(broker.ca))
-    url = f"mqtts://127.0.0.1:{broker.people_port}"
-    desk = Desk(folder / "desk", ("--broker", url, *login))
-    desk.rings(names[:10], names[:100], names)
-    desk.table([{"gateway": name, "broker": url, "port": f"/dev/{name}", "interval": 2} for name in names])
-    return desk
-
-
-async def test_five_hundred_gateways_at_a_broker_as_it_is_shipped(tmp_path: Path) -> None:
-    names = tuple(f"pos-{number:03}" for number in range(500))
-    broker = CityBroker(tmp_path)
-    desk = shipped_desk(tmp_path, broker, names)
-    simulator = broker.account("subscriber.street")
-    # The maintainer has the rights that are shipped; the simulator speaks for five hundred certificates.
-    with (tmp_path / "etc/mosquitto/gardu.acl").open("a") as acl:
-        acl.write("\nuser subscriber.street\ntopic readwrite makassar/#\n")
-    with broker, SimulatedFleet(broker.people_port, names, broker.ca, simulator) as fleet:
-        began_s = time.monotonic()
-        status, out, err = await desk.push(timeout_s=180.0)
-        took_s = time.monotonic() - began_s
-        assert (status, err) == (0, "")
-        assert out.count(": confirmed (") == len(names)
-        assert sorted(fleet.received) == sorted(names)
-        print(f"500 gateways in {took_s:.1f} s")
-        status, out, err = await desk.push(timeout_s=60.0)
-        assert (status, err, out.count("was already confirmed")) == (0, "", len(names))
-        assert len(fleet.received) == len(names)
-        shown = json.loads((await desk.status("--json"))[1])
-        assert {(one["version"], one["state"]) for one in shown} == {(1, "confirmed")}
-        assert len(shown) == len(names)
-
-
-@pytest.mark.long
-async def test_five_hundred_certificates_with_a_connection_each_at_the_shipped_acl(tmp_path: Path) -> None:
-    """As above, but nobody speaks for another: each gateway by its own certificate, with the rights of a gateway."""
-    names = tuple(f"pos-{number:03}" for number in range(500))
-    broker = CityBroker(tmp_path)
-    desk = shipped_desk(tmp_path, broker, names)
-    began_s = time.monotonic()
-    with broker:
-        async with LightGateways(broker, names) as fleet:
-            connected_s = time.monotonic()
-            status, out, err = await desk.push(timeout_s=300.0)
-            pushed_s = time.monotonic()
-            assert (status, err) == (0, "")
-            assert out.count(": confirmed (") == len(names)
-            assert sorted(fleet.received) == sorted(names)
-            shown = json.loads((await desk.status("--json"))[1])
-            assert [(one["gateway"], one["version"], one["state"]) for one in shown] == [
-                (name, 1, "confirmed") for name in names
-            ]
-            assert (fleet.foreign, fleet.lost) == ([], [])
-    print(f"500 connected in {connected_s - began_s:.1f} s, pushed to in {pushed_s - connected_s:.1f} s")
-
-
-def test_the_simulated_gateways_answer_of_what_they_were_sent() -> None:
-    """The hash that they report is that of the payload, as gateways make it."""
-    maintained = {"version": 3, "hash": ""}
-    payload = (
-        b'{"target":{"gateways":["pos-1"]},"version":3,"issued":"2026-01-01T00:00:00Z",'
-        b'"expires":"2026-02-01T00:00:00Z","config":{}}'
-    )
-    message = dsse.encode(dsse.to_json(dsse.CONFIG_TYPE, payload, {}))
-    maintained["hash"] = read_document(payload).hash
-    assert SimulatedFleet.answer(message)["running"] == maintained

@@ -1,6 +1,7 @@
 """A small Debian, booted by its own systemd (tests/hosts/systemd): a gateway before, with and after Gardu."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -9,11 +10,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import pytest
+
 from tests.support.agent_process import ROOT, agent_environ
 
 _SCRIPTS = ROOT / "tests/hosts/systemd"
 _ROOT_S, _BOOT_S = 900, 90
 BROKER = "listener 1883 127.0.0.1\nallow_anonymous true\n"
+BOOTS = [
+    pytest.mark.long,
+    pytest.mark.skipif(os.geteuid() != 0, reason="booting a root needs root"),
+    pytest.mark.skipif(not Path("/sys/fs/cgroup/memory").is_dir(), reason="needs control groups of version 1"),
+]
+"""Marks of a test that boots a machine."""
 CONFIG = """\
 [gateway]
 id = "batua-01"

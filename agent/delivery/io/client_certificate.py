@@ -19,7 +19,7 @@ import logging
 import re
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -40,7 +40,7 @@ from agent.delivery.io import x509_helper
 _log = logging.getLogger(__name__)
 
 _KEY, _TRIAL, _RENEWED, _ENDS = "request.key", "trial.pem", "renewed.pem", "ends"
-_PROGRAM = helper_process.script_command(Path(x509_helper.__file__))
+PROGRAM = helper_process.script_command(Path(x509_helper.__file__))
 _BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
 _REPLACES = re.compile(r"replaces ([0-9a-f]{64})\n")
 _WRITE_S = 20.0
@@ -76,14 +76,16 @@ class Pair(NamedTuple):
 
 
 class ClientCertificate:
-    """Chooses the certificate pair for a connection. ``folder`` is created when something is stored in it.
+    """Chooses the certificate pair for a connection. ``folder`` is created when something is stored in it; ``program``
+    is the child process that works with certificates.
 
     ``on_used()`` is called when a pair has connected; ``on_outcome(why)`` when a broker accepted a pair on trial
     (``why`` is empty), or when it was not accepted and is dropped.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: Sequence[str] = PROGRAM) -> None:
         self._folder = folder
+        self._program = program
         self._failures = 0
         self._used: Pair | None = None
         self.on_used: Callable[[], None] = lambda: None
@@ -122,7 +124,8 @@ class ClientCertificate:
         if not _is_always_used(settings):
             raise RejectedError(Rejection.NO_CERTIFICATE, _("this gateway logs in without a certificate"))
         own = self._in_use(settings)
-        answer = await _query_helper({"do": "request", "name": gateway, "own": [str(own.certificate), str(own.key)]})
+        pair = [str(own.certificate), str(own.key)]
+        answer = await self._query_helper({"do": "request", "name": gateway, "own": pair})
         await self._write(_KEY, answer["key"])
         return {"csr": answer["csr"], "signed": answer["signed"]}
 
@@ -132,7 +135,7 @@ class ClientCertificate:
         key = self._read(_KEY)
         if not key or not _is_always_used(settings):
             raise RejectedError(Rejection.NO_REQUEST, _("no certificate was requested here: start with renew"))
-        answer = await _query_helper({"do": "inspect", "certificate": pem, "key": key})
+        answer = await self._query_helper({"do": "inspect", "certificate": pem, "key": key})
         facts = CertificateFacts(tuple(answer["names"]), answer["matches"], answer["begins_ms"], answer["ends_ms"])
         check(facts, gateway, trusted_time)
         replaces = _fingerprint(_text(_configured(settings).certificate))
@@ -152,7 +155,7 @@ class ClientCertificate:
         cached_mark, _unused, ends = self._read(_ENDS).partition(" ")
         if cached_mark == mark and ends.isdecimal():
             return int(ends)
-        answer = await _query_helper({"do": "inspect", "certificate": text})
+        answer = await self._query_helper({"do": "inspect", "certificate": text})
         ends_ms = int(answer["ends_ms"])
         try:
             await self._write(_ENDS, f"{mark} {ends_ms}")
@@ -219,6 +222,19 @@ class ClientCertificate:
         finally:
             worker.close()
 
+    async def _query_helper(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the helper's answer. Raises :class:`RejectedError`."""
+        try:
+            answer: dict[str, Any] = await helper_process.query(self._program, request)
+        except helper_process.HelperFailed as error:
+            if error.status == x509_helper.LIBRARY_MISSING:
+                text = _("certificates need the extra updates: pip install 'gardu[updates]'")
+                raise RejectedError(LIBRARY_MISSING, text) from error
+            if error.status == x509_helper.UNREADABLE:
+                raise RejectedError(Rejection.MALFORMED, _("cannot read the certificate or its key")) from error
+            raise RejectedError(Rejection.FAILED, str(error)) from error
+        return answer
+
     def _remove(self, name: str) -> None:
         # A leftover file is ignored, or tried and dropped again: the connection matters more.
         with contextlib.suppress(OSError):
@@ -258,17 +274,3 @@ def _fingerprint(text: str) -> str:
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(match[0])).hexdigest() if match else ""
     except ValueError:
         return ""
-
-
-async def _query_helper(request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the helper's answer. Raises :class:`RejectedError`."""
-    try:
-        answer: dict[str, Any] = await helper_process.query(_PROGRAM, request)
-    except helper_process.HelperFailed as error:
-        if error.status == x509_helper.LIBRARY_MISSING:
-            text = _("certificates need the extra updates: pip install 'gardu[updates]'")
-            raise RejectedError(LIBRARY_MISSING, text) from error
-        if error.status == x509_helper.UNREADABLE:
-            raise RejectedError(Rejection.MALFORMED, _("cannot read the certificate or its key")) from error
-        raise RejectedError(Rejection.FAILED, str(error)) from error
-    return answer

@@ -106,9 +106,9 @@ async def test_close_does_not_wait_for_a_disk_that_takes_nothing(tmp_path: Path)
     for _ in range(500):
         store.append(reading(text="x" * 100))
     began_s = asyncio.get_running_loop().time()
-    assert not await store.close(0.3)
+    assert not await store.close(2.0)
     assert store.unwritten > 490
-    assert asyncio.get_running_loop().time() - began_s < 2.0
+    assert asyncio.get_running_loop().time() - began_s < 4.5
 
 
 async def test_what_is_remembered_survives_a_restart(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from agent.update.parts import UpdateParts
 from agent.update.signed.dsse import COMMAND_TYPE, CONFIG_TYPE, TRUST_TYPE, SignatureCheck
 from agent.update.updater import Updater
 from tests.agent.config.config_fakes import FakeCatalog
+from tests.agent.update.io.update_disk import Disk
 from tests.agent.update.signing_fakes import CONFIG, DAY_MS, GATEWAY, NOW_MS, Verifier, chain, document, envelope, root
 from tests.agent.update.update_gateway import TIMINGS, FakeClock, FakeJournal, FakeRuntime
 
@@ -48,25 +49,6 @@ STOLEN = ["ayu", "eka", "mallory", "trudy"]
 TARGETS = [[GATEWAY], [GATEWAY], ["kima-02"], ["*"], ["kima-02", GATEWAY], []]
 VERSIONS = st.integers(1, 40) | st.sampled_from([10**6, 10**6 + 30, 2**53, 2**63 - 1])
 KINDS = [CONFIG_TYPE, CONFIG_TYPE, CONFIG_TYPE, COMMAND_TYPE, TRUST_TYPE, ""]
-
-
-class Files:
-    """Files in memory, which outlive the process."""
-
-    def __init__(self) -> None:
-        self.contents: dict[str, bytes] = {}
-
-    def read(self, name: str) -> bytes:
-        return self.contents.get(name, b"")
-
-    def write(self, name: str, content: bytes) -> None:
-        self.contents[name] = content
-
-    def remove(self, name: str) -> None:
-        self.contents.pop(name, None)
-
-    def names(self) -> list[str]:
-        return list(self.contents)
 
 
 class Runtime(FakeRuntime):
@@ -100,7 +82,7 @@ class Attack(RuleBasedStateMachine):
         self.loop = asyncio.new_event_loop()
         self.folder = Path(tempfile.mkdtemp())
         (self.folder / "gardu.toml").write_text(FILE)
-        self.files = Files()
+        self.files = Disk()
         self.roots = [(root(), "ayu budi")]
         (self.folder / "trust.json").write_bytes(chain(*self.roots))
         self.clock = FakeClock()

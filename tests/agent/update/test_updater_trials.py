@@ -2,12 +2,12 @@
 
 import errno
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from agent.base.io.atomic_files import AtomicDirectory
 from agent.config.resolve import ResolvedConfig
+from agent.update.probation import Observation
 from tests.agent.update.update_gateway import DAY_MS, NOW_MS, TIMINGS, FakeRuntime, Gateway, outcome
 
 EXPIRES_MS = NOW_MS + 10 * DAY_MS
@@ -148,11 +148,17 @@ async def test_a_disk_that_takes_nothing_at_the_start_keeps_no_gateway_from_runn
         assert gateway.runtime.intervals == {"air-a": 1}
 
 
-async def test_a_trial_that_cannot_be_judged_is_taken_back(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*arguments: Any) -> Any:
-        raise ZeroDivisionError
+class Unseen(FakeRuntime):
+    """What runs cannot be observed while a candidate does."""
 
-    monkeypatch.setattr("agent.update.trial.Trial.judge", fail)
+    def observe(self) -> Observation:
+        if len(self.changes[-1].settings.sensor) > 1:
+            raise ZeroDivisionError
+        return super().observe()
+
+
+async def test_a_trial_that_cannot_be_judged_is_taken_back(gateway: Gateway) -> None:
+    gateway.runtime = Unseen()
     async with gateway.running():
         report = await gateway.send(gateway.payload(1, "air-a", "air-b"))
         assert outcome(report) == (1, "rolled_back", "internal_error")

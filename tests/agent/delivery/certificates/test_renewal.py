@@ -9,10 +9,10 @@ from agent.base.errors import RejectedError
 from agent.base.reading import Stamp
 from agent.base.timekeeping.trusted_time import TrustedTime
 from agent.config.settings import Broker
-from agent.delivery.certificates import renewal
 from agent.delivery.certificates.renewal import Renewal
 from tests.agent.fakes import FakeClock, FakeStore
-from tests.support.mosquitto import until
+
+pytestmark = pytest.mark.virtual_time
 
 DAY_MS = 86_400_000
 
@@ -69,8 +69,8 @@ class Post:
         return self.clock.stamp()._replace(clock_quality=int(self.is_set))
 
     async def look(self) -> None:
-        """Have it look once more."""
-        await asyncio.sleep(0.03)
+        """Have it look once more: it does that every minute."""
+        await asyncio.sleep(61.0)
 
     def at(self, left: float) -> None:
         """Move the clock to so many days before the end."""
@@ -82,11 +82,10 @@ class Post:
 
 
 @pytest.fixture
-async def post(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Post]:
-    monkeypatch.setattr(renewal, "_FIRST_CHECK_S", 0.002)
-    monkeypatch.setattr(renewal, "_CHECK_S", 0.002)
+async def post() -> AsyncIterator[Post]:
     post = Post()
-    await until(lambda: post.renewal.ends_ms is not None)
+    await post.look()
+    assert post.renewal.ends_ms is not None
     yield post
     for task in post.tasks:
         task.cancel()
@@ -98,17 +97,18 @@ async def test_each_step_is_told_once_over_restarts_too(post: Post) -> None:
         post.at(left)
         await post.look()
         post.start()
-        await until(lambda: post.renewal.ends_ms is not None)
         await post.look()
     assert post.expires == [(29, "warn"), (13, "warn"), (6, "warn"), (2, "alarm"), (-1, "alarm")]
 
 
 async def test_steps_that_passed_unseen_are_told_as_one_and_a_new_certificate_begins_anew(post: Post) -> None:
     post.at(5)
-    await until(lambda: post.expires == [(5, "warn")])
+    await post.look()
+    assert post.expires == [(5, "warn")]
     post.certificates.mark, post.certificates.ends = "second", post.clock.stamp().t + 6 * DAY_MS
     post.certificates.on_used()
-    await until(lambda: post.expires == [(5, "warn"), (6, "warn")])
+    await post.look()
+    assert post.expires == [(5, "warn"), (6, "warn")]
     await post.look()
     assert post.certificates.reads == 2, "each is read once"
 
@@ -120,13 +120,15 @@ async def test_an_unset_clock_tells_nothing(post: Post) -> None:
     assert post.expires == []
     assert post.renewal.status().remaining_s is None
     post.is_set = True
-    await until(lambda: post.expires == [(1, "alarm")])
+    await post.look()
+    assert post.expires == [(1, "alarm")]
     assert post.renewal.status().remaining_s == 86_400
 
 
 async def test_one_that_cannot_be_read_is_not_read_again_and_again(post: Post) -> None:
     post.certificates.mark, post.certificates.unreadable = "broken", True
-    await until(lambda: post.renewal.ends_ms is None)
+    await post.look()
+    assert post.renewal.ends_ms is None
     reads = post.certificates.reads
     await post.look()
     assert post.certificates.reads == reads

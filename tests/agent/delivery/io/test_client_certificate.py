@@ -17,7 +17,7 @@ from agent.delivery.connection import (
     NoConnack,
     UnsupportedVersion,
 )
-from agent.delivery.io.client_certificate import ClientCertificate
+from agent.delivery.io.client_certificate import PROGRAM, ClientCertificate
 from tests.support.pki import Authority
 
 URL = "mqtts://broker.example"
@@ -55,8 +55,8 @@ class Post:
         self.outcomes: list[str] = []
         self.restart()
 
-    def restart(self) -> None:
-        self.client = ClientCertificate(self.folder)
+    def restart(self, program: Sequence[str] = PROGRAM) -> None:
+        self.client = ClientCertificate(self.folder, program)
         self.client.on_outcome = self.outcomes.append
 
     async def connect(self, **answers: ConnectionLost) -> Open:
@@ -212,13 +212,12 @@ async def test_a_certificate_that_was_put_in_later_wins_and_the_renewed_one_stan
     assert post.shown == ["renewed"], "none is there: it cannot be a later one"
 
 
-async def test_the_end_is_read_once_for_each_and_kept(post: Post, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_end_is_read_once_for_each_and_kept(post: Post) -> None:
     first = await post.client.ends_ms(post.settings)
     await post.stage()
     await post.connect()
     assert await post.client.ends_ms(post.settings) > first, "of the pair that is in use"
-    post.restart()
-    monkeypatch.setattr("agent.delivery.io.client_certificate._PROGRAM", ("false",))
+    post.restart(program=("false",))
     assert await post.client.ends_ms(post.settings) > first
     (post.folder / "renewed.pem").unlink()
     with pytest.raises(NotTaken):
@@ -235,10 +234,8 @@ async def test_the_end_is_read_once_for_each_and_kept(post: Post, monkeypatch: p
         (("echo", "x"), "failed"),
     ],
 )
-async def test_a_child_that_fails_is_one_line(
-    post: Post, monkeypatch: pytest.MonkeyPatch, program: Sequence[str], code: str
-) -> None:
-    monkeypatch.setattr("agent.delivery.io.client_certificate._PROGRAM", program)
+async def test_a_child_that_fails_is_one_line(post: Post, program: Sequence[str], code: str) -> None:
+    post.restart(program)
     with pytest.raises(NotTaken) as caught:
         await post.client.request(post.settings, "pos-1")
     assert (caught.value.code, str(caught.value).count("\n")) == (code, 0)
