@@ -7,8 +7,9 @@ bit SET means positive: no two's complement.
 
 import struct
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Annotated
 
 from drivers.sdk.contract import (
     Decoder,
@@ -20,20 +21,23 @@ from drivers.sdk.contract import (
     Page,
     SerialDriver,
     Value,
-    is_field_name,
 )
 from drivers.sdk.framing import FrameDecoder, FrameError, FrameFormat
-from drivers.sdk.profile_table import ProfileError, ProfileProblem, Table
+from drivers.sdk.tables.limits import Limit
+from drivers.sdk.tables.problem import Report, join
+from drivers.sdk.tables.reader import parse_table
 
 _FRAME = FrameFormat(sync=bytes.fromhex("AA FF 03 00"), length=30, tail=bytes.fromhex("55 CC"))
 _TARGETS = 3
 _TARGET = struct.Struct("<HHHH")
 _HEAD_BYTES = 4
 _POSITIVE = 0x8000
-_MOST_MM = 8000
-_MOST_CM_S = 2000
-_MOST_ZONES = 8
+_MAX_MM = 8000
+_MAX_CM_S = 2000
+_MAX_ZONES = 8
 
+ZoneName = Annotated[str, Limit(pattern="[a-z0-9_]{1,27}", means="a-z, 0-9 and _, at most 27 characters")]
+Corners = Annotated[tuple[float, ...], Limit(min=4, max=4, means="two corners in mm: [x, y, x, y]")]
 Zones = Mapping[str, tuple[float, float, float, float]]
 """Rectangles of the floor by the field that counts who is in them: x and y of two corners, in mm."""
 
@@ -52,7 +56,7 @@ def read(frame: bytes, at_s: float, zones: Zones) -> Measurement:
         if not any(words):
             continue
         x, y, speed = (signed(word) for word in words[:3])
-        if abs(x) > _MOST_MM or not 0 <= y <= _MOST_MM or abs(speed) > _MOST_CM_S:
+        if abs(x) > _MAX_MM or not 0 <= y <= _MAX_MM or abs(speed) > _MAX_CM_S:
             raise FrameError("format")
         places.append((x, y))
         values.update({f"x{number + 1}": x, f"y{number + 1}": y, f"speed{number + 1}": speed})
@@ -66,45 +70,36 @@ def _decoder(options: Options, zones: Zones | None = None) -> Decoder:
     return FrameDecoder(_FRAME, partial(read, zones=zones or {}))
 
 
-def _tabled(tables: Mapping[str, object]) -> Driver:
-    """The driver with a field for each zone of ``[sensor.zones]``."""
-    problems: list[ProfileProblem] = []
-    table = Table(tables, "", problems).table("zones")
-    zones: dict[str, tuple[float, float, float, float]] = {}
-    for key in table.keys()[:_MOST_ZONES]:
-        name, corners = f"zone_{key}", table.raw(key)
-        if not is_field_name(name):
-            table.wrong(
-                key,
-                "not a field name: use a-z, 0-9 and _, starting with a letter, at most 32 "
-                "characters, and not t, q, ev or sev",
-            )
-        elif isinstance(corners, list) and len(corners) == 4 and all(_is_number(each) for each in corners):
-            x1, y1, x2, y2 = (float(each) for each in corners)
-            zones[name] = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
-        else:
-            shown = repr(corners)[:40]
-            table.wrong(key, "{value} is not {wanted}", value=shown, wanted="two corners in mm: [x, y, x, y]")
-    for key in table.keys()[_MOST_ZONES:]:
-        table.wrong(key, "at most {most} zones", most=_MOST_ZONES)
-    if problems:
-        raise ProfileError(DRIVER.name, problems)
+@dataclass(frozen=True, slots=True)
+class ZoneTables:
+    """The tables of the sensor itself."""
+
+    zones: Annotated[Mapping[ZoneName, Corners], Limit(max=_MAX_ZONES, means="a table with at most 8 zones")] = field(
+        default_factory=dict
+    )
+
+
+def _build(tables: Mapping[str, object], path: str, report: Report) -> Driver | None:
+    """Return the driver with a field for each zone of ``[sensor.zones]``."""
+    parsed = parse_table(ZoneTables, tables, path, report)
+    if not report.sound(join(path, "zones")):
+        return None
+    zones = {
+        f"zone_{name}": (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+        for name, (x1, y1, x2, y2) in parsed.zones.items()
+    }
     counts = {name: Field("count", resolution=1, min=0, max=_TARGETS) for name in zones}
     return replace(
         DRIVER, fields={**DRIVER.fields, **counts}, decoder=partial(_decoder, zones=zones), table=None, table_keys=()
     )
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
 def _tracks() -> dict[str, Field]:
     fields: dict[str, Field] = {}
     for number in range(1, _TARGETS + 1):
-        fields[f"x{number}"] = Field("mm", resolution=1, min=-_MOST_MM, max=_MOST_MM, personal=True)
-        fields[f"y{number}"] = Field("mm", resolution=1, min=0, max=_MOST_MM, personal=True)
-        fields[f"speed{number}"] = Field("cm/s", resolution=1, min=-_MOST_CM_S, max=_MOST_CM_S, personal=True)
+        fields[f"x{number}"] = Field("mm", resolution=1, min=-_MAX_MM, max=_MAX_MM, personal=True)
+        fields[f"y{number}"] = Field("mm", resolution=1, min=0, max=_MAX_MM, personal=True)
+        fields[f"speed{number}"] = Field("cm/s", resolution=1, min=-_MAX_CM_S, max=_MAX_CM_S, personal=True)
     return fields
 
 
@@ -117,7 +112,7 @@ DRIVER = SerialDriver(
     decoder=_decoder,
     inline=True,
     line=LineSettings(256_000),
-    table=_tabled,
+    table=_build,
     table_keys=("zones",),
     page=Page(
         about="Counts up to three people, in all and in zones of the floor: x to the right, y away from the radar,\n"

@@ -19,17 +19,18 @@ from agent.sensing.quality import assess
 from drivers.sdk.bus import I2cDriver, ModbusDriver, W1Driver
 from drivers.sdk.contract import REASONS, Driver, Field, Item, Measurement, Rejected, SerialDriver, Value
 from drivers.sdk.gpio import GpioDriver
-from drivers.sdk.profile import Profile, read_profile
-from drivers.sdk.profile_frame import FrameSpec
-from drivers.sdk.profile_line import LineSpec
+from drivers.sdk.profiles.frames import FrameSpec
+from drivers.sdk.profiles.line_decoding import LineSpec
+from drivers.sdk.profiles.profile import Profile, parse_profile
 from drivers.sdk.units import UNITS
 from drivers.sim.models import model
+from tests.support.generic_drivers import built
 
 CATALOG = Catalog(local=Path("no-such-directory"))
 NAMES = CATALOG.names()
 FRAMES = Path(__file__).parents[1] / "data" / "frames.jsonl"
 PROFILE_FILES = sorted((Path(drivers.__file__).parent / "profiles").glob("*.toml"))
-PROFILES = {file.stem: read_profile(file.read_bytes(), file.name) for file in PROFILE_FILES}
+PROFILES = {file.stem: parse_profile(file.read_bytes(), file.name) for file in PROFILE_FILES}
 JUST_OPENED_S = 0.0
 WARM_S = 1000.0
 
@@ -258,12 +259,12 @@ def test_the_tables_on_its_page_make_a_driver(name: str) -> None:
     if driver.table is None:
         assert driver.table_keys == ()
         return
-    made = driver.table({key: sensor[key] for key in driver.table_keys if key in sensor})
-    assert made.table is None
-    assert made.fields
-    assert made.inline
-    assert all(field.unit in UNITS for field in made.fields.values())
-    assert made.decoder({}).feed(bytes(range(256)), JUST_OPENED_S) is not None
+    own = built(driver, {key: sensor[key] for key in driver.table_keys if key in sensor})
+    assert own.table is None
+    assert own.fields
+    assert own.inline
+    assert all(field.unit in UNITS for field in own.fields.values())
+    assert own.decoder({}).feed(bytes(range(256)), JUST_OPENED_S) is not None
 
 
 @every_name

@@ -42,7 +42,10 @@ def expected(hint: object, limit: Limit = NO_LIMIT) -> str:
     if origin is not tuple:
         return _("a table")
     entry, _unused = unwrap(get_args(hint)[0])
-    return _("a list of tables") if is_dataclass(entry) else _("a list")
+    kind = _("a list of tables") if is_dataclass(entry) else _("a list")
+    if limit.max is None:
+        return kind
+    return _("{kind} with {low} to {high} entries").format(kind=kind, low=shown(limit.min or 0), high=shown(limit.max))
 
 
 def listed_choices(choices: Iterable[object]) -> str:
@@ -68,6 +71,10 @@ def shown(value: object) -> str:
 
 
 def _range_words(kind: str, limit: Limit) -> str:
+    if limit.above is not None and limit.max is not None:
+        return _("{kind} greater than {low}, at most {high}").format(
+            kind=kind, low=shown(limit.above), high=shown(limit.max)
+        )
     if limit.above is not None:
         return _("{kind} greater than {low}").format(kind=kind, low=shown(limit.above))
     if limit.min is not None and limit.max is not None:
