@@ -8,7 +8,7 @@ from typing import Annotated
 from drivers.sdk.contract import Measurement, Value
 from drivers.sdk.framing import FrameError
 from drivers.sdk.messages import _
-from drivers.sdk.profiles.fields import FieldTable, check_field
+from drivers.sdk.profiles.fields import MAX_WORDS, FieldTable, check_field
 from drivers.sdk.profiles.rules import Rule, judge
 from drivers.sdk.tables.limits import Limit, Number, Positive, Scalar
 from drivers.sdk.tables.problem import Report
@@ -42,7 +42,7 @@ class NumberFieldTable(FieldTable):
     scale: Number = 1
     divisor: Positive = 1
     offset: Number = 0
-    map: Mapping[RawNumber, Scalar] | None = None
+    map: Annotated[Mapping[RawNumber, Scalar], Limit(max=MAX_WORDS)] | None = None
     clip: bool = False
 
 
@@ -99,7 +99,7 @@ def check_fit(fields: Mapping[str, BytesFieldTable], size: int, path: str, lengt
     if outside:
         # If most fields fit, their places are wrong; otherwise the length is.
         where = f"{path}.{outside[0]}.at" if len(outside) == 1 < len(fields) else length
-        message = _("the field {field} does not fit into {size} bytes").format(field=", ".join(outside[:3]), size=size)
+        message = _("does not fit into {size} bytes: {fields}").format(size=size, fields=", ".join(outside[:3]))
         report.error(where, "range", message)
 
 

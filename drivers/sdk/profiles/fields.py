@@ -9,6 +9,14 @@ from drivers.sdk.tables.limits import Limit, Number
 from drivers.sdk.tables.problem import Report
 from drivers.sdk.units import UNITS
 
+MAX_FIELDS = 1000
+MAX_RULES = 100
+MAX_WORDS = 1000
+"""Entries of a map."""
+
+Names = str | Annotated[tuple[str, ...], Limit(max=100)]
+"""A name, or a list of them."""
+
 Unit = Annotated[str, Limit(choices=tuple(sorted(UNITS)), means="a SenML unit (RFC 8428, RFC 8798)")]
 
 
@@ -37,7 +45,7 @@ def declaration(table: FieldTable, step: float | None) -> Field:
     return Field(table.unit, table.kind, resolution, table.min, table.max, table.identifier, table.personal)
 
 
-def as_tuple(value: str | tuple[str, ...]) -> tuple[str, ...]:
+def as_tuple(value: Names) -> tuple[str, ...]:
     """Return a string, or a list of them, as a tuple; an empty string is a missing key."""
     if isinstance(value, tuple):
         return value

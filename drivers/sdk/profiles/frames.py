@@ -22,7 +22,7 @@ from drivers.sdk.profiles.columns import (
     check_number,
     measurement_reader,
 )
-from drivers.sdk.profiles.fields import as_tuple, declaration
+from drivers.sdk.profiles.fields import MAX_FIELDS, MAX_RULES, as_tuple, declaration
 from drivers.sdk.profiles.kind import Device, DeviceKind, Seconds, Timeout
 from drivers.sdk.profiles.rules import BytesRuleTable, Rule, build_rules, check_rules
 from drivers.sdk.tables.limits import Hex, Limit
@@ -69,10 +69,10 @@ class SerialFrame:
     """The tables of the kind."""
 
     frame: FrameTable
-    fields: Mapping[FieldName, BytesFieldTable]
-    rule: tuple[BytesRuleTable, ...] = ()
-    request: Hex | tuple[Hex, ...] = ()
-    setup: Hex | tuple[Hex, ...] = ()
+    fields: Annotated[Mapping[FieldName, BytesFieldTable], Limit(max=MAX_FIELDS)]
+    rule: Annotated[tuple[BytesRuleTable, ...], Limit(max=MAX_RULES)] = ()
+    request: Hex | Annotated[tuple[Hex, ...], Limit(max=100)] = ()
+    setup: Hex | Annotated[tuple[Hex, ...], Limit(max=100)] = ()
     timeout_s: Timeout = 1.0
     period_s: Seconds = 1.0
     line: LineSettings = field(default_factory=LineSettings)

@@ -18,7 +18,7 @@ from drivers.sdk.profiles.columns import (
     check_number,
     measurement_reader,
 )
-from drivers.sdk.profiles.fields import declaration
+from drivers.sdk.profiles.fields import MAX_FIELDS, MAX_RULES, declaration
 from drivers.sdk.profiles.kind import Device, DeviceKind, Seconds, Timeout
 from drivers.sdk.profiles.rules import BytesRuleTable, Rule, build_rules, check_rules
 from drivers.sdk.tables.limits import Hex, Limit
@@ -65,11 +65,11 @@ class I2c:
     """The tables of the kind."""
 
     address: Address
-    addresses: tuple[Address, ...] = ()
+    addresses: Annotated[tuple[Address, ...], Limit(max=128)] = ()
     frame: AnswerTable
-    fields: Mapping[FieldName, BytesFieldTable]
-    rule: tuple[BytesRuleTable, ...] = ()
-    start: tuple[CommandTable, ...] = ()
+    fields: Annotated[Mapping[FieldName, BytesFieldTable], Limit(max=MAX_FIELDS)]
+    rule: Annotated[tuple[BytesRuleTable, ...], Limit(max=MAX_RULES)] = ()
+    start: Annotated[tuple[CommandTable, ...], Limit(max=100)] = ()
     ready: ReadyTable | None = None
     measure: CommandTable | None = None
     timeout_s: Timeout = 5.0

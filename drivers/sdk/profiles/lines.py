@@ -8,7 +8,16 @@ from typing import Annotated
 from drivers.sdk.contract import FieldName, LineSettings, SerialDriver
 from drivers.sdk.linear_regex import Pattern, PatternError, compiled
 from drivers.sdk.messages import _
-from drivers.sdk.profiles.fields import FieldTable, as_tuple, check_field, declaration
+from drivers.sdk.profiles.fields import (
+    MAX_FIELDS,
+    MAX_RULES,
+    MAX_WORDS,
+    FieldTable,
+    Names,
+    as_tuple,
+    check_field,
+    declaration,
+)
 from drivers.sdk.profiles.kind import Device, DeviceKind, Timeout
 from drivers.sdk.profiles.line_decoding import LineField, LineSpec
 from drivers.sdk.profiles.rules import RuleTable, build_rules, check_rules
@@ -42,16 +51,16 @@ class SignTable:
 class LineFieldTable(FieldTable):
     """``fields.NAME`` of a device that prints lines."""
 
-    key: str | tuple[str, ...] = ()
+    key: Names = ()
     column: Column | None = None
     scale: Number = 1
     offset: Number = 0
     absolute: bool = False
-    map: Mapping[str, Scalar] | None = None
-    sign_of: str | tuple[str, ...] = ()
+    map: Annotated[Mapping[str, Scalar], Limit(max=MAX_WORDS)] | None = None
+    sign_of: Names = ()
     sign: SignTable = SignTable()
     unit_group: str = ""
-    units: Mapping[str, Number] | None = None
+    units: Annotated[Mapping[str, Number], Limit(max=MAX_WORDS)] | None = None
 
     def keys(self, name: str) -> tuple[str, ...]:
         """Return the group, the column or the JSON keys of the field ``name``."""
@@ -65,7 +74,7 @@ class LinesTable:
     format: Annotated[str, Limit(choices=("pattern", "json", "csv"))]
     pattern: Text | None = None
     candidate: Text | None = None
-    require: str | tuple[str, ...] = ()
+    require: Names = ()
     separator: Annotated[str, Limit(pattern=r"[\s\S]", means="a single character", control=True)] | None = None
     columns: Annotated[int, Limit(min=1, max=_MAX_COLUMNS)] | None = None
     max_length: Annotated[int, Limit(min=1, max=4096)] = 512
@@ -76,11 +85,11 @@ class SerialLine:
     """The tables of the kind."""
 
     lines: LinesTable
-    fields: Mapping[FieldName, LineFieldTable]
-    rule: tuple[RuleTable, ...] = ()
+    fields: Annotated[Mapping[FieldName, LineFieldTable], Limit(max=MAX_FIELDS)]
+    rule: Annotated[tuple[RuleTable, ...], Limit(max=MAX_RULES)] = ()
     event: Annotated[str, Limit(choices=EVENTS)] | None = None
-    request: Latin | tuple[Latin, ...] = ()
-    setup: Latin | tuple[Latin, ...] = ()
+    request: Latin | Annotated[tuple[Latin, ...], Limit(max=100)] = ()
+    setup: Latin | Annotated[tuple[Latin, ...], Limit(max=100)] = ()
     timeout_s: Timeout = 1.0
     period_s: Annotated[float, Limit(min=0, max=86_400)] = 1.0
     line: LineSettings = field(default_factory=LineSettings)

@@ -11,7 +11,7 @@ from drivers.sdk.contract import FieldName, LineSettings, Options, Value
 from drivers.sdk.messages import _
 from drivers.sdk.modbus import AnswerDecoder, Block, content_bytes
 from drivers.sdk.profiles.columns import Column, NumberFieldTable, check_number, converted, extractor
-from drivers.sdk.profiles.fields import declaration
+from drivers.sdk.profiles.fields import MAX_FIELDS, MAX_RULES, declaration
 from drivers.sdk.profiles.kind import Device, DeviceKind, Seconds, Timeout
 from drivers.sdk.profiles.rules import Rule, RuleTable, build_rules, check_rules, judge
 from drivers.sdk.tables.limits import Limit
@@ -66,8 +66,8 @@ class ModbusTcp:
     """The tables of the kind ``modbus_tcp``."""
 
     reads: Annotated[tuple[ReadTable, ...], Limit(min=1, max=_MAX_READS)]
-    fields: Mapping[FieldName, RegisterFieldTable]
-    rule: tuple[RuleTable, ...] = ()
+    fields: Annotated[Mapping[FieldName, RegisterFieldTable], Limit(max=MAX_FIELDS)]
+    rule: Annotated[tuple[RuleTable, ...], Limit(max=MAX_RULES)] = ()
     word_order: Order = "high"
     byte_order: Order = "high"
     timeout_s: Timeout = 1.0

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from drivers.sdk.contract import NOTHING_DOUBTED, REASONS, Value
 from drivers.sdk.messages import _
-from drivers.sdk.profiles.fields import as_tuple
+from drivers.sdk.profiles.fields import MAX_WORDS, Names, as_tuple
 from drivers.sdk.tables.limits import MAX_NUMBER, Limit, Scalar
 from drivers.sdk.tables.names import check_known
 from drivers.sdk.tables.problem import Report, join
@@ -23,8 +23,10 @@ class RuleTable:
     """``[[rule]]``."""
 
     quality: Quality
-    when: Mapping[str, Scalar | tuple[Scalar, ...]] = field(default_factory=dict)
-    fields: str | tuple[str, ...] = ()
+    when: Annotated[Mapping[str, Scalar | Annotated[tuple[Scalar, ...], Limit(max=MAX_WORDS)]], Limit(max=16)] = field(
+        default_factory=dict
+    )
+    fields: Names = ()
     within_s: Annotated[float, Limit(min=0, max=MAX_NUMBER, means="a number, at least 0")] | None = None
 
 
