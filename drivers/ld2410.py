@@ -11,7 +11,7 @@ from drivers.sdk.framing import FrameDecoder, FrameError, FrameFormat, LengthFie
 
 _FRAME = FrameFormat(
     sync=bytes.fromhex("F4 F3 F2 F1"),
-    length=LengthField(at=4, format="<H", add=10, least=23, most=128),
+    length=LengthField(at=4, format="<H", add=10, min_=23, max_=128),
     tail=bytes.fromhex("F8 F7 F6 F5"),
 )
 _TARGET = struct.Struct("<BHBHBH")

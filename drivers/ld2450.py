@@ -7,8 +7,9 @@ numbers; not two's complement.
 
 import struct
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Annotated
 
 from drivers.sdk.contract import (
     Decoder,
@@ -20,10 +21,11 @@ from drivers.sdk.contract import (
     Page,
     SerialDriver,
     Value,
-    is_field_name,
 )
 from drivers.sdk.framing import FrameDecoder, FrameError, FrameFormat
-from drivers.sdk.profile_table import ProfileError, ProfileProblem, Table
+from drivers.sdk.tables.limits import Limit
+from drivers.sdk.tables.problem import Report, join
+from drivers.sdk.tables.reader import parse_table
 
 _FRAME = FrameFormat(sync=bytes.fromhex("AA FF 03 00"), length=30, tail=bytes.fromhex("55 CC"))
 _TARGETS = 3
@@ -34,6 +36,8 @@ _MAX_MM = 8000
 _MAX_CM_S = 2000
 _MAX_ZONES = 8
 
+ZoneName = Annotated[str, Limit(pattern="[a-z0-9_]{1,27}", means="a-z, 0-9 and _, at most 27 characters")]
+Corners = Annotated[tuple[float, ...], Limit(min=4, max=4, means="two corners in mm: [x, y, x, y]")]
 Zones = Mapping[str, tuple[float, float, float, float]]
 """Rectangles of the floor by the field that counts the people in them: x and y of two corners, in mm."""
 
@@ -66,37 +70,28 @@ def _decoder(options: Options, zones: Zones | None = None) -> Decoder:
     return FrameDecoder(_FRAME, partial(decode, zones=zones or {}))
 
 
-def _tabled(tables: Mapping[str, object]) -> Driver:
+@dataclass(frozen=True, slots=True)
+class ZoneTables:
+    """The tables of the sensor itself."""
+
+    zones: Annotated[Mapping[ZoneName, Corners], Limit(max=_MAX_ZONES, means="a table with at most 8 zones")] = field(
+        default_factory=dict
+    )
+
+
+def _build(tables: Mapping[str, object], path: str, report: Report) -> Driver | None:
     """Return the driver with a field for each zone of ``[sensor.zones]``."""
-    problems: list[ProfileProblem] = []
-    table = Table(tables, "", problems).table("zones")
-    zones: dict[str, tuple[float, float, float, float]] = {}
-    for key in table.keys()[:_MAX_ZONES]:
-        name, corners = f"zone_{key}", table.raw(key)
-        if not is_field_name(name):
-            table.wrong(
-                key,
-                "not a field name: use a-z, 0-9 and _, starting with a letter, at most 32 "
-                "characters, and not t, q, ev or sev",
-            )
-        elif isinstance(corners, list) and len(corners) == 4 and all(_is_number(each) for each in corners):
-            x1, y1, x2, y2 = (float(each) for each in corners)
-            zones[name] = min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2)
-        else:
-            shown = repr(corners)[:40]
-            table.wrong(key, "{value} is not {wanted}", value=shown, wanted="two corners in mm: [x, y, x, y]")
-    for key in table.keys()[_MAX_ZONES:]:
-        table.wrong(key, "at most {most} zones", most=_MAX_ZONES)
-    if problems:
-        raise ProfileError(DRIVER.name, problems)
+    parsed = parse_table(ZoneTables, tables, path, report)
+    if not report.sound(join(path, "zones")):
+        return None
+    zones = {
+        f"zone_{name}": (min(x1, x2), min(y1, y2), max(x1, x2), max(y1, y2))
+        for name, (x1, y1, x2, y2) in parsed.zones.items()
+    }
     counts = {name: Field("count", resolution=1, min=0, max=_TARGETS) for name in zones}
     return replace(
         DRIVER, fields={**DRIVER.fields, **counts}, decoder=partial(_decoder, zones=zones), table=None, table_keys=()
     )
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _tracks() -> dict[str, Field]:
@@ -117,7 +112,7 @@ DRIVER = SerialDriver(
     decoder=_decoder,
     inline=True,
     line=LineSettings(256_000),
-    table=_tabled,
+    table=_build,
     table_keys=("zones",),
     page=Page(
         about="Counts up to three people, in total and in zones of the floor: x to the right, y away from the radar,\n"

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from drivers.sdk.bus import ModbusDriver
 from drivers.sdk.contract import Driver, Page
 from drivers.sdk.modbus import AnswerDecoder
-from drivers.sdk.profile import tabled
+from drivers.sdk.profiles.profile import build_from_tables, table_keys
+from drivers.sdk.tables.problem import Report
 
 
-def _tabled(tables: Mapping[str, object]) -> Driver:
-    return tabled("modbus_tcp", DRIVER, tables)
+def _build(tables: Mapping[str, object], path: str, report: Report) -> Driver | None:
+    return build_from_tables("modbus_tcp", DRIVER, tables, path, report)
 
 
 DRIVER = ModbusDriver(
@@ -23,8 +24,8 @@ DRIVER = ModbusDriver(
     period_s=10.0,
     reads=(),
     decoder=lambda options: AnswerDecoder(()),
-    table=_tabled,
-    table_keys=("reads", "fields", "rule", "word_order", "byte_order", "timeout_s", "request_gap_s", "period_s"),
+    table=_build,
+    table_keys=table_keys("modbus_tcp"),
     tcp=True,
     page=Page(
         about="For a meter, a relay board or another device without a profile: the sensor's configuration\n"

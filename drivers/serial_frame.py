@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from drivers.sdk.contract import Driver, Page, SerialDriver
 from drivers.sdk.framing import LineDecoder
-from drivers.sdk.profile import tabled
+from drivers.sdk.profiles.profile import build_from_tables, table_keys
+from drivers.sdk.tables.problem import Report
 
 
-def _tabled(tables: Mapping[str, object]) -> Driver:
-    return tabled("serial_frame", DRIVER, tables)
+def _build(tables: Mapping[str, object], path: str, report: Report) -> Driver | None:
+    return build_from_tables("serial_frame", DRIVER, tables, path, report)
 
 
 DRIVER = SerialDriver(
@@ -21,8 +22,8 @@ DRIVER = SerialDriver(
     fields={},
     period_s=1.0,
     decoder=lambda options: LineDecoder(lambda line, at_s: None),
-    table=_tabled,
-    table_keys=("frame", "fields", "rule", "setup", "request", "timeout_s", "period_s", "data_bits"),
+    table=_build,
+    table_keys=table_keys("serial_frame"),
     page=Page(
         about="For a device without a profile: the sensor's configuration describes its frames, with the keys of\n"
         "a profile. For a device used more than once, write a profile instead: a file in /etc/gardu/profiles.",

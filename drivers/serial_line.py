@@ -7,11 +7,12 @@ from collections.abc import Mapping
 
 from drivers.sdk.contract import Driver, Page, SerialDriver
 from drivers.sdk.framing import LineDecoder
-from drivers.sdk.profile import tabled
+from drivers.sdk.profiles.profile import build_from_tables, table_keys
+from drivers.sdk.tables.problem import Report
 
 
-def _tabled(tables: Mapping[str, object]) -> Driver:
-    return tabled("serial_line", DRIVER, tables)
+def _build(tables: Mapping[str, object], path: str, report: Report) -> Driver | None:
+    return build_from_tables("serial_line", DRIVER, tables, path, report)
 
 
 DRIVER = SerialDriver(
@@ -21,8 +22,8 @@ DRIVER = SerialDriver(
     fields={},
     period_s=1.0,
     decoder=lambda options: LineDecoder(lambda line, at_s: None),
-    table=_tabled,
-    table_keys=("lines", "fields", "rule", "event", "setup", "request", "timeout_s", "period_s", "data_bits"),
+    table=_build,
+    table_keys=table_keys("serial_line"),
     page=Page(
         about="For an Arduino, an ESP or an instrument that prints its readings: the sensor's configuration\n"
         "describes its lines, with the keys of a profile.",

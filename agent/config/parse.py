@@ -126,8 +126,10 @@ def _parse_sensor(
         if key in table:
             options[key] = parse_option(option, table[key], f"{path}.{key}", report)
         elif option.required:
-            report.error(f"{path}.{key}", "missing", _("missing key"), option.doc)
-    built = driver if driver.table is None else _built(driver, table, path, report)
+            report.missing_key(f"{path}.{key}", option.doc)
+    built: Driver | None = driver
+    if driver.table is not None:
+        built = driver.table({key: table[key] for key in driver.table_keys if key in table}, path, report)
     if built is not None:
         drivers[sensor.id] = built
     return replace(sensor, options=options)
@@ -146,17 +148,3 @@ def _find_driver(table: Mapping[str, object], path: str, catalog: DriverLookup, 
     except ValueError as error:
         report.error(f"{path}.driver", "broken_driver", str(error))
     return None
-
-
-def _built(driver: Driver, table: Mapping[str, object], path: str, report: Report) -> Driver | None:
-    """Return the driver that a generic one builds from the sensor's own tables."""
-    from drivers.sdk.profile_table import ProfileError
-
-    assert driver.table is not None
-    try:
-        return driver.table({key: table[key] for key in driver.table_keys if key in table})
-    except ProfileError as error:
-        for problem in error.problems:
-            where = f"{path}.{problem.path}" if problem.path else path
-            report.error(where, "table", _(problem.sentence).format(**problem.values))
-        return None

@@ -9,13 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from drivers.sdk.contract import Value
+from drivers.sdk.contract import FieldName, Value
 from drivers.sdk.tables.limits import Limit, Lines
 
 Name = Annotated[
     str, Limit(pattern="[a-z0-9][a-z0-9-]{0,31}", means="a-z, 0-9 and -, at most 32 characters, not starting with -")
 ]
-FieldName = Annotated[str, Limit(pattern="[a-z][a-z0-9_]{0,31}", means="a-z, 0-9 and _, at most 32 characters")]
 Root = Annotated[
     str, Limit(pattern="[^/+#\\s$][^/+#\\s]*(/[^/+#\\s]+)*", means="one or more levels, without +, # or spaces")
 ]

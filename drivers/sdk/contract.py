@@ -12,7 +12,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal, Protocol
+from typing import Annotated, Literal, Protocol
+
+from drivers.sdk.tables.limits import Limit, Lines
+from drivers.sdk.tables.problem import Report
 
 Value = float | int | str | bool | None
 """A measured value. ``None`` only together with a ``bad:`` entry in the measurement's ``q``."""
@@ -29,13 +32,21 @@ NOTHING_DOUBTED: Mapping[str, str] = MappingProxyType({})
 """The ``q`` of a measurement that is wholly good: one for all of them."""
 
 
-_FIELD_NAME = re.compile("[a-z][a-z0-9_]{0,31}")
-_RESERVED = frozenset({"t", "q", "ev", "sev"})
+FIELD_NAME = "(?!(?:t|q|ev|sev)$)[a-z][a-z0-9_]{0,31}"
+"""The pattern of a field's name. The rows of a batch use some names themselves."""
+
+FieldName = Annotated[
+    str,
+    Limit(
+        pattern=FIELD_NAME,
+        means="a-z, 0-9 and _, starting with a letter, at most 32 characters, and not t, q, ev or sev",
+    ),
+]
 
 
 def is_field_name(name: str) -> bool:
-    """Whether a field may be called so: rows of a batch use some names themselves."""
-    return _FIELD_NAME.fullmatch(name) is not None and name not in _RESERVED
+    """Return whether a field may have this name."""
+    return re.fullmatch(FIELD_NAME, name) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +112,12 @@ class Decoder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LineSettings:
-    """A serial line. ``parity``: N, E or O."""
+    """The settings of a serial line, and the key ``line`` of a profile."""
 
-    baud: int = 9600
-    parity: str = "N"
-    stop_bits: int = 1
-    data_bits: int = 8
+    baud: Annotated[int, Limit(min=50, max=4_000_000)] = 9600
+    parity: Annotated[str, Limit(choices=("N", "E", "O"))] = "N"
+    stop_bits: Annotated[int, Limit(min=1, max=2)] = 1
+    data_bits: Annotated[int, Limit(min=5, max=8)] = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +142,15 @@ Options = Mapping[str, Value]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A driver's page, shown by ``gardu drivers NAME``. ``example``: one ``[[sensor]]`` block in TOML."""
+    """A driver's page, shown by ``gardu drivers NAME``, and the key ``page`` of a profile.
 
-    about: str = ""
-    wiring: str = ""
-    pitfalls: tuple[str, ...] = ()
-    example: str = ""
+    ``example``: a ``[[sensor]]`` block in TOML.
+    """
+
+    about: Lines = ""
+    wiring: Lines = ""
+    pitfalls: tuple[Lines, ...] = ()
+    example: Lines = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +170,9 @@ class Driver:
     """What every driver declares. ``period_s``: seconds between two measurements of a healthy device; 0 for
     a device that speaks only when something happens.
 
-    ``table``: the driver is made of tables in the configuration itself (``serial_frame`` and other generic
-    ones; the zones of a radar). Its keys are ``table_keys``; they stand in the sensor beside the options. It
-    is always called, with those that are there, and gives the driver to use (whose own ``table`` is None), or
-    raises :class:`~drivers.sdk.profile_table.ProfileError`, the paths of its problems seen from the sensor.
+    ``table``: builds the driver to use, whose own ``table`` is None, from tables in the configuration itself (of
+    ``serial_frame`` and other generic drivers; the zones of a radar). It is always called: with those of the sensor's
+    keys ``table_keys`` that are there, the path of the sensor, and a report. It returns None after reporting an error.
     """
 
     name: str
@@ -171,7 +184,7 @@ class Driver:
     options: Mapping[str, Option] = field(default_factory=dict)
     page: Page = Page()
     presence: Presence | None = None
-    table: "Callable[[Mapping[str, object]], Driver] | None" = None
+    table: "Callable[[Mapping[str, object], str, Report], Driver | None] | None" = None
     table_keys: tuple[str, ...] = ()
     inline: bool = False
     """The decoder is bounded pure code of the project (a profile, or a module that says so): it may run on

@@ -48,13 +48,13 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class LengthField:
-    """A frame's length is the number at ``at`` (a struct format) plus ``add``, within least and most."""
+    """A frame's length is the number at ``at`` (a struct format) plus ``add``, between ``min_`` and ``max_``."""
 
     at: int
     format: str
     add: int
-    least: int
-    most: int
+    min_: int
+    max_: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +129,10 @@ class FrameDecoder:
         if start + head > len(buffer):
             return head
         length = int(struct.unpack_from(field.format, buffer, start + field.at)[0]) + field.add
-        return length if field.least <= length <= field.most else head
+        return length if field.min_ <= length <= field.max_ else head
 
     def _judge(self, frame: bytes, at_s: float) -> Item:
-        if self._field and len(frame) < self._field.least:
+        if self._field and len(frame) < self._field.min_:
             return Rejected("format")
         if self._right and not self._right(frame):
             return self._wrong
@@ -179,13 +179,13 @@ class LineDecoder:
     """Cuts lines (ended by CR, LF or both) out of bytes, as latin-1 text.
 
     ``read`` gives a line's measurement, or nothing for a line that is none; FrameError rejects it. A line
-    longer than ``most`` bytes is passed over.
+    longer than ``max_length`` bytes is passed over.
     """
 
-    def __init__(self, read: Callable[[str, float], Measurement | None], most: int = 512) -> None:
+    def __init__(self, read: Callable[[str, float], Measurement | None], max_length: int = 512) -> None:
         self.skipped = 0
         self._read = read
-        self._most = most
+        self._max_length = max_length
         self._rest = b""
         self._overlong = False
 
@@ -195,7 +195,7 @@ class LineDecoder:
         items: list[Item] = []
         for line in lines:
             self._take(line, at_s, items)
-        if self._overlong or len(self._rest) > self._most:
+        if self._overlong or len(self._rest) > self._max_length:
             self.skipped += len(self._rest)
             self._rest = b""
             self._overlong = True
@@ -208,7 +208,7 @@ class LineDecoder:
         return items
 
     def _take(self, line: bytes, at_s: float, items: list[Item]) -> None:
-        if self._overlong or len(line) > self._most:
+        if self._overlong or len(line) > self._max_length:
             self._overlong = False
             self.skipped += len(line)
             return

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from drivers.sdk.contract import Value
 from drivers.sdk.framing import LengthField
 from drivers.sdk.modbus import answer
-from drivers.sdk.profile import Profile
-from drivers.sdk.profile_frame import Column, FrameSpec
-from drivers.sdk.profile_i2c import I2cSpec, checked
-from drivers.sdk.profile_line import LineSpec
-from drivers.sdk.profile_modbus import RegisterSpec, content
+from drivers.sdk.profiles.columns import Column
+from drivers.sdk.profiles.frames import FrameSpec
+from drivers.sdk.profiles.i2c import I2cSpec, checked
+from drivers.sdk.profiles.line_decoding import LineSpec
+from drivers.sdk.profiles.modbus import RegisterSpec, content
+from drivers.sdk.profiles.profile import Profile
 
 
 def encode(profile: Profile, values: Mapping[str, Value]) -> bytes:
@@ -46,7 +47,7 @@ def _first_good(profile: Profile) -> bytes:
 
 
 def _encode_frame(spec: FrameSpec, model: bytes, values: Mapping[str, Value]) -> bytes:
-    length = spec.frame.length.least if isinstance(spec.frame.length, LengthField) else spec.frame.length
+    length = spec.frame.length.min_ if isinstance(spec.frame.length, LengthField) else spec.frame.length
     frame = bytearray(model or bytes(length))
     frame[: len(spec.frame.sync)] = spec.frame.sync
     if isinstance(spec.frame.length, LengthField):

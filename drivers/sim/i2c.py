@@ -6,7 +6,7 @@ from typing import Protocol
 
 from drivers.bme280 import BME280
 from drivers.mlx90614 import pec
-from drivers.sdk.profile_i2c import I2cSpec, checked
+from drivers.sdk.profiles.i2c import I2cSpec, checked
 from drivers.sim.encode import encode
 from drivers.sim.encoders import BME280_CALIBRATION, bme280_values, mlx90614_words
 from drivers.sim.models import Values, model, shipped_profile

@@ -10,7 +10,7 @@ from types import TracebackType
 from drivers.sdk.bus import ModbusRead
 from drivers.sdk.contract import LineSettings
 from drivers.sdk.modbus import answer, refusal, sealed
-from drivers.sdk.profile_modbus import RegisterSpec
+from drivers.sdk.profiles.modbus import RegisterSpec
 from drivers.sim.encode import contents
 from drivers.sim.models import Values, shipped_profile
 from drivers.sim.pty_port import PtyPort

@@ -9,7 +9,7 @@ from pathlib import Path
 import drivers.profiles
 from drivers.sdk.bus import ModbusDriver
 from drivers.sdk.contract import Driver, LineSettings, SerialDriver, Value
-from drivers.sdk.profile import Profile, read_profile
+from drivers.sdk.profiles.profile import Profile, parse_profile
 from drivers.sim.encode import encode
 from drivers.sim.encoders import ENCODERS
 
@@ -42,7 +42,7 @@ def shipped_profile(name: str) -> Profile:
     file = Path(next(iter(drivers.profiles.__path__))) / f"{name}.toml"
     if not file.is_file():
         raise LookupError(f"there is no simulator for {name}")
-    return read_profile(file.read_bytes(), str(file))
+    return parse_profile(file.read_bytes(), str(file))
 
 
 def model_of(profile: Profile) -> Model:

@@ -8,13 +8,13 @@ import drivers
 from agent.config.io.catalog import Catalog
 from agent.sensing.quality import assess
 from drivers.sdk.contract import REASONS, Driver, Item, Rejected
-from drivers.sdk.profile import read_profile
+from drivers.sdk.profiles.profile import parse_profile
 
 CATALOG = Catalog(local=Path("no-such-directory"))
 NAMES = CATALOG.names()
 FRAMES = Path(__file__).parents[1] / "data" / "frames.jsonl"
 PROFILE_FILES = sorted((Path(drivers.__file__).parent / "profiles").glob("*.toml"))
-PROFILES = {file.stem: read_profile(file.read_bytes(), file.name) for file in PROFILE_FILES}
+PROFILES = {file.stem: parse_profile(file.read_bytes(), file.name) for file in PROFILE_FILES}
 JUST_OPENED_S = 0.0
 WARM_S = 1000.0
 

@@ -15,7 +15,7 @@ from agent.config.settings import Sensor
 from drivers.sdk.bus import I2cDriver, ModbusDriver, W1Driver
 from drivers.sdk.contract import Driver, Field, Measurement, Rejected, SerialDriver, Value
 from drivers.sdk.gpio import GpioDriver
-from drivers.sdk.profile import Profile
+from drivers.sdk.profiles.profile import Profile
 from drivers.sdk.units import UNITS
 from drivers.sim.models import model
 from tests.drivers.recorded_frames import (
@@ -28,6 +28,7 @@ from tests.drivers.recorded_frames import (
     WARM_S,
     decode,
 )
+from tests.support.generic_drivers import built
 
 every_name = pytest.mark.parametrize("name", NAMES)
 every_profile = pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
@@ -99,12 +100,12 @@ def test_the_tables_on_its_page_make_a_driver(name: str) -> None:
     if driver.table is None:
         assert driver.table_keys == ()
         return
-    made = driver.table({key: sensor[key] for key in driver.table_keys if key in sensor})
-    assert made.table is None
-    assert made.fields
-    assert made.inline
-    assert all(field.unit in UNITS for field in made.fields.values())
-    assert made.decoder({}).feed(bytes(range(256)), JUST_OPENED_S) is not None
+    own = built(driver, {key: sensor[key] for key in driver.table_keys if key in sensor})
+    assert own.table is None
+    assert own.fields
+    assert own.inline
+    assert all(field.unit in UNITS for field in own.fields.values())
+    assert own.decoder({}).feed(bytes(range(256)), JUST_OPENED_S) is not None
 
 
 @every_name

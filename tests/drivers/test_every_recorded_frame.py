@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from drivers.sdk.bus import ModbusDriver
 from drivers.sdk.contract import SerialDriver
 from drivers.sdk.gpio import GpioDriver
-from drivers.sdk.profile_frame import FrameSpec
-from drivers.sdk.profile_line import LineSpec
+from drivers.sdk.profiles.frames import FrameSpec
+from drivers.sdk.profiles.line_decoding import LineSpec
 from tests.drivers.recorded_frames import (
     GOOD,
     JUST_OPENED_S,

@@ -8,17 +8,18 @@ from agent.config.io.catalog import Catalog
 from drivers.sdk.bus import ModbusDriver
 from drivers.sdk.checksum import CHECKSUMS
 from drivers.sdk.contract import LineSettings, Measurement, SerialDriver
-from drivers.sdk.profile import KINDS, read_profile
-from drivers.sdk.profile_frame import TYPES
-from drivers.sdk.profile_modbus import TYPES as REGISTER_TYPES
+from drivers.sdk.profiles.columns import TYPES
+from drivers.sdk.profiles.modbus import TYPES as REGISTER_TYPES
+from drivers.sdk.profiles.profile import KINDS, parse_profile
 from drivers.sim.encode import encode
+from tests.support.generic_drivers import built
 
 PAGE = (Path(__file__).parents[2] / "docs" / "drivers.md").read_text()
 TANK, BOILER, NODE = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
 
 
 def test_the_profile_in_the_documentation_reads_the_frame_beside_it() -> None:
-    profile = read_profile(TANK.encode(), "tank.toml")
+    profile = parse_profile(TANK.encode(), "tank.toml")
     (frame,) = re.findall(r'echo "([0-9A-F ]+)"', PAGE)
     decoder = profile.driver.decoder({})
 
@@ -32,7 +33,7 @@ def test_the_profile_in_the_documentation_reads_the_frame_beside_it() -> None:
 
 
 def test_the_profile_of_a_modbus_device_reads_its_example_and_its_simulator() -> None:
-    profile = read_profile(BOILER.encode(), "boiler.toml")
+    profile = parse_profile(BOILER.encode(), "boiler.toml")
     decoder = profile.driver.decoder({})
     (example,) = profile.examples
 
@@ -44,12 +45,11 @@ def test_the_profile_of_a_modbus_device_reads_its_example_and_its_simulator() ->
 def test_the_sensor_with_its_own_table_reads_a_line() -> None:
     (sensor,) = tomllib.loads(NODE)["sensor"]
     driver = Catalog().get(sensor["driver"])
-    assert driver.table is not None
-    made = driver.table({key: sensor[key] for key in driver.table_keys if key in sensor})
+    own = built(driver, {key: sensor[key] for key in driver.table_keys if key in sensor})
 
-    assert made.decoder({}).feed(b"21.5,63\n", 0) == [Measurement({"temp": 21.5, "rh": 63})]
+    assert own.decoder({}).feed(b"21.5,63\n", 0) == [Measurement({"temp": 21.5, "rh": 63})]
 
 
 def test_every_sum_kind_and_type_is_documented() -> None:
-    assert all(f"`{name}`" in PAGE for name in (*CHECKSUMS, *KINDS, *REGISTER_TYPES))
+    assert all(f'"{name}"' in PAGE for name in (*CHECKSUMS, *KINDS, *TYPES, *REGISTER_TYPES))
     assert set(re.findall(r"\b[uif]\d+(?:[lb]e)?\b", PAGE)) <= set(TYPES) | set(REGISTER_TYPES)

@@ -15,7 +15,7 @@ import agent.config.rules.broker
 import agent.delivery.io.mqtt
 import agent.fleet.reports
 import agent.update.guard
-import drivers.sdk.profile_line
+import drivers.sdk.profiles.lines
 from agent.commands.arguments import ArgumentType
 from agent.commands.dispatcher import CommandDispatcher
 from agent.delivery import wire
@@ -125,4 +125,4 @@ def gateways_are_believed() -> None:
 
 def backtracking_patterns() -> None:
     """8: patterns are matched by Python's engine."""
-    drivers.sdk.profile_line.compiled = re.compile  # type: ignore[assignment]
+    drivers.sdk.profiles.lines.compiled = re.compile  # type: ignore[assignment]

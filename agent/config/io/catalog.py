@@ -11,14 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import drivers
 from agent.base.i18n import _
 from drivers.sdk.contract import Driver, is_field_name
-
-if TYPE_CHECKING:
-    from drivers.sdk.profile_table import ProfileProblem
 
 LOCAL_PROFILES = Path("/etc/gardu/profiles")
 ENTRY_POINTS = "gardu.drivers"
@@ -82,16 +78,12 @@ class Catalog:
     def _from_profile(self, name: str, raw: bytes, file: Path) -> Driver:
         if name in self._loaded and self._loaded[name][0] == raw:
             return self._loaded[name][1]
-        from drivers.sdk.profile import load_profile
-        from drivers.sdk.profile_table import ProfileError
+        from drivers.sdk.profiles.profile import ProfileError, load_profile
 
         try:
             driver = load_profile(raw, str(file))
         except ProfileError as error:
-            problems = "; ".join(_translated(problem) for problem in error.problems)
-            raise DriverBroken(
-                _("profile {file} is invalid: {problems}").format(file=file, problems=problems)
-            ) from error
+            raise DriverBroken(_("invalid profile: {problems}").format(problems=error)) from error
         self._loaded[name] = raw, self._checked(name, driver, str(file))
         return self._loaded[name][1]
 
@@ -142,13 +134,6 @@ class Catalog:
         from difflib import get_close_matches
 
         return tuple(get_close_matches(name, self.names(), cutoff=0.5))
-
-
-def _translated(problem: "ProfileProblem") -> str:
-    values = {key: _(str(value)) if key == "wanted" else value for key, value in problem.values.items()}
-    where = f"{problem.path}: " if problem.path else ""
-    line = _("line {line}").format(line=problem.line) + ": " if problem.line else ""
-    return line + where + _(problem.sentence).format(**values)
 
 
 def _profile_bytes(file: Path) -> bytes | None:

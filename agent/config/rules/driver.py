@@ -1,11 +1,11 @@
 """What the driver of a sensor asks of the sensor's keys, and which of them it does not use."""
 
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from agent.base.i18n import _
 from agent.config.settings import Sensor
 from drivers.sdk.contract import Driver, PollDriver, SerialDriver
+from drivers.sdk.tables.names import check_known
 from drivers.sdk.tables.problem import Report
 
 if TYPE_CHECKING:
@@ -83,16 +83,6 @@ def _check_place(path: str, sensor: Sensor, driver: Driver, report: Report) -> t
             _check_lines(path, sensor, driver, report)
             return ("chip", "line", "active_low", "debounce_ms")
     return ()
-
-
-def check_known(path: str, code: str, name: str, known: Collection[str], report: Report) -> bool:
-    """Report a name that is not among those that are known; say whether it is."""
-    if name in known:
-        return True
-    if not report.wrong(path):
-        hint = report.near(name, known, _("defined here: {names}").format(names=", ".join(sorted(known)[:20]) or "-"))
-        report.error(path, code, _('"{name}" does not exist').format(name=name), hint)
-    return False
 
 
 def _need_port(path: str, driver: Driver, given: str, example: str, report: Report) -> None:

@@ -5,9 +5,10 @@ from collections.abc import Collection, Mapping, Sequence
 from agent.base.i18n import _
 from agent.base.timekeeping.gnss_time import can_tell_time
 from agent.config.rules.broker import check_broker
-from agent.config.rules.driver import check_driver, check_known, shares_its_port
+from agent.config.rules.driver import check_driver, shares_its_port
 from agent.config.settings import Alarm, Config, Sensor
 from drivers.sdk.contract import Driver
+from drivers.sdk.tables.names import check_known
 from drivers.sdk.tables.problem import Report
 from drivers.sdk.tables.reader import labels
 

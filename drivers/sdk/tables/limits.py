@@ -34,6 +34,8 @@ Number = Annotated[int | float, Limit(min=-MAX_NUMBER, max=MAX_NUMBER, means="a 
 
 Positive = Annotated[int | float, Limit(above=0, max=MAX_NUMBER, means="a number greater than 0")]
 
+Scalar = Annotated[str | bool | int | float, Limit(means="a string, a number, true or false")]
+
 Lines = Annotated[str, Limit(multiline=True)]
 """A text for people, of one or more lines."""
 

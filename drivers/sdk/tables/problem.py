@@ -42,6 +42,7 @@ class Report:
         self._problems: list[Problem] = []
         self._wrong: set[str] = set()
         self._unsound: set[str] = set()
+        self._meant: set[str] = set()
         self._more = 0
         self.failed = False
 
@@ -61,8 +62,30 @@ class Report:
         return path in self._wrong
 
     def sound(self, *paths: str) -> bool:
-        """Return whether there is no error at these paths, nor at anything inside of them."""
-        return self._unsound.isdisjoint(paths)
+        """Return whether there is no error at these paths, nor inside of them, nor at a table around them."""
+        around = {parent for path in paths for parent in _with_parents(path)}
+        return self._unsound.isdisjoint(paths) and self._wrong.isdisjoint(around)
+
+    def unknown_key(self, path: str, key: str, known: Iterable[str]) -> None:
+        """Report a key that has no meaning in the table at ``path``, with the known keys that resemble it."""
+        known = list(known)
+        close = self.close(key, known)
+        self._meant.update(join(path, name) for name in close)
+        hint = _("known keys: {keys}").format(keys=", ".join(sorted(known)))
+        if close:
+            hint = _("did you mean {names}?").format(names=_(" or ").join(close))
+        self.error(join(path, key[:64]), "unknown_key", _("unknown key"), hint)
+
+    def is_meant(self, path: str) -> bool:
+        """Return whether an unknown key was reported that resembles the one at ``path``."""
+        return path in self._meant
+
+    def missing_key(self, path: str, hint: str) -> None:
+        """Report a missing key, unless an unknown key was reported that resembles it."""
+        if self.is_meant(path):
+            self._wrong.add(path)
+        else:
+            self.error(path, "missing", _("missing key"), hint)
 
     def close(self, word: str, words: Iterable[str]) -> list[str]:
         """Return up to two known words that resemble ``word``, the most similar first."""
@@ -92,6 +115,11 @@ class Report:
             self._problems.append(problem)
         else:
             self._more += 1
+
+
+def join(path: str, key: str) -> str:
+    """Return the path of a key of the table at ``path``."""
+    return f"{path}.{key}" if path else key
 
 
 def _with_parents(path: str) -> list[str]:

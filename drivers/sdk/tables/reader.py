@@ -6,7 +6,7 @@ finds every mistake. The result of a reading with errors serves further checks o
 
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from types import UnionType
 from typing import Literal, TypeVar, Union, cast, get_args, get_origin
@@ -14,7 +14,7 @@ from typing import Literal, TypeVar, Union, cast, get_args, get_origin
 from drivers.sdk.contract import Option, Value
 from drivers.sdk.messages import _
 from drivers.sdk.tables.limits import NO_LIMIT, Limit
-from drivers.sdk.tables.problem import Report
+from drivers.sdk.tables.problem import Report, join
 from drivers.sdk.tables.scalars import WRONG, is_number, parse_choice, parse_number, parse_text, wrong_type
 from drivers.sdk.tables.words import expected, shown, unwrap
 
@@ -51,21 +51,19 @@ def parse_table(
     ``others``: keys that belong to another description of the same table.
     """
     known = keys_of(kind)
-    meant: set[str] = set()
     for key in table:
         if key not in known and key not in others:
-            meant.update(unknown_key(key, (*known, *others), path, report))
+            report.unknown_key(path, key, (*known, *others))
     values: dict[str, object] = {}
     for key, item in known.items():
-        where = _join(path, key)
+        where = join(path, key)
         if key in table:
             value = parse_value(item.type, table[key], where, report)
             if value is not WRONG:
                 values[item.name] = value
                 continue
         if item.default is MISSING and item.default_factory is MISSING:
-            silent = key in table or key in meant
-            values[item.name] = _stand_in(item.type, where, Report() if silent else report)
+            values[item.name] = _stand_in(item.type, where, Report() if key in table else report)
     return cast(Callable[..., T], kind)(**values)
 
 
@@ -102,21 +100,6 @@ def parse_option(option: Option, value: object, path: str, report: Report) -> Va
     return option.default if found is WRONG else cast(Value, found)
 
 
-def unknown_key(key: str, known: Iterable[str], path: str, report: Report) -> list[str]:
-    """Report a key that has no meaning here. Return the known keys that may have been meant."""
-    known = list(known)
-    close = report.close(key, known)
-    hint = _("known keys: {keys}").format(keys=", ".join(sorted(known)))
-    if close:
-        hint = _("did you mean {names}?").format(names=_(" or ").join(close))
-    report.error(_join(path, key[:64]), "unknown_key", _("unknown key"), hint)
-    return close
-
-
-def _join(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
-
-
 def _matching(union: object, value: object) -> object | None:
     """Return the part of a union that fits the type of the value; ``None`` where there is none."""
     return next((part for part in get_args(union) if _fits(part, value)), None)
@@ -137,10 +120,12 @@ def _fits(hint: object, value: object) -> bool:
 def _stand_in(hint: object, path: str, report: Report) -> object:
     """Return a harmless value for a required key; report the key, or those that a table requires."""
     inner, limit = unwrap(hint)
-    if isinstance(inner, type) and is_dataclass(inner):
+    if isinstance(inner, type) and is_dataclass(inner) and not report.is_meant(path):
         return parse_table(inner, {}, path, report)
-    report.error(path, "missing", _("missing key"), expected(hint))
+    report.missing_key(path, expected(hint))
     origin = get_origin(inner)
+    if isinstance(inner, type) and is_dataclass(inner):
+        return parse_table(inner, {}, path, Report())
     if origin in (Union, UnionType):
         return _stand_in(get_args(inner)[0], path, Report())
     if origin is Literal or limit.choices:

@@ -39,10 +39,11 @@ def expected(hint: object, limit: Limit = NO_LIMIT) -> str:
         return _("true or false")
     if hint is str:
         return _("a string in quotes")
-    if origin is not tuple:
-        return _("a table")
-    entry, _unused = unwrap(get_args(hint)[0])
-    return _("a list of tables") if is_dataclass(entry) else _("a list")
+    kind = _("a table")
+    if origin is tuple:
+        entry, _unused = unwrap(get_args(hint)[0])
+        kind = _("a list of tables") if is_dataclass(entry) else _("a list")
+    return _count_words(kind, limit)
 
 
 def listed_choices(choices: Iterable[object]) -> str:
@@ -67,7 +68,19 @@ def shown(value: object) -> str:
     return "null" if value is None else _("a date or time")
 
 
+def _count_words(kind: str, limit: Limit) -> str:
+    if limit.max is None:
+        return kind
+    if limit.min is None:
+        return _("{kind} with at most {high} entries").format(kind=kind, high=shown(limit.max))
+    return _("{kind} with {low} to {high} entries").format(kind=kind, low=shown(limit.min), high=shown(limit.max))
+
+
 def _range_words(kind: str, limit: Limit) -> str:
+    if limit.above is not None and limit.max is not None:
+        return _("{kind} greater than {low}, at most {high}").format(
+            kind=kind, low=shown(limit.above), high=shown(limit.max)
+        )
     if limit.above is not None:
         return _("{kind} greater than {low}").format(kind=kind, low=shown(limit.above))
     if limit.min is not None and limit.max is not None:

@@ -30,16 +30,11 @@ def _english_again() -> Iterator[None]:
     choose_language({})
 
 
-PLACES = {"_": 0, "wrong": 1, "ProfileProblem": 1, "_not": 2}
-"""Where a call has its message: ``_(message)``, and in the profiles, which are translated where they are shown,
-``table.wrong(key, message)`` and ``ProfileProblem(path, message)``."""
-
-
-WORDS = {("Limit", "means"), ("wrong", "wanted")}
+WORDS = {("Limit", "means")}
 """Keyword arguments that are translated by themselves before they stand in a message."""
 
 
-def _messages(parsed: ast.AST, package: str) -> Iterator[str]:
+def _messages(parsed: ast.AST) -> Iterator[str]:
     """The messages of a module, and words that stand in them."""
     for node in ast.walk(parsed):
         if not isinstance(node, ast.Call):
@@ -47,8 +42,8 @@ def _messages(parsed: ast.AST, package: str) -> Iterator[str]:
         called = node.func
         name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
         given = [word.value for word in node.keywords if (name, word.arg) in WORDS]
-        if name == "_" or (name in PLACES and package == "drivers"):
-            given += node.args[PLACES[name] : PLACES[name] + 1]
+        if name == "_":
+            given += node.args[:1]
         for value in given:
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 yield value.value
@@ -59,7 +54,7 @@ def _written() -> set[str]:
         message
         for package in ("agent", "drivers")
         for file in (ROOT / package).rglob("*.py")
-        for message in _messages(tree(file), package)
+        for message in _messages(tree(file))
     }
 
 
@@ -96,7 +91,7 @@ def test_a_translation_has_the_same_placeholders(english: str) -> None:
 
 def _fillings() -> Iterator[tuple[str, set[str], set[str]]]:
     """Where a message is filled in: the place, its placeholders, and what they are given."""
-    for file in (ROOT / "agent").rglob("*.py"):
+    for file in (*(ROOT / "agent").rglob("*.py"), *(ROOT / "drivers").rglob("*.py")):
         for node in ast.walk(tree(file)):
             match node:
                 case ast.Call(

@@ -117,3 +117,86 @@ def test_a_profile_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     (problem,) = parse(text.encode(), Catalog(local=tmp_path)).problems
     assert (problem.path, problem.code) == ("sensor.waiting-co2.driver", "broken_driver")
     assert "fog.toml" in problem.message
+    assert "fog.toml:1: line 1, column 8" in problem.message
+    assert problem.line
+
+
+GENERIC = """
+[gateway]
+id = "batua-01"
+site = "batua"
+sector = "health"
+[broker]
+url = "mqtt://127.0.0.1"
+[[sensor]]
+id = "tank-1"
+driver = "serial_frame"
+port = "/dev/ttyUSB0"
+[sensor.frame]
+sync = "A5 5A"
+length = 7
+[sensor.fields]
+level = { at = 2, type = "u16be", unit = "mm" }
+[[sensor.rule]]
+quality = "bad:power"
+when = { level = 0 }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "path"),
+    [
+        ('sync = "A5 5A"', 'sinc = "A5 5A"', 13, "sensor.tank-1.frame.sinc"),
+        ("length = 7", "", 12, "sensor.tank-1.frame.length"),
+        ("length = 7", "length = 3", 14, "sensor.tank-1.frame.length"),
+        ("[sensor.frame]", "[sensor.fram]", 12, "sensor.tank-1.fram"),
+        ("[sensor.fields]", "[sensor.field]", 15, "sensor.tank-1.field"),
+        ('"u16be"', '"u16"', 16, "sensor.tank-1.fields.level.type"),
+        ("at = 2, ", "", 16, "sensor.tank-1.fields.level.at"),
+        ("level = {", "t = {", 16, "sensor.tank-1.fields.t"),
+        ("bad:power", "bad:mood", 18, "sensor.tank-1.rule[0].quality"),
+        ("when = { level", "when = { levle", 19, "sensor.tank-1.rule[0].when.levle"),
+        ('driver = "', 'drivr = "', 10, "sensor.tank-1.drivr"),
+    ],
+)
+def test_a_typing_error_in_the_tables_of_a_generic_driver_is_a_problem_with_its_line(
+    old: str, new: str, line: int, path: str
+) -> None:
+    assert parse(GENERIC.encode(), Catalog()).problems == ()
+    problems = parse(GENERIC.replace(old, new, 1).encode(), Catalog()).problems
+    assert [(problem.line, problem.path) for problem in problems[:1]] == [(line, path)]
+    assert len(problems) == 1 or new.startswith("t =")
+
+
+PROFILE = (ROOT / "drivers" / "profiles" / "mhz19.toml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "path"),
+    [
+        ('kind = "serial_frame"', 'kind = "serial_frames"', 4, "kind"),
+        ("period_s = 5.0", "periods = 5.0", 5, "periods"),
+        ('sum = "sum8_neg"', 'sum = "sum9"', 9, "frame.check.sum"),
+        ("max = 10000 }", "max = -1 }", 12, "fields.co2.min"),
+        ("[410, 500]", "[410, {}]", 20, "rule[1].when.co2[1]"),
+        ("values = { co2", "values = { co", 60, "sim.values.co"),
+    ],
+)
+def test_a_typing_error_in_a_profile_is_a_problem_with_its_line(
+    old: str, new: str, line: int, path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mhz19.toml"
+    file.write_text(PROFILE)
+    assert main(["check", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file}: OK, a profile with 1 fields\n"
+    file.write_text(PROFILE.replace(old, new, 1))
+    assert main(["check", str(file)]) == 1
+    (problem,) = capsys.readouterr().err.splitlines()
+    assert problem.startswith(f"{file}:{line}: {path}: ")
+
+
+def test_a_profile_has_the_name_of_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "other.toml"
+    file.write_text(PROFILE)
+    assert main(["check", str(file)]) == 1
+    assert capsys.readouterr().err == f"{file}:1: name: a profile must have the name of its file, other\n"

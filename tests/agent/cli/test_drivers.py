@@ -73,7 +73,8 @@ def test_a_broken_profile_does_not_hide_the_others(tmp_path: Path, capsys: pytes
 
     printed = capsys.readouterr()
     assert "sds011" in printed.out
-    assert "broken.toml is invalid" in printed.err
+    assert "invalid profile: " in printed.err
+    assert "broken.toml:1: line 1, column 8" in printed.err
 
 
 def test_a_page_can_be_read_in_indonesian(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

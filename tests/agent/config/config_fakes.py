@@ -7,7 +7,7 @@ from agent.config.parse import Parsed, parse
 from drivers.sdk.bus import I2cDevice, I2cDriver, I2cPort, ModbusDecoder, ModbusDriver, ModbusRead, W1Driver
 from drivers.sdk.contract import Decoder, Driver, Field, Option, Options, PollDriver, Reader, SerialDriver
 from drivers.sdk.gpio import EdgeDecoder, GpioDriver
-from drivers.sdk.profile_table import ProfileError, ProfileProblem
+from drivers.sdk.tables.problem import Report
 
 
 def _no_decoder(options: Options) -> Decoder:
@@ -106,14 +106,15 @@ GATE = replace(
 )
 
 
-def _made(tables: Mapping[str, object]) -> Driver:
+def _build(tables: Mapping[str, object], path: str, report: Report) -> Driver | None:
     frame = tables.get("frame")
     if not isinstance(frame, dict) or "sync" not in frame:
-        raise ProfileError("", [ProfileProblem("frame.sync", "{value} is above the maximum", {"value": 7})])
+        report.missing_key(f"{path}.frame.sync", "bytes")
+        return None
     return replace(DUST, name="generic", fields={"level": Field("mm")}, table=None)
 
 
-GENERIC = replace(DUST, name="generic", fields={}, options={}, table=_made, table_keys=("frame", "fields"))
+GENERIC = replace(DUST, name="generic", fields={}, options={}, table=_build, table_keys=("frame", "fields"))
 _INSTALLED = (DUST, RECEIVER, HOST, METER, NETWORK_METER, CLIMATE, PROBE, CONTACT, GATE, GENERIC)
 _KNOWN = {driver.name: driver for driver in _INSTALLED}
 

@@ -11,7 +11,7 @@ def length_of(frame: bytes, at_s: float) -> Measurement:
 
 COUNTED = FrameFormat(
     b"\xf4\xf3",
-    LengthField(2, "<H", add=6, least=8, most=40),
+    LengthField(2, "<H", add=6, min_=8, max_=40),
     tail=b"\xf8",
     check=Check(CHECKSUMS["sum8"], 2, -2, -2),
 )
@@ -114,7 +114,7 @@ def test_a_refused_line_is_rejected_and_a_status_line_only_counted() -> None:
 
 
 def test_a_line_that_is_too_long_is_passed_over_and_the_next_is_read() -> None:
-    decoder = LineDecoder(shouted, most=8)
+    decoder = LineDecoder(shouted, max_length=8)
 
     assert decoder.feed(b"123456789", 0) == []
     assert decoder.feed(b"tail\nok\n", 0) == [Measurement({"line": "OK"})]

@@ -8,7 +8,7 @@ import pytest
 
 from agent.config.io.catalog import Catalog
 from drivers.sdk.contract import Item, Measurement, SerialDriver
-from drivers.sdk.profile import load_profile
+from drivers.sdk.profiles.profile import load_profile
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.feeder import Feeder
 from drivers.sim.models import Values, model, waving

@@ -108,7 +108,7 @@ def test_a_generic_driver_is_made_of_the_sensor_s_own_tables() -> None:
     good = parsed(MINIMAL, tank + 'calibrate = { level = { scale = 2.0 } }\n[sensor.frame]\nsync = "A5"')
     assert good.problems == ()
     assert list(good.drivers["tank-1"].fields) == ["level"]
-    assert found(MINIMAL, tank + "[sensor.frame]\nlength = 3") == [("sensor.tank-1.frame.sync", "table")]
+    assert found(MINIMAL, tank + "[sensor.frame]\nlength = 3") == [("sensor.tank-1.frame.sync", "missing")]
     assert ("sensor.tank-1.frames", "unknown_key") in found(MINIMAL, tank + '[sensor.frames]\nsync = "A5"')
 
 

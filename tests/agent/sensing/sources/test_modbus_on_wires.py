@@ -17,6 +17,7 @@ from drivers.sdk.contract import Driver
 from drivers.sim.modbus import SimulatedModbus, SimulatedUnit
 from tests.agent.fakes import FakeClock, FakeStore
 from tests.agent.sensing.real_ports import RealPorts
+from tests.support.generic_drivers import built
 from tests.support.mosquitto import free_port, until
 
 QUICK = SensorLimits(silence_s=0.3, port_backoff_s=(0.01, 0.01))
@@ -100,13 +101,12 @@ async def test_modbus_tcp_is_read_from_another_maker_s_server(bench: Bench) -> N
     registers = SimData(0, values=[2305, 0x1234, 0x0001], datatype=DataType.REGISTERS)
     server = ModbusTcpServer([SimDevice(5, simdata=[registers])], address=("127.0.0.1", port))
     serving = asyncio.create_task(server.serve_forever())
-    generic = Catalog().get("modbus_tcp").table
-    assert generic is not None
     fields = {
         "voltage": {"register": 0, "type": "u16", "scale": 0.1, "unit": "V"},
         "energy": {"register": 1, "type": "u32", "word_order": "low", "unit": "Wh", "kind": "counter"},
     }
-    driver = generic({"reads": [{"function": 3, "address": 0, "count": 3}], "fields": fields})
+    tables = {"reads": [{"function": 3, "address": 0, "count": 3}], "fields": fields}
+    driver = built(Catalog().get("modbus_tcp"), tables)
     bench.start("meter", driver, port=f"127.0.0.1:{port}", unit=5)
     await until(lambda: len(bench.rows("meter")) >= 3)
     before = len(bench.events())

@@ -2,8 +2,7 @@ import pytest
 
 from drivers.sdk.bus import I2cDriver
 from drivers.sdk.contract import Measurement, Rejected
-from drivers.sdk.profile import load_profile
-from drivers.sdk.profile_table import ProfileError
+from drivers.sdk.profiles.profile import ProfileError, load_profile
 from drivers.sim.i2c import CommandChip, SimulatedI2c, simulated_chip
 from drivers.sim.models import shipped_profile
 
@@ -89,10 +88,10 @@ def test_a_broken_word_is_refused_and_a_broken_readiness_is_not_ready() -> None:
     [
         ("length = 2", "length = 1", "frame.length", "does not fit"),
         ("length = 2", 'length = 4, word_check = "crc8_sensirion"', "frame.word_check", "divisible by 3"),
-        ("0x40\na", "0x90\na", "address", "between 3 and 119"),
-        ("wait_ms = 20", "wait_ms = 2000", "start[0].wait_ms", "between 0 and 1000"),
+        ("0x40\na", "0x90\na", "address", "from 3 to 119"),
+        ("wait_ms = 20", "wait_ms = 2000", "start[0].wait_ms", "from 0 to 1000"),
         ("wait_ms = 20", "wait = 20", "start[0].wait", "unknown key"),
-        ('"03"', '"3"', "ready.write", "not hexadecimal"),
+        ('"03"', '"3"', "ready.write", "hexadecimal, as in"),
         ("divisor = 2", "divisor = 0", "fields.x.divisor", "greater than 0"),
     ],
 )

@@ -5,8 +5,7 @@ import pytest
 from drivers.sdk.bus import ModbusDriver, ModbusRead
 from drivers.sdk.contract import Item, LineSettings, Measurement, Value
 from drivers.sdk.modbus import answer
-from drivers.sdk.profile import load_profile, read_profile
-from drivers.sdk.profile_table import ProfileError
+from drivers.sdk.profiles.profile import ProfileError, load_profile, parse_profile
 from drivers.sim.encode import encode
 
 HEAD = 'name = "probe"\ntitle = "A probe"\nsource = "its manual"\nkind = "modbus"\n'
@@ -101,15 +100,15 @@ def test_a_driver_has_what_the_agent_must_know() -> None:
         (ONE, "x = { register = 104 }", "fields.x.register", "no block of reads covers register 104"),
         (ONE, 'x = { register = 103, type = "u32" }', "fields.x.register", "no block"),
         (ONE, 'x = { register = 100, type = "bit" }', "fields.x.register", "no block"),
-        (ONE, 'x = { register = 100, type = "u8" }', "fields.x.type", "one of u16, s16"),
-        (ONE, 'x = { register = 100, word_order = "big" }', "fields.x.word_order", "one of high, low"),
+        (ONE, 'x = { register = 100, type = "u8" }', "fields.x.type", 'one of "u16" or "s16"'),
+        (ONE, 'x = { register = 100, word_order = "big" }', "fields.x.word_order", 'one of "high" or "low"'),
         (ONE, "x = { register = 100, scale = 0 }", "fields.x.scale", "other than 0"),
-        ("", "x = { register = 100 }", "reads", "a list of register blocks"),
-        ("{ address = 0, count = 126 }", "x = { register = 0 }", "reads[0].count", "between 1 and 125"),
-        ("{ address = 0, function = 6 }", "x = { register = 0 }", "reads[0].function", "between 1 and 4"),
+        ("", "x = { register = 100 }", "reads", "a list of tables with 1 to 32 entries"),
+        ("{ address = 0, count = 126 }", "x = { register = 0 }", "reads[0].count", "from 1 to 125"),
+        ("{ address = 0, function = 6 }", "x = { register = 0 }", "reads[0].function", "from 1 to 4"),
         ("{ address = 0, optional = 1 }", "x = { register = 0 }", "reads[0].optional", "true or false"),
         ("{ address = 0, len = 6 }", "x = { register = 0 }", "reads[0].len", "unknown key"),
-        (", ".join(["{ address = 0 }"] * 33), "x = { register = 0 }", "reads", "between 1 and 32"),
+        (", ".join(["{ address = 0 }"] * 33), "x = { register = 0 }", "reads", "with 1 to 32 entries"),
     ],
 )
 def test_a_problem_says_where_and_what_would_be_right(reads: str, fields: str, path: str, part: str) -> None:
@@ -124,6 +123,6 @@ def test_the_simulator_writes_words_in_the_order_of_the_profile() -> None:
     raw = profile(
         ONE, 'a = { register = 100, type = "u32" }\nb = { register = 102, type = "f32" }', 'word_order = "low"'
     )
-    whole = read_profile(raw, "probe.toml")
+    whole = parse_profile(raw, "probe.toml")
 
     assert encode(whole, {"a": 0x00010002, "b": 0.5})[3:-2] == bytes.fromhex("0002 0001 0000 3F00")
