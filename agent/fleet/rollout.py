@@ -10,7 +10,7 @@ from typing import Literal
 from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.config.document import Document, read_document, written_document
+from agent.config.document import Document, encode_document, parse_document
 from agent.config.layers import Tables
 from agent.fleet.reports import ReportedGateway
 from agent.update.signed.dsse import CONFIG_TYPE, Envelope, parse, pre_authentication, table, written
@@ -29,7 +29,7 @@ def signed_document(message: bytes, gateway: str, recognise: Recognise) -> Docum
         found = parse(message)
         if found.payload_type != CONFIG_TYPE or not recognise(found):
             return None
-        document = read_document(found.payload)
+        document = parse_document(found.payload)
     except RejectedError:
         return None
     return document if gateway in document.gateways else None
@@ -46,9 +46,9 @@ class RolloutTarget:
 
     def payload(self, version: int, now_ms: int) -> bytes:
         """The document to sign. Raises :class:`RejectedError` and :class:`TypeError`, as
-        :func:`~agent.config.document.written_document` does."""
+        :func:`~agent.config.document.encode_document` does."""
         until_ms = now_ms + self.lasts_ms
-        return written_document(self.config, [self.gateway], version, now_ms, until_ms, self.confirm_s)
+        return encode_document(self.config, [self.gateway], version, now_ms, until_ms, self.confirm_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def standing(wanted: RolloutTarget, at: ReportedGateway, sign: Sign, now_ms: int
     something: so that a change that was interrupted goes on, and nothing is done twice."""
     try:
         found = parse(at.desired)
-        document = read_document(found.payload)
+        document = parse_document(found.payload)
     except RejectedError:
         return None
     if found.payload_type != CONFIG_TYPE or not _says(document, wanted):
@@ -100,7 +100,7 @@ def order(
     payload = wanted.payload(version, now_ms)
     message = written(table(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     parse(message)
-    return RolloutMessage(at.name, version, read_document(payload).hash, message, at.reported)
+    return RolloutMessage(at.name, version, parse_document(payload).hash, message, at.reported)
 
 
 def next_version(signed: Collection[int], kept: Collection[RolloutMessage], floor: int = 0) -> int:

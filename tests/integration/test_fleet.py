@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from agent.config.document import read_document
+from agent.config.document import parse_document
 from agent.fleet.io import signing_key
 from agent.update.signed import dsse
 from drivers.sim.device import SimulatedDevice
@@ -322,5 +322,5 @@ def test_the_simulated_gateways_answer_of_what_they_were_sent() -> None:
     payload = b'{"target":{"gateways":["pos-1"]},"version":3,"issued":"2026-01-01T00:00:00Z",' \
               b'"expires":"2026-02-01T00:00:00Z","config":{}}'  # fmt: skip
     message = dsse.written(dsse.table(dsse.CONFIG_TYPE, payload, {}))
-    maintained["hash"] = read_document(payload).hash
+    maintained["hash"] = parse_document(payload).hash
     assert SimulatedFleet.answer(message)["running"] == maintained

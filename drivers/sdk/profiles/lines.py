@@ -110,7 +110,7 @@ def check(tables: SerialLine, path: str, report: Report) -> None:
         report.error(join(path, "period_s"), "range", message, _("a number greater than 0"))
     for name in as_tuple(tables.lines.require):
         if not report.wrong(fields) and not report.wrong(f"{fields}.{name[:64]}"):
-            check_known(f"{lines}.require", "unknown_field", name, tables.fields, report)
+            check_known(f"{lines}.require", "unknown_name", name, tables.fields, report)
     if report.sound(f"{lines}.format"):
         _check_format(tables, lines, report)
 
