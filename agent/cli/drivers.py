@@ -11,11 +11,11 @@ from drivers.sdk.bus import I2cDriver, ModbusDriver
 from drivers.sdk.contract import Driver, Field, LineSettings, Option, SerialDriver
 
 _OPTION_KINDS = {"line": "str | int"}
-"""A line has a name or an offset."""
+"""A GPIO line has a name or an offset."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of ``gardu drivers``."""
+    """Add ``NAME`` and ``--profiles``."""
     parser.add_argument("name", metavar="NAME", nargs="?", help=_("show the page of this driver"))
     parser.add_argument(
         "--profiles",
@@ -27,7 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(args: Namespace) -> int:
-    """Print the list, or a page; 1 where a listed driver is broken, 2 for a name that is not there."""
+    """Print the list, or a page. Exit status 1: a listed driver is broken; 2: there is no such driver."""
     catalog = Catalog(args.profiles)
     if args.name is None:
         return _print_list(catalog)
@@ -54,7 +54,7 @@ def _print_list(catalog: Catalog) -> int:
 
 
 def page(driver: Driver) -> Iterator[str]:
-    """The lines of a driver's page: what it is, how it is wired, what it measures, what to beware of."""
+    """Yield the lines of a driver's page: what it is, how it is connected, what it measures, and its pitfalls."""
     yield from (f"{driver.name}: {driver.title}", _("source: {source}").format(source=driver.source), "")
     if driver.page.about:
         yield from (driver.page.about, "")
@@ -74,7 +74,7 @@ def page(driver: Driver) -> Iterator[str]:
     if driver.page.pitfalls:
         yield from (_("Pitfalls"), *(f"  - {pitfall}" for pitfall in driver.page.pitfalls), "")
     if driver.options:
-        yield from (_("Options"), *(f"  {_option(*each)}" for each in driver.options.items()), "")
+        yield from (_("Options"), *(f"  {_option(*option)}" for option in driver.options.items()), "")
     if driver.table_keys:
         yield from (_("Tables"), f"  {', '.join(driver.table_keys)}", "")
     if driver.page.example:
@@ -91,8 +91,8 @@ def _serial(driver: SerialDriver) -> str:
 
 
 def _modbus(driver: ModbusDriver) -> str:
-    asked = _("unit {unit}, polled every {seconds:g} s").format(unit=driver.unit, seconds=driver.period_s)
-    return f"Modbus TCP; {asked}" if driver.tcp else f"Modbus RTU; {_line(driver.line)}; {asked}"
+    polled = _("unit {unit}, polled every {seconds:g} s").format(unit=driver.unit, seconds=driver.period_s)
+    return f"Modbus TCP; {polled}" if driver.tcp else f"Modbus RTU; {_line(driver.line)}; {polled}"
 
 
 def _line(line: LineSettings) -> str:

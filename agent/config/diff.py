@@ -1,7 +1,7 @@
-"""What changes when one configuration replaces another: the only rule, for plan, runtime and probation. Pure.
+"""What changes when a configuration replaces another: the single rule for plan, runtime and probation. Pure.
 
-Compared are the merged tables (:mod:`agent.config.layers`), not the settings made of them: a driver that is built
-from a sensor's own tables has no other form in which it could be compared.
+The merged tables (:mod:`agent.config.layers`) are compared, not the settings: a driver that is built from a sensor's
+own tables cannot be compared in any other form.
 """
 
 import json
@@ -14,8 +14,8 @@ from drivers.sdk.contract import Driver
 
 
 class Configuration(Protocol):
-    """What is compared. ``installed``: by driver name, what the catalog has under it; a driver that is missing on both
-    sides is the same."""
+    """What is compared. ``installed``: the drivers of the catalog, by name; a driver that is missing on both sides has
+    not changed."""
 
     @property
     def tables(self) -> Tables: ...
@@ -25,7 +25,7 @@ class Configuration(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Unresolved:
-    """Tables alone, where the drivers of the gateway are not known: at a maintainer's desk."""
+    """Tables alone, for a maintainer, who does not know the drivers on the gateway."""
 
     tables: Tables
     installed: Mapping[str, Driver] = field(default_factory=dict)
@@ -33,8 +33,8 @@ class Unresolved:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One value. ``old``: ``None`` where it is new; ``new``: ``None`` where it is gone. TOML and the envelope have no
-    null."""
+    """A changed value. ``old``: ``None`` if it was added; ``new``: ``None`` if it was removed. Neither TOML nor the
+    envelope has a null."""
 
     path: str
     old: object
@@ -45,8 +45,8 @@ class Difference:
 class Changes:
     """Ids of the sensors that start for the first time (``added``), stop (``removed``) and restart (``changed``).
 
-    ``reconnect``: whether the uplink restarts; ``way``: whether what decides if a broker accepts the gateway is
-    another than before.
+    ``reconnect``: whether the uplink restarts; ``way``: whether anything changed that decides if a broker accepts
+    the gateway.
     """
 
     added: frozenset[str] = frozenset()
@@ -57,18 +57,18 @@ class Changes:
 
     @property
     def started(self) -> frozenset[str]:
-        """The sensors of the new configuration that start, again or for the first time."""
+        """The sensors of the new configuration that start, for the first time or again."""
         return self.added | self.changed
 
 
 def diff(old: Configuration | None, new: Configuration) -> Changes:
-    """What restarts when ``new`` replaces ``old``; ``old`` ``None``: nothing runs yet."""
+    """Return what restarts when ``new`` replaces ``old``. ``old``: ``None`` if nothing runs yet."""
     after = _fingerprints(new)
     if old is None:
         return Changes(frozenset(after), reconnect=True)
     before = _fingerprints(old)
     changed = frozenset(name for name in before.keys() & after.keys() if before[name] != after[name])
-    # The description of the gateway, its topics, its batches: there is little that the uplink does not carry.
+    # The uplink depends on almost everything: the description of the gateway, its topics, its batches.
     reconnect = before != after or _canonical(_by_id(old.tables)) != _canonical(_by_id(new.tables))
     return Changes(
         frozenset(after.keys() - before.keys()),
@@ -80,14 +80,14 @@ def diff(old: Configuration | None, new: Configuration) -> Changes:
 
 
 def differences(old: Tables, new: Tables) -> tuple[Difference, ...]:
-    """Every value that differs; a sensor, bus or alarm that is new or gone is one."""
+    """Return every value that differs; an added or removed sensor, bus or alarm is a single difference."""
     return tuple(_differences(_by_id(old), _by_id(new), ""))
 
 
 def _fingerprints(configuration: Configuration) -> dict[str, tuple[str, Driver | None]]:
-    """By sensor id: everything that decides how the sensor runs. Its own keys, its bus, its alarms, what holds for the
-    privacy of all, whether it is the clock, and the driver as it is installed. An output does not restart for the
-    alarms that switch it."""
+    """Return by sensor id everything that decides how the sensor runs: its own keys, its bus, its alarms, the privacy
+    settings, whether it is the clock, and the installed driver. An output does not restart because of the alarms that
+    switch it."""
     tables = _by_id(configuration.tables)
     buses, alarms, privacy = _entries(tables, "bus"), _entries(tables, "alarm"), tables.get("privacy", {})
     clock = tables.get("clock")
@@ -106,7 +106,7 @@ def _way(tables: Tables) -> str:
 
 
 def _canonical(value: object) -> str:
-    """A text that is the same for the same values: 1 and 1.0 are, 1 and true are not."""
+    """Return a text that is equal for equal values: 1 and 1.0 are equal, 1 and true are not."""
     return json.dumps(_plain(value), default=str, sort_keys=True)
 
 
@@ -119,13 +119,13 @@ def _plain(value: object) -> object:
 
 
 def _entries(tables: Tables, name: str) -> Mapping[str, Mapping[str, object]]:
-    """The tables of an array, by id."""
+    """Return the tables of an array, by id."""
     entries = tables.get(name)
     return entries if isinstance(entries, dict) and all(isinstance(entry, dict) for entry in entries.values()) else {}
 
 
 def _by_id(tables: Tables) -> dict[str, object]:
-    """The tables, with arrays of named tables as tables by name."""
+    """Return the tables, with each array of named tables as a table by name."""
     return {name: _named(value) for name, value in tables.items()}
 
 
@@ -139,7 +139,7 @@ def _differences(old: Tables, new: Tables, path: str) -> Iterator[Difference]:
     for key in dict.fromkeys((*old, *new)):
         where = f"{path}.{key}" if path else key
         before, after = old.get(key), new.get(key)
-        if not path:  # a table, or all sensors, that is new or gone: name what is in it
+        if not path:  # if a whole table was added or removed, or all sensors: name what it contains
             before, after = _or_empty(before, after), _or_empty(after, before)
         if isinstance(before, dict) and isinstance(after, dict):
             yield from _differences(before, after, where)

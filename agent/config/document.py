@@ -1,4 +1,4 @@
-"""The signed document of a configuration: how it is written, and how strictly it is read. Pure."""
+"""The signed document of a configuration: encoding and strict parsing. Pure."""
 
 import hashlib
 import json
@@ -36,11 +36,11 @@ class Document:
 
 
 def fingerprint(raw: bytes) -> str:
-    """SHA-256 in hex, as messages and payloads are told apart."""
+    """Return the SHA-256 in hex, which identifies messages and payloads."""
     return hashlib.sha256(raw).hexdigest()
 
 
-def written_document(
+def encode_document(
     config: Tables,
     gateways: Sequence[str],
     version: int,
@@ -49,8 +49,8 @@ def written_document(
     confirm_s: float = CONFIRM_S,
     min_agent: str = "",
 ) -> bytes:
-    """The payload to sign. Raises :class:`RejectedError` for what no gateway would read, and :class:`TypeError` for a
-    value that JSON does not know (TOML has dates)."""
+    """Return the payload to sign. Raises :class:`RejectedError` for what every gateway would reject, and
+    :class:`TypeError` for a value that JSON does not have (TOML has dates)."""
     document: dict[str, object] = {
         "target": {"gateways": list(gateways)},
         "version": version,
@@ -61,12 +61,12 @@ def written_document(
     if min_agent:
         document["min_agent"] = min_agent
     payload = json.dumps({**document, "config": config}, ensure_ascii=False).encode()
-    read_document(payload)
+    parse_document(payload)
     return payload
 
 
-def read_document(payload: bytes) -> Document:
-    """Read a payload strictly. Raises :class:`RejectedError`: ``malformed``, ``duplicate_keys``, ``target``."""
+def parse_document(payload: bytes) -> Document:
+    """Parse a payload strictly. Raises :class:`RejectedError`: ``malformed``, ``duplicate_keys``, ``target``."""
     table = loads(payload, MAX_BYTES)
     if not isinstance(table, dict):
         raise _malformed("")
@@ -98,13 +98,13 @@ def check_target(document: Document, gateway: str) -> None:
 
 
 def release(version: str) -> tuple[int, ...]:
-    """A version of the agent, to be compared."""
+    """Return a version of the agent in a form that can be compared."""
     found = _AGENT.fullmatch(version)
     return tuple(int(part or 0) for part in found.groups()) if found else (0, 0, 0)
 
 
 def _gateways(target: object) -> tuple[str, ...]:
-    """Whom a document is for: names of gateways, and nothing else, since a group is not something a gateway knows."""
+    """Return the gateways that a document is for. Only names are valid: a gateway does not know any groups."""
     names = target.get("gateways") if isinstance(target, Mapping) and target.keys() == {"gateways"} else None
     if not isinstance(names, list) or not 0 < len(names) <= _MAX_GATEWAYS:
         raise RejectedError(Rejection.TARGET, _("a target must be a list of gateways"), "target")

@@ -1,4 +1,4 @@
-"""What a configuration is made of, and why one was not the one that was wanted. Pure."""
+"""The parts of a configuration, and why a configuration is not the desired one. Pure."""
 
 import hashlib
 import json
@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """Everything that makes a configuration: both files of the gateway, and the accepted payload, if there is one."""
+    """Everything that makes a configuration: both files of the gateway, and the accepted payload, if any."""
 
     base: str
     overlay: str = ""
     payload: str | None = None
 
     def encoded(self) -> bytes:
-        """As it is kept."""
+        """Return the bytes that are stored."""
         return json.dumps(asdict(self), ensure_ascii=False).encode()
 
     @classmethod
     def decoded(cls, raw: bytes) -> "Generation":
-        """Read what :meth:`encoded` wrote. Raises :class:`ValueError`."""
+        """Decode what :meth:`encoded` returned. Raises :class:`ValueError`."""
         table = json.loads(raw)
         if not isinstance(table, dict):
             raise ValueError("no generation")
@@ -36,7 +36,7 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a configuration is not the one that was wanted: as in ``config/reported``."""
+    """Why a configuration is not the desired one, as in ``config/reported``."""
 
     code: str
     message: str

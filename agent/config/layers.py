@@ -1,7 +1,7 @@
-"""What of a configuration may come from outside, and how its parts are laid over each other. Pure.
+"""Which part of a configuration may come from outside, and how its layers are merged. Pure.
 
-A configuration in effect is made of three: ``gardu.toml`` (version 0), the accepted configuration, which replaces the
-remote part of it whole, and the technician's ``local.toml``, which is laid over both.
+A configuration in effect has three layers: ``gardu.toml`` (version 0), the accepted configuration, which replaces the
+whole remote part of it, and the technician's ``local.toml``, which overrides both.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from drivers.sdk.tables.reader import labels
 Tables = Mapping[str, object]
 
 LOCAL_TABLES = ("gateway", "store", "web", "privacy", "commands")
-"""Tables that only the gateway's own files set."""
+"""Tables that only the gateway's own files can set."""
 LOCAL_BROKER_KEYS = ("password_file", "allow_plain_password", "ca_file", "cert_file", "key_file")
 _SECRETS = ("password", "secret", "token", "path", "file")
 _SECRET_ENDINGS = ("_file", "_path", "_dir", "_password", "_secret", "_token")
@@ -30,9 +30,9 @@ class Merged:
 
 
 def local_keys(config: Tables) -> Iterator[str]:
-    """The paths in a configuration from outside that it may not have: local tables, secrets, and paths of files.
+    """Yield the paths that a configuration from outside must not have: local tables, secrets, and paths of files.
 
-    Where a device is (``port``, ``chip``, ``w1``) is no secret: sensors come from outside.
+    The place of a device (``port``, ``chip``, ``w1``) is not a secret: sensors come from outside.
     """
     for name, value in config.items():
         if name in LOCAL_TABLES:
@@ -52,12 +52,12 @@ def check_remote(config: Tables) -> None:
 
 
 def without_local(config: Tables) -> dict[str, object]:
-    """The remote part of a whole configuration."""
+    """Return the remote part of a whole configuration."""
     return {name: _remote_part(value) for name, value in config.items() if name not in LOCAL_TABLES}
 
 
 def merged(file: Tables, remote: Tables | None, overlay: Tables) -> Merged:
-    """Lay the three parts over each other. ``remote``: ``None`` where no configuration was accepted yet."""
+    """Merge the three layers. ``remote``: ``None`` if no configuration was accepted yet."""
     tables = dict(file)
     if remote is not None:
         tables = {name: table for name, table in file.items() if name in LOCAL_TABLES} | dict(remote)
@@ -65,11 +65,11 @@ def merged(file: Tables, remote: Tables | None, overlay: Tables) -> Merged:
         if tables["broker"] is None:
             del tables["broker"]
     drift: list[str] = []
-    return Merged(_laid_over(tables, overlay, "", drift), tuple(drift))
+    return Merged(_overridden(tables, overlay, "", drift), tuple(drift))
 
 
 def is_local_key(key: str) -> bool:
-    """Whether a key is a secret or the path of a file."""
+    """Return whether a key is a secret or the path of a file."""
     return key in _SECRETS or key.endswith(_SECRET_ENDINGS)
 
 
@@ -82,21 +82,21 @@ def _remote_part(value: object) -> object:
 
 
 def _with_local_keys(remote: object, file: object) -> object:
-    """``[broker]`` from outside with the secrets and paths of the gateway's own."""
+    """Return ``[broker]`` from outside, with the secrets and paths of the gateway's own file."""
     if not isinstance(file, dict) or not isinstance(remote, dict):
         return remote
     return remote | {key: file[key] for key in LOCAL_BROKER_KEYS if key in file}
 
 
-def _laid_over(below: Tables, above: Tables, path: str, drift: list[str]) -> dict[str, object]:
+def _overridden(below: Tables, above: Tables, path: str, drift: list[str]) -> dict[str, object]:
     result = dict(below)
     for key, value in above.items():
         where = f"{path}.{key[:64]}" if path else key[:64]
         old = below.get(key)
         if isinstance(value, dict) and (old is None or isinstance(old, dict)):
-            result[key] = _laid_over(old or {}, value, where, drift)
+            result[key] = _overridden(old or {}, value, where, drift)
         elif _has_ids(value) and (old is None or _has_ids(old)):
-            result[key] = _entries_laid_over(old or [], value, where, drift)  # type: ignore[arg-type]
+            result[key] = _merged_entries(old or [], value, where, drift)  # type: ignore[arg-type]
         elif key not in below or old != value or type(old) is not type(value):
             result[key] = value
             drift.append(where)
@@ -104,21 +104,23 @@ def _laid_over(below: Tables, above: Tables, path: str, drift: list[str]) -> dic
 
 
 def _has_ids(value: object) -> bool:
-    """Whether this is an array of tables with names, such as the sensors."""
-    return isinstance(value, list) and all(isinstance(one, dict) and isinstance(one.get("id"), str) for one in value)
+    """Return whether this is an array of tables with ids, such as the sensors."""
+    return isinstance(value, list) and all(
+        isinstance(entry, dict) and isinstance(entry.get("id"), str) for entry in value
+    )
 
 
-def _entries_laid_over(
+def _merged_entries(
     below: list[dict[str, object]], above: list[dict[str, object]], path: str, drift: list[str]
 ) -> list[dict[str, object]]:
-    """Entries of the same id are laid over each other; others are added at the end."""
+    """Merge entries with the same id; add the others at the end."""
     result = list(below)
     places = {entry["id"]: at for at, entry in reversed(list(enumerate(below)))}
     for entry in above:
         where = f"{path}.{str(entry['id'])[:64]}"
         if entry["id"] in places:
             at = places[entry["id"]]
-            result[at] = _laid_over(result[at], entry, where, drift)
+            result[at] = _overridden(result[at], entry, where, drift)
         else:
             result.append(entry)
             drift.append(where)

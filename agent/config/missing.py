@@ -1,4 +1,4 @@
-"""A configuration that was accepted once, at a start at which not all of it can be built. Pure."""
+"""An accepted configuration at a start at which not all of it can be built. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _LISTS = ("sensor", "alarm")
 
 @dataclass(frozen=True, slots=True)
 class Remaining:
-    """``parsed``: what is left, without the entries that ``missing`` is about; made of ``tables``."""
+    """``parsed``: what is left without the entries that ``missing`` is about; parsed from ``tables``."""
 
     parsed: Parsed
     tables: Tables
@@ -21,9 +21,8 @@ class Remaining:
 
 
 def parse_remaining(tables: Tables, catalog: DriverLookup) -> Remaining:
-    """Read tables without the sensors that cannot be built here (their driver or profile is gone, or a newer release
-    wants them otherwise), and without the alarms that need these. Where anything else is wrong, ``parsed`` has no
-    configuration."""
+    """Parse tables without the sensors that cannot be built here (their driver or profile is gone, or has changed), and
+    without the alarms that need these sensors. If anything else is wrong, ``parsed`` has no configuration."""
     missing: list[Problem] = []
     while True:
         parsed = parse_tables(tables, catalog)
@@ -36,7 +35,7 @@ def parse_remaining(tables: Tables, catalog: DriverLookup) -> Remaining:
 
 
 def _without(tables: Tables, errors: list[Problem]) -> Tables | None:
-    """The tables without the entries that the errors are about; ``None`` where one is about something else."""
+    """Return the tables without the entries that the errors are about; ``None`` if an error is about anything else."""
     result = dict(tables)
     rest = {problem.path for problem in errors if problem.code != "more"}
     for name in _LISTS:

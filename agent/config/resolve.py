@@ -1,4 +1,4 @@
-"""One configuration as a value: built once, then checked, kept, run, planned and reported as this very object. Pure."""
+"""A configuration as a value: built once; the same object is checked, stored, run, planned and reported. Pure."""
 
 import tomllib
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from agent.config.parse import DriverLookup, Parsed, Problem
 from agent.config.settings import Config
 from drivers.sdk.contract import Driver
 
-# What reads signed documents is loaded when there is one: most gateways run for months without.
+# The code for signed documents is loaded when there is one: most gateways run for months without.
 if TYPE_CHECKING:
     from agent.config.document import Document
 
@@ -37,16 +37,16 @@ _IMPOSSIBLE = frozenset(
         "unknown_sensor",
     }
 )
-"""Codes of problems with which a file is well written and yet no device can be as it says."""
+"""Codes of problems of a well-formed file that describes impossible devices."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedConfig:
-    """What a generation makes at this gateway.
+    """What a generation means on this gateway.
 
-    ``drivers``: by sensor id; ``installed``: those of the catalog that they are or were made of, by name; ``tables``:
-    the merged ones that ``settings`` was made of; ``drift``: paths at which ``local.toml`` decided; ``document``: of
-    the accepted payload, where the generation has one; ``missing``: why some sensors were left out.
+    ``drivers``: by sensor id. ``installed``: the drivers of the catalog that they are or were built from, by name.
+    ``tables``: the merged tables of ``settings``. ``drift``: the paths that ``local.toml`` overrides. ``document``: the
+    accepted payload, if the generation has one. ``missing``: why some sensors were left out.
     """
 
     generation: Generation
@@ -60,13 +60,13 @@ class ResolvedConfig:
 
     @property
     def degraded(self) -> Cause | None:
-        """Why not all of its sensors are there, as a cause to report; ``None`` where they are."""
+        """Why some of its sensors are missing, as a cause to report; ``None`` if none is."""
         if not self.missing:
             return None
         return Cause(Rejection.DEGRADED, "; ".join(self.missing)[:500], self.missing[0].partition(":")[0])
 
     def without_sensors(self) -> "ResolvedConfig":
-        """The same gateway with no sensor and no alarm."""
+        """Return the same gateway without sensors and alarms."""
         tables = {name: table for name, table in self.tables.items() if name not in ("sensor", "alarm")}
         settings = replace(self.settings, sensor=(), alarm=())
         return replace(self, settings=settings, drivers={}, installed={}, tables=tables)
@@ -94,9 +94,9 @@ def _resolved(
     generation: Generation, catalog: DriverLookup, document: "Document | None", remaining: bool
 ) -> ResolvedConfig:
     if document is None and generation.payload:
-        from agent.config.document import read_document
+        from agent.config.document import parse_document
 
-        document = read_document(generation.payload.encode())
+        document = parse_document(generation.payload.encode())
     base, overlay = _tables(generation.base, "gardu.toml"), _tables(generation.overlay, "local.toml")
     whole = merged(base, None if document is None else document.config, overlay)
     tables = whole.tables

@@ -11,7 +11,7 @@ from typing import Literal
 from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.config.document import Document, read_document, written_document
+from agent.config.document import Document, encode_document, parse_document
 from agent.config.layers import Tables
 from agent.fleet.reports import ReportedGateway
 from agent.update.signed.dsse import CONFIG_TYPE, Envelope, encode, parse, pre_authentication, to_json
@@ -30,7 +30,7 @@ def signed_document(message: bytes, gateway: str, recognise: Recognise) -> Docum
         found = parse(message)
         if found.payload_type != CONFIG_TYPE or not recognise(found):
             return None
-        document = read_document(found.payload)
+        document = parse_document(found.payload)
     except RejectedError:
         return None
     return document if gateway in document.gateways else None
@@ -47,9 +47,9 @@ class RolloutTarget:
 
     def payload(self, version: int, now_ms: int) -> bytes:
         """Return the document to sign. Raises :class:`RejectedError` and :class:`TypeError`, as
-        :func:`~agent.config.document.written_document` does."""
+        :func:`~agent.config.document.encode_document` does."""
         until_ms = now_ms + self.lasts_ms
-        return written_document(self.config, [self.gateway], version, now_ms, until_ms, self.confirm_s)
+        return encode_document(self.config, [self.gateway], version, now_ms, until_ms, self.confirm_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def existing_message(target: RolloutTarget, gateway: ReportedGateway, sign: Sign
     confirmed. An interrupted rollout thus continues, and nothing is done twice."""
     try:
         found = parse(gateway.desired)
-        document = read_document(found.payload)
+        document = parse_document(found.payload)
     except RejectedError:
         return None
     if found.payload_type != CONFIG_TYPE or not _matches(document, target):
@@ -101,7 +101,7 @@ def new_message(
     payload = target.payload(version, now_ms)
     message = encode(to_json(CONFIG_TYPE, payload, sign(pre_authentication(CONFIG_TYPE, payload))))
     parse(message)
-    return RolloutMessage(gateway.name, version, read_document(payload).hash, message, gateway.reported)
+    return RolloutMessage(gateway.name, version, parse_document(payload).hash, message, gateway.reported)
 
 
 def next_version(signed: Collection[int], kept: Collection[RolloutMessage], floor: int = 0) -> int:

@@ -1,6 +1,6 @@
-"""Drivers of devices that share a bus: I2C, Modbus, 1-Wire. Pure; the agent's bus workers do the talking.
+"""Drivers of devices that share a bus: I2C, Modbus, 1-Wire. Pure; the agent's bus workers access the bus.
 
-Every decoder here is fed one raw answer at a time and then finished (:class:`~drivers.sdk.contract.Decoder`).
+Each decoder is fed a raw answer and then finished (:class:`~drivers.sdk.contract.Decoder`).
 """
 
 from collections.abc import Callable, Sequence
@@ -11,38 +11,38 @@ from drivers.sdk.contract import Decoder, Driver, Item, LineSettings, Options
 
 
 class I2cPort(Protocol):
-    """An I2C bus, for one caller at a time. All calls block; OSError: the device does not answer."""
+    """An I2C bus, for a single caller at a time. All calls block, and raise OSError when the device does not answer."""
 
     def write(self, address: int, raw: bytes) -> None:
-        """One write: start, address, bytes, stop."""
+        """Write: start, address, bytes, stop."""
 
     def read(self, address: int, count: int) -> bytes:
-        """One read of exactly ``count`` bytes, with no register named."""
+        """Read exactly ``count`` bytes, without naming a register."""
 
     def write_read(self, address: int, raw: bytes, count: int) -> bytes:
-        """A write and, after a repeated start, a read of exactly ``count`` bytes."""
+        """Write and, after a repeated start, read exactly ``count`` bytes."""
 
     def pause(self, seconds: float) -> None:
-        """Wait for the device (milliseconds; a second at most)."""
+        """Wait for the device: usually milliseconds, at most a second."""
 
 
 class I2cDevice(Protocol):
-    """How one device on an I2C bus is talked to. May block on its port, nowhere else. Raises OSError."""
+    """Access to a device on an I2C bus. May block on its port, nowhere else. Raises OSError."""
 
     def start(self) -> None:
-        """Set the device up: called first, and again after every failure."""
+        """Set the device up. Called first, and again after every failure."""
 
     def read(self) -> bytes:
-        """The raw bytes of one measurement for the driver's decoder; empty while there is nothing new."""
+        """Return the raw bytes of a measurement, for the driver's decoder; nothing while there is no new one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class I2cDriver(Driver):
     """A device on an I2C bus: sensor keys ``i2c_bus`` and ``address``.
 
-    ``address`` counts where the configuration has none; ``addresses`` are all that it can have. ``join``
-    makes one raw answer of the parts in which ``gardu decode`` takes it (most devices have one part); it
-    raises ValueError, with a sentence, for parts that are none.
+    ``address``: if the configuration has none. ``addresses``: all that the device can have. ``join``: makes a raw
+    answer of the parts that ``gardu decode`` is given (most devices have a single part); it raises ValueError, with a
+    sentence, for anything else.
     """
 
     open: Callable[[I2cPort, int, Options], I2cDevice]
@@ -54,9 +54,9 @@ class I2cDriver(Driver):
 
 @dataclass(frozen=True, slots=True)
 class ModbusRead:
-    """A block of registers: function (1 to 4), first address (from 0), how many registers (or coils).
+    """A block of registers: function (1 to 4), first address (from 0), and how many registers (or coils).
 
-    ``optional``: not every device of the kind has it; from one that says so its fields are absent.
+    ``optional``: some devices of the kind reject it because they do not have it; its fields are then absent.
     """
 
     function: int
@@ -66,27 +66,27 @@ class ModbusRead:
 
 
 class ModbusDecoder(Decoder, Protocol):
-    """Takes the answers to a driver's reads, in their order, as Modbus RTU frames; the last of them gives the
+    """Decodes the answers to a driver's reads, in their order, as Modbus RTU frames. The last of them completes the
     measurement. Noise around an answer is skipped."""
 
     done: int
-    """How many reads are behind it, answered, refused or missed: it rises when the next question may be asked."""
+    """How many reads were answered, refused or missed. It increases when the next request may be sent."""
 
     def missed(self, at_s: float) -> list[Item]:
-        """The read at hand had no answer: its fields become ``bad:timeout``; go on with the next read."""
+        """The present read had no answer: its fields become ``bad:timeout``; continue with the next read."""
 
     def finish(self, at_s: float) -> list[Item]:
-        """The round is over: give what there is of it, and begin with the first read again."""
+        """Return what there is at the end of a round; begin with the first read again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModbusDriver(Driver):
     """A Modbus device: sensor keys ``bus`` (or ``port``) and ``unit``.
 
-    ``unit`` counts where the configuration has none. ``line``: the maker's setting, where the device has a
-    port of its own; a bus has its own. ``timeout_s``: for one read; a device that has not answered by then
-    does not. ``tcp``: Modbus TCP, ``port = "host:502"``; its answers reach the decoder in the same form
-    (:func:`drivers.sdk.modbus.answer`). ``request_gap_s``: the silence that the device wants before a read.
+    ``unit``: if the configuration has none. ``line``: the maker's setting, for a device with a port of its own; a bus
+    has its own. ``timeout_s``: how soon a read must be answered. ``tcp``: Modbus TCP, ``port = "host:502"``; its
+    answers reach the decoder in the same form (:func:`drivers.sdk.modbus.answer`). ``request_gap_s``: the silence that
+    the device needs before a read.
     """
 
     decoder: Callable[[Options], ModbusDecoder]
@@ -102,8 +102,8 @@ class ModbusDriver(Driver):
 class W1Driver(Driver):
     """A device on the kernel's 1-Wire bus: sensor key ``w1`` (``28-0316a2795cff``), the name of its folder.
 
-    The decoder takes the text of its file ``w1_slave``; reading that may take a second and may fail (OSError:
-    the device is away). ``families``: the family codes it may begin with.
+    The decoder is fed the text of the file ``w1_slave``. Reading it can last a second, and raises OSError when the
+    device is missing. ``families``: the family codes that the name may begin with.
     """
 
     families: tuple[str, ...]

@@ -1,7 +1,7 @@
-"""Checksums and CRCs of the devices' protocols, by the name that a profile gives them.
+"""Checksums and CRCs of the devices' protocols, by their names in profiles.
 
-Parameters of the CRCs: the catalogue of parametrised CRC algorithms (polynomial, start value, reflection);
-each has its check value in the tests.
+Parameters of the CRCs: the catalogue of parametrised CRC algorithms (polynomial, start value, reflection). The tests
+compare their check values.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from functools import cache
 
 @dataclass(frozen=True, slots=True)
 class Checksum:
-    """``compute`` gives the number that a frame carries in ``size`` bytes, in ``order``."""
+    """``compute``: returns the number that a frame contains in ``size`` bytes, in ``order``."""
 
     size: int
     compute: Callable[[bytes], int]
@@ -28,7 +28,7 @@ def _xor8(body: bytes) -> int:
 
 @cache
 def _left_table(polynomial: int) -> tuple[int, ...]:
-    """The 256 steps of an 8-bit CRC that takes the highest bit first."""
+    """Return the 256 steps of an 8-bit CRC with the highest bit first."""
     table = []
     for byte in range(256):
         for _ in range(8):
@@ -39,7 +39,7 @@ def _left_table(polynomial: int) -> tuple[int, ...]:
 
 @cache
 def _right_table(polynomial: int) -> tuple[int, ...]:
-    """The 256 steps of a CRC that takes the lowest bit first; ``polynomial`` is the reflected one."""
+    """Return the 256 steps of a CRC with the lowest bit first. ``polynomial``: the reflected one."""
     table = []
     for byte in range(256):
         for _ in range(8):
@@ -49,7 +49,7 @@ def _right_table(polynomial: int) -> tuple[int, ...]:
 
 
 def crc8_left(body: bytes, polynomial: int, start: int) -> int:
-    """An 8-bit CRC, highest bit first, such as Sensirion's (0x31, 0xFF) or that of SMBus (0x07, 0)."""
+    """Return an 8-bit CRC, highest bit first, such as that of Sensirion (0x31, 0xFF) or SMBus (0x07, 0)."""
     table = _left_table(polynomial)
     result = start
     for byte in body:
@@ -58,7 +58,7 @@ def crc8_left(body: bytes, polynomial: int, start: int) -> int:
 
 
 def crc_right(body: bytes, polynomial: int, start: int) -> int:
-    """A CRC of 8 or 16 bits, lowest bit first, as Dallas' (0x8C, 0) or that of Modbus (0xA001, 0xFFFF)."""
+    """Return a CRC of 8 or 16 bits, lowest bit first, such as that of Dallas (0x8C, 0) or Modbus (0xA001, 0xFFFF)."""
     table = _right_table(polynomial)
     result = start
     for byte in body:
@@ -78,4 +78,4 @@ CHECKSUMS: dict[str, Checksum] = {
     "crc8_dallas": Checksum(1, lambda body: crc_right(body, 0x8C, 0), reason="crc"),
     "crc16_modbus": Checksum(2, lambda body: crc_right(body, 0xA001, 0xFFFF), "little", "crc"),
 }
-"""``sum8_not``: the ones' complement of the sum; ``sum8_neg``: its two's complement."""
+"""By name. ``sum8_not``: the ones' complement of the sum; ``sum8_neg``: its two's complement."""

@@ -1,9 +1,9 @@
 """What a driver is, and what passes between a driver and the agent.
 
-A driver is a value: a :class:`SerialDriver` (a device that talks over a serial port), a :class:`PollDriver`
-(something that is asked by a blocking call), a device on a bus (:mod:`drivers.sdk.bus`: I2C, Modbus, 1-Wire)
-or on GPIO lines (:mod:`drivers.sdk.gpio`). It opens nothing, knows no time but the one it is given, and never
-thinks about reopening, partial reads, timestamps, numbers, topics or logs.
+A driver is a value: a :class:`SerialDriver` (a device on a serial port), a :class:`PollDriver` (something that is read
+by a blocking call), or a driver of a device on a bus (:mod:`drivers.sdk.bus`: I2C, Modbus, 1-Wire) or on GPIO lines
+(:mod:`drivers.sdk.gpio`). It opens nothing, reads no clock, and does not deal with reopening, partial reads,
+timestamps, sequence numbers, topics or logs.
 
 Its heart is a :class:`Decoder`: bytes in, measurements and rejections out, no I/O.
 """
@@ -29,7 +29,7 @@ REASONS = frozenset(
 """Every reason that may stand behind ``uncertain:``, ``bad:`` or ``stale:``, and in :class:`Rejected`."""
 
 NOTHING_DOUBTED: Mapping[str, str] = MappingProxyType({})
-"""The ``q`` of a measurement that is wholly good: one for all of them."""
+"""The ``q`` of a measurement without a doubtful value. All of them share it."""
 
 
 FIELD_NAME = "(?!(?:t|q|ev|sev)$)[a-z][a-z0-9_]{0,31}"
@@ -51,15 +51,14 @@ def is_field_name(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One measured quantity of a driver.
+    """A measured quantity of a driver.
 
-    ``unit`` is a SenML name (RFC 8428, RFC 8798), or empty for text and states. ``resolution`` is the step of
-    the published value (a value is rounded to it); ``min`` and ``max`` bound what the device can truly
-    report: outside of them a value is ``bad:range``.
+    ``unit``: a SenML name (RFC 8428, RFC 8798), or empty for text and states. ``resolution``: the step to which a value
+    is rounded. ``min``, ``max``: what the device can report; a value outside is ``bad:range``.
 
-    ``identifier``: a card's number, a barcode: it leaves the gateway only as a keyed hash, unless the
-    configuration asks for more. ``personal``: the track of a person and the like: it leaves the gateway only
-    from a sensor with ``personal = true``.
+    ``identifier``: the number of a card or a code. It leaves the gateway only as a keyed hash, unless the configuration
+    allows more. ``personal``: the track of a person, for example. It leaves the gateway only from a sensor with
+    ``personal = true``.
     """
 
     unit: str = ""
@@ -73,10 +72,9 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What one frame said. ``q`` holds only what is not good: field -> ``uncertain:REASON`` and so on.
+    """The values of a frame. ``q``: the qualities of doubtful values, such as field -> ``uncertain:REASON``.
 
-    ``event``: not empty makes it a row of ``event/{sensor}`` with this name (``seen``, ``gone``, ``on``,
-    ``off``); otherwise it is telemetry.
+    ``event``: the name of an event (``seen``, ``gone``, ``on``, ``off``); if empty, the measurement is telemetry.
     """
 
     values: Mapping[str, Value]
@@ -86,7 +84,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A frame candidate whose check failed: counted, never used. ``reason`` is one of :data:`REASONS`."""
+    """A candidate for a frame that failed its check. It is only counted. ``reason``: a member of :data:`REASONS`."""
 
     reason: str
 
@@ -98,16 +96,16 @@ class Decoder(Protocol):
     """Turns a device's bytes into items. Holds at most a bounded buffer. Never raises on any input."""
 
     skipped: int
-    """Bytes passed over because they belonged to no frame."""
+    """How many bytes belonged to no frame."""
 
     def feed(self, chunk: bytes, at_s: float) -> list[Item]:
-        """Take bytes in any chunking; give the items completed by them, in order.
+        """Return the items that these bytes complete, in order. Bytes may come in chunks of any size.
 
-        ``at_s``: seconds since the link was opened (monotonic), for warm-up rules.
+        ``at_s``: seconds since the port was opened (monotonic), for warm-up rules.
         """
 
     def finish(self, at_s: float) -> list[Item]:
-        """The line went quiet: give up on a partial frame, and read what is hidden behind its start."""
+        """Return what is left after the line went quiet: a partial frame is dropped, but not what follows its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +122,8 @@ class LineSettings:
 class Option:
     """A key of ``[[sensor]]`` that only this driver knows.
 
-    ``line``: a GPIO line, by its name (a text) or its offset (a whole number). ``choices``: a text is one of
-    these, where there are any. ``required``: without it the configuration is wrong.
+    ``type``: ``line`` is a GPIO line, by its name or its offset. ``choices``: if there are any, the only values of a
+    string. ``required``: a sensor without the key is an error.
     """
 
     type: Literal["int", "float", "str", "bool", "line"]
@@ -155,10 +153,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Presence:
-    """A device that repeats what lies before it: published are only the events ``seen`` and ``gone``.
+    """A device that repeats what is in front of it. Only the events ``seen`` and ``gone`` are published.
 
-    ``key``: the fields that say what it is; a measurement without the first of them says that nothing is
-    there. ``gone_s``: seconds without it after which it is gone. The agent follows what comes and leaves.
+    ``key``: the fields that identify a thing; a measurement without the first of them means that nothing is there.
+    ``gone_s``: after so many seconds without a measurement, the thing is gone.
     """
 
     key: tuple[str, ...]
@@ -167,8 +165,9 @@ class Presence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Driver:
-    """What every driver declares. ``period_s``: seconds between two measurements of a healthy device; 0 for
-    a device that speaks only when something happens.
+    """What every driver declares.
+
+    ``period_s``: seconds between two measurements of a healthy device; 0: it sends only when something happens.
 
     ``table``: builds the driver to use, whose own ``table`` is None, from tables in the configuration itself (of
     ``serial_frame`` and other generic drivers; the zones of a radar). It is always called: with those of the sensor's
@@ -187,18 +186,17 @@ class Driver:
     table: "Callable[[Mapping[str, object], str, Report], Driver | None] | None" = None
     table_keys: tuple[str, ...] = ()
     inline: bool = False
-    """The decoder is bounded pure code of the project (a profile, or a module that says so): it may run on
-    the event loop. Any other decoder runs in a thread of the sensor's own, so that one that blocks stops
-    nobody else."""
+    """Whether the decoder may run on the event loop, because it is bounded, pure code of the project. Any other decoder
+    runs in a thread of its sensor, so that it cannot block other sensors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SerialDriver(Driver):
     """A device on a serial port.
 
-    Without ``request`` it streams by itself. With ``request`` it is polled: the bytes are written every
-    ``interval_s`` (``period_s`` where the configuration has none); the answer is due within ``timeout_s``.
-    ``setup``: written each time the port was opened, one after the other.
+    Without ``request``, it streams. With ``request``, it is polled: the bytes are written every ``interval_s``, or
+    ``period_s`` if the configuration has none, and the answer must come within ``timeout_s``. ``setup``: written each
+    time the port was opened, one after the other.
     """
 
     line: LineSettings = LineSettings()
@@ -208,10 +206,10 @@ class SerialDriver(Driver):
 
 
 class Reader(Protocol):
-    """Gets the raw bytes of one measurement. May block; runs in a thread of the sensor's own."""
+    """Reads the raw bytes of a measurement. May block; runs in a thread of its sensor."""
 
     def read(self) -> bytes:
-        """One raw answer, for the driver's decoder. Raises OSError when the device does not answer."""
+        """Return a raw answer, for the driver's decoder. Raises OSError when the device does not answer."""
 
     def close(self) -> None:
         """Release the device. Safe to call twice."""
@@ -219,7 +217,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollDriver(Driver):
-    """Something read by a blocking call every ``interval_s``; each answer is fed whole to the decoder."""
+    """Something that is read by a blocking call every ``interval_s``. The decoder is fed whole answers."""
 
     reader: Callable[[Options], Reader]
     timeout_s: float = 5.0

@@ -1,4 +1,4 @@
-"""Recorded edges as text, and what most drivers of GPIO lines share."""
+"""Recorded edges as text, and what most drivers of GPIO lines have in common."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +10,15 @@ _EDGE = re.compile(
     rb"\[\s*(?P<at>-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?)\s*,"
     rb"\s*\"(?P<line>[A-Za-z0-9_]{1,16})\"\s*,\s*(?P<level>[01])\s*\]"
 )
-_MOST_BYTES = 96
+_MAX_BYTES = 96
 """No edge is longer as text."""
 
 
 class EdgeText:
-    """Reads edges as JSON, ``[[seconds, line, level], ...]``, with a decoder of edges.
+    """Parses edges in JSON, ``[[seconds, line, level], ...]``, and feeds them to a decoder of edges.
 
-    What a driver reports only by samples is given at the end. Edges of other lines are skipped (a device with
-    one line has no other: there its name does not matter); upper case is read as lower case.
+    What a driver reports only by samples comes at the end. Edges of unknown lines are skipped; the name of the only
+    line of a device does not matter, nor does upper or lower case.
     """
 
     def __init__(self, decoder: EdgeDecoder, lines: Sequence[str]) -> None:
@@ -27,38 +27,38 @@ class EdgeText:
         self._lines = lines
         self._rest = b""
         self._at_s = 0.0
-        self._said = False
+        self._has_items = False
         self._seen = False
 
     def feed(self, chunk: bytes, at_s: float) -> list[Item]:
-        """The items of the edges in the text. ``at_s`` is not used: the edges have their own times."""
+        """Return the items of the edges in the text. ``at_s`` is not used: the edges have their own times."""
         text = self._rest + chunk
         items: list[Item] = []
         end = 0
         for match in _EDGE.finditer(text):
             self.skipped += _content(text[end : match.start()])
             end = match.end()
-            items += self._take(match)
+            items += self._decode(match)
         rest = text[end:]
-        keep = max(rest.rfind(b"["), len(rest) - _MOST_BYTES) if b"[" in rest else len(rest)
+        keep = max(rest.rfind(b"["), len(rest) - _MAX_BYTES) if b"[" in rest else len(rest)
         self.skipped += _content(rest[:keep])
         self._rest = rest[keep:]
-        self._said = self._said or bool(items)
+        self._has_items = self._has_items or bool(items)
         return items
 
     def finish(self, at_s: float) -> list[Item]:
-        """End what ends by silence, and say what stands."""
+        """Return what ends by silence, or else a sample of the present state."""
         self.skipped += _content(self._rest)
         self._rest = b""
         items: list[Item] = []
         while (due_s := self._decoder.due_s) is not None:
             items += self._decoder.tick(due_s)
-        if self._seen and not self._said and not items:
+        if self._seen and not self._has_items and not items:
             items += self._decoder.sample(self._at_s)
-        self._said = self._seen = False
+        self._has_items = self._seen = False
         return items
 
-    def _take(self, match: re.Match[bytes]) -> list[Item]:
+    def _decode(self, match: re.Match[bytes]) -> list[Item]:
         line = match["line"].decode().lower() if len(self._lines) > 1 else self._lines[0]
         if line not in self._lines:
             self.skipped += _content(match[0])
@@ -69,12 +69,12 @@ class EdgeText:
 
 
 def _content(text: bytes) -> int:
-    """How many bytes say something: the same in whatever portions they are counted."""
+    """Return how many bytes are neither brackets nor separators: the same for any chunking."""
     return len(text.translate(None, b"[], \r\n\t"))
 
 
 class EdgeDecoderBase:
-    """The parts of an :class:`~drivers.sdk.gpio.EdgeDecoder` that have nothing to do in most drivers."""
+    """The parts of an :class:`~drivers.sdk.gpio.EdgeDecoder` that most drivers do not need."""
 
     @property
     def due_s(self) -> float | None:
@@ -100,10 +100,10 @@ class EdgeDecoderBase:
 
 
 class PulseCounter(EdgeDecoderBase):
-    """Counts the rises of one line; the count is told by samples and survives restarts.
+    """Counts the rising edges of a line. Samples report the count, which survives restarts.
 
-    ``values``: what is published of a count. Where only rises are asked of the kernel, each edge that it lost
-    was a pulse all the same.
+    ``values``: makes the published values of a count. The kernel reports rising edges only, so every edge that it lost
+    was a pulse too.
     """
 
     def __init__(self, name: str, values: Callable[[int], Mapping[str, Value]]) -> None:

@@ -1,7 +1,7 @@
-"""Finding frames in a stream of bytes, and lines in a stream of text. Pure; nothing here raises on any input.
+"""Finds frames in a stream of bytes, and lines in a stream of text. Pure; no decoder raises on any input.
 
-Both decoders give the same items for any chunking, hold a bounded rest, and go on at the next good frame:
-a candidate that fails its check costs one byte, not its whole length.
+The decoders return the same items for any chunking, keep a bounded rest, and continue at the next good frame: after a
+candidate that fails its check, only its first byte is skipped.
 """
 
 import struct
@@ -13,7 +13,7 @@ from drivers.sdk.contract import Item, Measurement, Rejected
 
 
 class FrameError(ValueError):
-    """A candidate is no frame: drop it and read on. ``reason`` is one of the contract's ``REASONS``."""
+    """A candidate is not a frame. ``reason``: a member of the contract's ``REASONS``."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -22,7 +22,7 @@ class FrameError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A checksum over ``frame[start:end]`` that stands at ``at``; negative positions count from the end."""
+    """A checksum of ``frame[start:end]``, which is at ``at``. Negative positions count from the end."""
 
     sum: Checksum
     start: int
@@ -31,11 +31,11 @@ class Check:
 
     @property
     def place(self) -> slice:
-        """Where in the frame the checksum stands."""
+        """Where in the frame the checksum is."""
         return slice(self.at, self.at + self.sum.size or None)
 
     def test(self) -> Callable[[bytes], bool]:
-        """A function that says whether a whole frame carries the right checksum."""
+        """Return a function that tests whether a whole frame has the right checksum."""
         body, place = slice(self.start, self.end), self.place
         compute, order = self.sum.compute, self.sum.order
         little = order == "little"
@@ -59,7 +59,7 @@ class LengthField:
 
 @dataclass(frozen=True, slots=True)
 class FrameFormat:
-    """How a frame begins, how long it is, how it ends and what proves it."""
+    """How a frame begins, how long it is, how it ends, and which checksum it has."""
 
     sync: bytes
     length: int | LengthField
@@ -68,9 +68,9 @@ class FrameFormat:
 
 
 class FrameDecoder:
-    """Cuts frames out of bytes; ``read`` turns a proven frame into its measurement (or raises FrameError)."""
+    """Finds frames in bytes. ``parse`` makes the measurement of a checked frame, or raises FrameError."""
 
-    def __init__(self, frame: FrameFormat, read: Callable[[bytes, float], Measurement]) -> None:
+    def __init__(self, frame: FrameFormat, parse: Callable[[bytes, float], Measurement]) -> None:
         self.skipped = 0
         self._rest = b""
         self._sync = frame.sync
@@ -79,7 +79,7 @@ class FrameDecoder:
         self._tail = frame.tail
         self._right = frame.check.test() if frame.check else None
         self._wrong = Rejected(frame.check.sum.reason if frame.check else "checksum")
-        self._read = read
+        self._parse = parse
 
     def feed(self, chunk: bytes, at_s: float) -> list[Item]:
         return self._scan(self._rest + chunk, at_s)
@@ -115,14 +115,14 @@ class FrameDecoder:
         return items
 
     def _begun(self, buffer: bytes, here: int) -> int:
-        """How many of the last bytes may be the beginning of the next sync."""
+        """Return how many of the last bytes may be the beginning of the next sync."""
         for count in range(min(len(self._sync) - 1, len(buffer) - here), 0, -1):
             if buffer.endswith(self._sync[:count]):
                 return count
         return 0
 
     def _length(self, buffer: bytes, start: int) -> int:
-        """The length a frame gives itself; what is impossible is cut right behind the length field."""
+        """Return the length that a frame contains; of an impossible one, only up to the length field."""
         field = self._field
         assert field is not None
         head = field.at + struct.calcsize(field.format)
@@ -139,21 +139,21 @@ class FrameDecoder:
         if self._tail and not frame.endswith(self._tail):
             return Rejected("format")
         try:
-            return self._read(frame, at_s)
+            return self._parse(frame, at_s)
         except FrameError as error:
             return Rejected(error.reason)
 
 
 class BlockDecoder:
-    """Takes answers of one known size, as a bus gives them; ``read`` as in :class:`FrameDecoder`.
+    """Decodes answers of a known size, as a bus delivers them. ``parse``: as in :class:`FrameDecoder`.
 
-    A bus delivers an answer whole: what is left over when it is finished belongs to none.
+    A bus delivers whole answers: what is left at the end belongs to none of them.
     """
 
-    def __init__(self, size: int, read: Callable[[bytes, float], Measurement]) -> None:
+    def __init__(self, size: int, parse: Callable[[bytes, float], Measurement]) -> None:
         self.skipped = 0
         self._size = size
-        self._read = read
+        self._parse = parse
         self._rest = b""
 
     def feed(self, chunk: bytes, at_s: float) -> list[Item]:
@@ -169,22 +169,22 @@ class BlockDecoder:
 
     def _judge(self, block: bytes, at_s: float) -> Item:
         try:
-            return self._read(block, at_s)
+            return self._parse(block, at_s)
         except FrameError as error:
             self.skipped += len(block)
             return Rejected(error.reason)
 
 
 class LineDecoder:
-    """Cuts lines (ended by CR, LF or both) out of bytes, as latin-1 text.
+    """Finds lines in bytes, as Latin-1 text. A line ends with CR, LF or both.
 
-    ``read`` gives a line's measurement, or nothing for a line that is none; FrameError rejects it. A line
-    longer than ``max_length`` bytes is passed over.
+    ``parse`` returns the measurement of a line, or None for a line without one; FrameError rejects the line. A line
+    that is longer than ``max_length`` bytes is skipped.
     """
 
-    def __init__(self, read: Callable[[str, float], Measurement | None], max_length: int = 512) -> None:
+    def __init__(self, parse: Callable[[str, float], Measurement | None], max_length: int = 512) -> None:
         self.skipped = 0
-        self._read = read
+        self._parse = parse
         self._max_length = max_length
         self._rest = b""
         self._overlong = False
@@ -194,7 +194,7 @@ class LineDecoder:
         self._rest = lines.pop()
         items: list[Item] = []
         for line in lines:
-            self._take(line, at_s, items)
+            self._decode(line, at_s, items)
         if self._overlong or len(self._rest) > self._max_length:
             self.skipped += len(self._rest)
             self._rest = b""
@@ -204,10 +204,10 @@ class LineDecoder:
     def finish(self, at_s: float) -> list[Item]:
         items: list[Item] = []
         line, self._rest = self._rest, b""
-        self._take(line, at_s, items)
+        self._decode(line, at_s, items)
         return items
 
-    def _take(self, line: bytes, at_s: float, items: list[Item]) -> None:
+    def _decode(self, line: bytes, at_s: float, items: list[Item]) -> None:
         if self._overlong or len(line) > self._max_length:
             self._overlong = False
             self.skipped += len(line)
@@ -215,7 +215,7 @@ class LineDecoder:
         if not line:
             return
         try:
-            item: Item | None = self._read(line.decode("latin-1"), at_s)
+            item: Item | None = self._parse(line.decode("latin-1"), at_s)
         except FrameError as error:
             item = Rejected(error.reason)
         if item is None:

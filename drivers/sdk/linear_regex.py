@@ -1,8 +1,8 @@
 """Regular expressions that are matched in linear time, whatever the pattern and the text: RE2.
 
-Python's own engine may need longer than the age of the universe for a pattern such as ``(a+)+b``, and it holds the
-interpreter meanwhile: neither a thread nor a time limit helps. A pattern comes with a configuration, so it is foreign.
-RE2 knows no look-around, back-references or conditionals (https://github.com/google/re2/wiki/Syntax).
+Python's own engine may need longer than the age of the universe for a pattern such as ``(a+)+b``, and it blocks the
+interpreter for so long: neither a thread nor a time limit helps. A pattern comes with a configuration, from outside.
+RE2 has no look-around, back-references or conditionals (https://github.com/google/re2/wiki/Syntax).
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 MAX_CHARS = 1000
 _MAX_BYTES = 1 << 20
-"""Of memory for a compiled pattern."""
+"""Memory for a compiled pattern."""
 
 
 class PatternError(ValueError):
@@ -18,14 +18,14 @@ class PatternError(ValueError):
 
 
 class Match(Protocol):
-    """What was found."""
+    """A match."""
 
     def start(self) -> int: ...
     def groupdict(self) -> dict[str, str | None]: ...
 
 
 class Pattern(Protocol):
-    """A compiled pattern, as far as it is used."""
+    """The used part of a compiled pattern."""
 
     @property
     def groupindex(self) -> Mapping[str, int]: ...

@@ -1,4 +1,4 @@
-"""Modbus RTU frames: requests, answers, and a decoder that takes answers out of a noisy line.
+"""Modbus RTU frames: requests, answers, and a decoder that finds answers on a noisy line.
 
 Source: MODBUS over serial line specification and implementation guide V1.02, section 2.5.1 (RTU frame, CRC);
 MODBUS application protocol specification V1.1b3, section 7 (exception answers: function plus 0x80).
@@ -23,38 +23,38 @@ _AROUND_BYTES = 5
 _BIT_FUNCTIONS = (1, 2)
 _MAX_RECEIVED_BYTES = 16_384
 _LOST_ANSWER_BYTES = 7
-"""So many skipped bytes may have been a whole answer that was broken beyond recognition."""
+"""This many skipped bytes may have been a whole answer that is no longer recognisable."""
 
 
 def sealed(frame: bytes) -> bytes:
-    """The frame with its CRC behind it."""
+    """Return the frame with its CRC."""
     return frame + _CRC.compute(frame).to_bytes(2, "little")
 
 
 def request(unit: int, read: ModbusRead) -> bytes:
-    """The request for a block of registers."""
+    """Return the request for a block of registers."""
     return sealed(struct.pack(">BBHH", unit, read.function, read.address, read.count))
 
 
 def answer(unit: int, read: ModbusRead, content: bytes) -> bytes:
-    """The answer to a read; ``content``: its registers, high byte first (or its coils, eight a byte)."""
+    """Return the answer to a read. ``content``: its registers, high byte first, or its coils, eight per byte."""
     return sealed(bytes((unit, read.function, len(content))) + content)
 
 
 def refusal(unit: int, read: ModbusRead, code: int) -> bytes:
-    """The answer of a device that cannot do what was asked (2: no such register)."""
+    """Return the answer of a device that rejects a request. ``code``: 2, for example, for a missing register."""
     return sealed(bytes((unit, read.function | _EXCEPTION, code)))
 
 
 def content_bytes(read: ModbusRead) -> int:
-    """How many bytes the answer to a read carries."""
+    """Return how many bytes of content the answer to a read has."""
     return (read.count + 7) // 8 if read.function in _BIT_FUNCTIONS else 2 * read.count
 
 
 class AnswerFinder:
-    """Notices in what comes after a question when its answer is whole, whatever noise is around it.
+    """Finds out when the answer to a request is complete, whatever noise is around it.
 
-    ``received``: all that came. ``found``: an answer that passes its check is among it.
+    ``received``: everything since the request. ``found``: whether it contains an answer with the right checksum.
     """
 
     def __init__(self, read: ModbusRead) -> None:
@@ -67,24 +67,24 @@ class AnswerFinder:
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing to wait for: the answer is whole, or there is more noise than any line brings."""
+        """Whether there is nothing to wait for: the answer is complete, or there is too much noise."""
         return self.found or len(self.received) > _MAX_RECEIVED_BYTES
 
     def feed(self, chunk: bytes) -> None:
-        """Bytes came."""
+        """Add received bytes."""
         self.received += chunk
         undecided = len(self.received) - 1
         for at in range(self._at, len(self.received) - 1):
             size = self._candidate(at)
             if size and at + size > len(self.received):
                 undecided = min(undecided, at)
-            elif size and _proven(self.received[at : at + size]):
+            elif size and _is_intact(self.received[at : at + size]):
                 self.found = True
                 return
         self._at = max(self._at, undecided)
 
     def _candidate(self, at: int) -> int:
-        """The size of the answer that may begin here; 0: none can."""
+        """Return the size of the answer that may begin here; 0 if none can."""
         if self.received[at + 1] == self._function | _EXCEPTION:
             return _EXCEPTION_BYTES
         head = self.received[at + 1 : at + 3]
@@ -93,19 +93,19 @@ class AnswerFinder:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A read and what its answer means: ``take`` gives the values in the content (or raises FrameError)."""
+    """A read and the meaning of its answer. ``values``: returns the values in the content, or raises FrameError."""
 
     read: ModbusRead
     names: tuple[str, ...]
-    take: Callable[[bytes], Mapping[str, Value]]
+    values: Callable[[bytes], Mapping[str, Value]]
 
 
 Judge = Callable[[dict[str, Value], float], Mapping[str, str]]
-"""The qualities of a round's values; it may put None for what is bad. The time as in ``feed``."""
+"""Returns the qualities of a round's values, and sets bad ones to None. The time is that of ``feed``."""
 
 
 class AnswerDecoder:
-    """A :class:`~drivers.sdk.bus.ModbusDecoder`: one measurement a round of answers."""
+    """A :class:`~drivers.sdk.bus.ModbusDecoder`: a round of answers makes a measurement."""
 
     def __init__(self, blocks: Sequence[Block], judge: Judge | None = None) -> None:
         self.skipped = 0
@@ -125,7 +125,7 @@ class AnswerDecoder:
             size = self._candidate(buffer, here)
             if size == 0:
                 here += 1
-                self._pass_over(1)
+                self._skip(1)
             elif here + size > len(buffer):
                 break
             else:
@@ -137,7 +137,7 @@ class AnswerDecoder:
         return items
 
     def missed(self, at_s: float) -> list[Item]:
-        """As :class:`~drivers.sdk.bus.ModbusDecoder` has it."""
+        """See :class:`~drivers.sdk.bus.ModbusDecoder`."""
         self.skipped += len(self._rest)
         self._rest = b""
         return self._failed("bad:timeout", at_s)
@@ -146,7 +146,7 @@ class AnswerDecoder:
         items: list[Item] = []
         while self._rest:
             rest, self._rest = self._rest[1:], b""
-            self._pass_over(1)
+            self._skip(1)
             items += self.feed(rest, at_s)
         if any(value is not None for value in self._values.values()):
             items.append(self._measured(at_s))
@@ -161,22 +161,22 @@ class AnswerDecoder:
         self._void = not self._blocks
 
     def _candidate(self, buffer: bytes, here: int) -> int:
-        """The size of the answer that may begin here; 0: none can. May be more than there is."""
+        """Return the size of the answer that may begin here, which may be incomplete; 0 if none can."""
         read = self._blocks[self._at].read
         content = content_bytes(read)
         head = buffer[here + 1 : here + 3]
         if head[:1] == bytes((read.function | _EXCEPTION,)):
             whole = here + _EXCEPTION_BYTES <= len(buffer)
-            return _EXCEPTION_BYTES if not whole or _proven(buffer[here : here + _EXCEPTION_BYTES]) else 0
+            return _EXCEPTION_BYTES if not whole or _is_intact(buffer[here : here + _EXCEPTION_BYTES]) else 0
         if head != bytes((read.function, content))[: len(head)]:
             return 0
         return content + _AROUND_BYTES
 
     def _judge_frame(self, frame: bytes, items: list[Item], at_s: float) -> int:
-        """Take a whole candidate; how many bytes of the line are done with."""
-        if not _proven(frame):
+        """Check a complete candidate; return how many bytes of the line are used up."""
+        if not _is_intact(frame):
             items.append(Rejected(_CRC.reason))
-            if self._alike:  # whose answer the next one is nobody can tell
+            if self._alike:  # the next answer may belong to either of two reads
                 self._void = True
             self.skipped += 1
             return 1
@@ -190,7 +190,7 @@ class AnswerDecoder:
             return len(frame)
         block = self._blocks[self._at]
         try:
-            self._values.update(block.take(frame[3:-2]))
+            self._values.update(block.values(frame[3:-2]))
         except FrameError as error:
             items.append(Rejected(error.reason))
             items += self._failed(f"bad:{error.reason}", at_s)
@@ -198,7 +198,7 @@ class AnswerDecoder:
         items += self._next(at_s)
         return len(frame)
 
-    def _pass_over(self, count: int) -> None:
+    def _skip(self, count: int) -> None:
         self.skipped += count
         self._astray += count
         if self._alike and self._astray >= _LOST_ANSWER_BYTES:
@@ -213,7 +213,7 @@ class AnswerDecoder:
         return self._next(at_s)
 
     def _next(self, at_s: float) -> list[Item]:
-        """Go on with the next read; after the last the measurement is whole."""
+        """Continue with the next read; after the last, return the measurement."""
         self._at += 1
         self.done += 1
         if self._at < len(self._blocks):
@@ -229,5 +229,5 @@ class AnswerDecoder:
         return Measurement(dict(self._values), doubts or NOTHING_DOUBTED)
 
 
-def _proven(frame: bytes) -> bool:
+def _is_intact(frame: bytes) -> bool:
     return _CRC.compute(frame[:-2]) == int.from_bytes(frame[-2:], "little")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.document import read_document
+from agent.config.document import parse_document
 from agent.update.signed import dsse
 from tests.integration.fleet_desk import Desk
 from tests.support.city_broker import CityBroker
@@ -81,5 +81,5 @@ def test_the_simulated_gateways_answer_of_what_they_were_sent() -> None:
         b'"expires":"2026-02-01T00:00:00Z","config":{}}'
     )
     message = dsse.encode(dsse.to_json(dsse.CONFIG_TYPE, payload, {}))
-    maintained["hash"] = read_document(payload).hash
+    maintained["hash"] = parse_document(payload).hash
     assert SimulatedFleet.answer(message)["running"] == maintained

@@ -9,7 +9,7 @@ from agent.base.i18n import _
 from agent.cli.shared.broker_options import BrokerOptions
 from agent.cli.shared.fleet_watch import FleetWatch
 from agent.cli.shared.maintainer_files import CommandFailed, is_envelope, parse_envelope, parse_toml, read_file
-from agent.config.document import read_document
+from agent.config.document import parse_document
 from agent.config.layers import Tables, without_local
 from agent.fleet.reports import Fleet, ReportedGateway
 from agent.fleet.rollout import Recognise, signed_document
@@ -59,7 +59,7 @@ def _published(name: str, at: ReportedGateway | None, recognise: Recognise) -> B
     verified = document is not None
     if document is None:
         try:
-            document = read_document(parse(at.desired).payload)
+            document = parse_document(parse(at.desired).payload)
         except RejectedError as error:
             raise CommandFailed(
                 _("{name}: cannot read its published configuration: {why}").format(name=name, why=error)

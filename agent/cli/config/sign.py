@@ -25,7 +25,7 @@ from agent.cli.shared.maintainer_files import (
     write_file,
 )
 from agent.cli.shared.recognition import add_trust_option, recogniser
-from agent.config.document import CONFIRM_S, Document, read_document, written_document
+from agent.config.document import CONFIRM_S, Document, encode_document, parse_document
 from agent.config.io.catalog import Catalog
 from agent.config.layers import Tables, local_keys, without_local
 from agent.config.parse import parse_tables
@@ -79,7 +79,7 @@ def run(args: Namespace) -> int:
     if entries is None:
         entries = dsse.to_json(CONFIG_TYPE, _document(_checked(parse_toml(raw, args.file), args), args), {})
     keys = load_private_keys(args.key)
-    document = read_document(dsse.from_json(entries).payload)
+    document = parse_document(dsse.from_json(entries).payload)
     _show(document, args, [key.public for key in keys])
     if not args.yes:
         _confirm()
@@ -137,7 +137,7 @@ def _document(config: Tables, args: Namespace) -> bytes:
     until_ms = now_ms + round(days * 86_400_000)
     confirm_s = CONFIRM_S if args.confirm_s is None else args.confirm_s
     try:
-        return written_document(config, args.gateway, args.version, now_ms, until_ms, confirm_s, args.min_agent or "")
+        return encode_document(config, args.gateway, args.version, now_ms, until_ms, confirm_s, args.min_agent or "")
     except TypeError as error:
         raise CommandFailed(_("{file}: a configuration cannot contain dates").format(file=args.file)) from error
 

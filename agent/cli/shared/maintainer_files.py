@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
-from agent.config.document import Document, read_document
+from agent.config.document import Document, parse_document
 from agent.config.layers import Tables
 from agent.update.signed.dsse import Envelope, parse
 from agent.update.signed.trust import public_key
@@ -65,7 +65,7 @@ def parse_envelope(raw: bytes, path: Path) -> tuple[Envelope, Document]:
     """Parse an envelope and its document, without verifying signatures. Raises :class:`CommandFailed`."""
     try:
         found = parse(raw)
-        return found, read_document(found.payload)
+        return found, parse_document(found.payload)
     except RejectedError as error:
         raise CommandFailed(_("{file}: {why}").format(file=path, why=error)) from error
 

@@ -1,7 +1,7 @@
-"""Finds drivers by name and hands them over as values; loads only what is asked for.
+"""Finds drivers by name, and loads only those that are needed.
 
-Looked for in this order: profiles in a directory of the gateway's own, profiles and Python drivers shipped
-with the package, drivers of other distributions (entry points of the group ``gardu.drivers``).
+The order of the search: the gateway's own profiles, the profiles and Python drivers of the package, the drivers of
+other distributions (entry points of the group ``gardu.drivers``).
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _NAME = re.compile("[a-z0-9][a-z0-9_-]{0,31}")
 
 
 class UnknownDriver(LookupError):
-    """There is no driver of this name. Its text is one line for people, with the ``near`` names."""
+    """There is no driver of this name. The text is a line for people, with the ``near`` names."""
 
     def __init__(self, name: str, near: tuple[str, ...]) -> None:
         self.name, self.near = name, near
@@ -35,11 +35,11 @@ class UnknownDriver(LookupError):
 
 
 class DriverBroken(ValueError):
-    """A driver is there but cannot be used. Its text is one line for people: which, where, why."""
+    """A driver exists but cannot be used. The text is a line for people: which, where, why."""
 
 
 class Catalog:
-    """The gateway's drivers. ``local``: a directory of profiles that come before the shipped ones."""
+    """The drivers of the gateway. ``local``: a directory with profiles that override the shipped ones."""
 
     def __init__(self, local: Path = LOCAL_PROFILES) -> None:
         self._package = Path(next(iter(drivers.__path__)))
@@ -47,11 +47,11 @@ class Catalog:
         self._loaded: dict[str, tuple[bytes, Driver]] = {}
 
     def names(self) -> tuple[str, ...]:
-        """Every name that may be asked for, sorted. Loads no driver, but lists all distributions."""
+        """Return the names of all drivers, sorted. Loads no driver, but lists all distributions."""
         return tuple(sorted({*self._own_names(), *_entry_points()}))
 
     def stamp(self) -> object:
-        """Another value when a profile or a driver module came, went or was changed; no profile is read for it."""
+        """Return a value that changes when a profile or driver module is added, removed or changed. Reads none."""
         found: list[tuple[str, int]] = []
         for folder in (*self._folders, self._package):
             with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -61,9 +61,9 @@ class Catalog:
         return sorted(found)
 
     def get(self, name: str) -> Driver:
-        """The driver of this name; the same value as before where its profile has not changed.
+        """Return the driver of this name: the same value as before, unless its profile has changed.
 
-        Raises UnknownDriver, or DriverBroken where its module or profile cannot be loaded. Reads files.
+        Raises UnknownDriver, or DriverBroken if its module or profile cannot be loaded. Reads files.
         """
         if _NAME.fullmatch(name):
             for folder in self._folders:
@@ -98,7 +98,7 @@ class Catalog:
                     _("cannot load driver {name} ({module}): {why}").format(name=name, module=module, why=why)
                 ) from error
             driver = self._checked(name, found, module)
-            # Somebody else's code never runs on the loop, whatever it says of itself.
+            # Foreign code never runs on the event loop, whatever it declares.
             self._loaded[name] = b"", replace(driver, inline=False) if target else driver
         return self._loaded[name][1]
 
@@ -137,7 +137,7 @@ class Catalog:
 
 
 def _profile_bytes(file: Path) -> bytes | None:
-    """A profile's content; None where there is none. Raises DriverBroken if it cannot be read."""
+    """Return the content of a profile; None if it does not exist. Raises DriverBroken if it cannot be read."""
     try:
         return file.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -154,7 +154,7 @@ def _entries(folder: Path) -> list[str]:
 
 
 def _entry_points() -> dict[str, str]:
-    """Drivers of other distributions: name -> ``module:attribute``."""
+    """Return the drivers of other distributions: name -> ``module:attribute``."""
     from importlib.metadata import entry_points
 
     return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}

@@ -1,4 +1,4 @@
-"""What a connection shows and trusts: files and secrets that the configuration names."""
+"""Files and secrets that the configuration names, for connections."""
 
 import os
 import ssl
@@ -8,7 +8,7 @@ from agent.config.settings import Broker
 
 
 def local_file(name: str) -> Path:
-    """A file named by the configuration: a path, or the name of a systemd credential."""
+    """Return the path of a file in the configuration, which may be the name of a systemd credential."""
     folder = os.environ.get("CREDENTIALS_DIRECTORY", "")
     if folder and "/" not in name and (Path(folder) / name).exists():
         return Path(folder) / name
@@ -16,12 +16,12 @@ def local_file(name: str) -> Path:
 
 
 def secret(name: str) -> str | None:
-    """The first line of a file that holds a password; ``None`` where none is named. Raises :class:`OSError`."""
+    """Return the content of a file that contains a password; ``None`` without a name. Raises :class:`OSError`."""
     return local_file(name).read_text().rstrip("\r\n") if name else None
 
 
 def tls_context(settings: Broker) -> ssl.SSLContext:
-    """The context for a connection. Raises :class:`OSError` with the file's name, or :class:`ValueError`."""
+    """Return the context for a connection. Raises :class:`OSError` with the file's name, or :class:`ValueError`."""
     for name in filter(None, (settings.ca_file, settings.cert_file, settings.key_file)):
         local_file(name).open("rb").close()  # ssl would not say which file it could not read
     context = ssl.create_default_context(

@@ -18,7 +18,7 @@ class LocalFiles:
         self._overlay = main.with_name("local.toml")
 
     def trust(self) -> bytes:
-        """``trust.json``; nothing where there is none."""
+        """Return ``trust.json``; nothing if it does not exist."""
         try:
             return self._trust.read_bytes()
         except FileNotFoundError:
@@ -27,7 +27,7 @@ class LocalFiles:
             raise RejectedError(Rejection.MALFORMED, str(error)) from error
 
     def generation(self, payload: str | None) -> Generation:
-        """Both configuration files, with this payload."""
+        """Return both configuration files, with this payload."""
         try:
             base = self._main.read_text("utf-8")
             overlay = self._overlay.read_text("utf-8") if self._overlay.exists() else ""

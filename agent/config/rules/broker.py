@@ -41,7 +41,7 @@ def _check_certificate(broker: Broker, report: Report) -> None:
 
 
 def _check_password(broker: Broker, report: Report) -> None:
-    """A password leaves this computer encrypted, whoever wrote the address, unless the gateway's own file says not."""
+    """Report a password that would leave this computer unencrypted, unless the gateway's own file allows it."""
     if not (broker.username and broker.password_file) or broker.allow_plain_password:
         return
     for at, url in enumerate(broker.urls):
@@ -53,7 +53,7 @@ def _check_password(broker: Broker, report: Report) -> None:
 
 
 def _check_url(path: str, url: str, report: Report) -> None:
-    """``mqtt[s]://host[:port]``. The URL is not repeated in a message: a password may stand in it."""
+    """Check ``mqtt[s]://host[:port]``. Messages do not repeat the URL, because it may contain a password."""
     address = url.partition("://")[2].removesuffix("/")
     if "@" in address:
         hint = _("use username and password_file")
@@ -75,7 +75,7 @@ def _check_url(path: str, url: str, report: Report) -> None:
 
 
 def _is_name(host: str) -> bool:
-    """Whether this is a name or an IPv4 address that a resolver can be asked for without an error of encoding."""
+    """Return whether this is an IPv4 address, or a name that can be encoded for a resolver."""
     try:
         encoded = host.encode("ascii" if host.isascii() else "idna").removesuffix(b".")
     except UnicodeError:
@@ -83,7 +83,7 @@ def _is_name(host: str) -> bool:
     labels = encoded.split(b".")
     if len(encoded) > _MAX_HOST or not all(_LABEL.fullmatch(label) for label in labels):
         return False
-    # What ends in a number is an address, and no name.
+    # What ends in a number is an address, not a name.
     return not labels[-1].isdigit() or (len(labels) == 4 and all(_is_byte(label) for label in labels))
 
 

@@ -1,4 +1,4 @@
-"""What the driver of a sensor asks of the sensor's keys, and which of them it does not use."""
+"""What the driver of a sensor requires of the sensor's keys, and which of them it does not use."""
 
 from typing import TYPE_CHECKING
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 _PLACES = ("port", "bus", "unit", "i2c_bus", "address", "w1", "chip", "line")
 _LINE = ("baud", "parity", "stop_bits")
 MIN_POLL_S = 0.05
-"""A device is not asked, and a line not looked at, more often than this."""
+"""The shortest interval at which a device is polled or a line is sampled."""
 
 
 def shares_its_port(driver: Driver | None) -> bool:
-    """Whether several sensors may name the same port: a Modbus TCP server has many units."""
+    """Return whether several sensors may have the same port: a Modbus TCP server has many units."""
     return getattr(driver, "tcp", False)
 
 
@@ -37,16 +37,16 @@ def check_driver(path: str, sensor: Sensor, driver: Driver, report: Report) -> N
 
 
 def _check_interval(path: str, sensor: Sensor, driver: Driver, report: Report) -> None:
-    """A device that is asked needs a rhythm that the computer can keep."""
+    """Report a polled device with too short an interval."""
     interval_s = sensor.interval_s
     if interval_s is None or interval_s >= MIN_POLL_S or report.wrong(f"{path}.interval_s"):
         return
     if isinstance(driver, SerialDriver):
-        asked = bool(driver.request)
+        is_polled = bool(driver.request)
     else:
-        # A GPIO line tells of its changes by itself: 0 is right for it.
-        asked = interval_s > 0 or isinstance(driver, PollDriver) or not hasattr(driver, "edges")
-    if asked:
+        # The kernel reports the changes of a GPIO line: 0 is valid.
+        is_polled = interval_s > 0 or isinstance(driver, PollDriver) or not hasattr(driver, "edges")
+    if is_polled:
         message = _("{value} is out of range").format(value=f"{interval_s:g}")
         hint = _("{driver} is polled: use at least {min_s} s, or omit this key for every {period_s:g} s").format(
             driver=driver.name, min_s=MIN_POLL_S, period_s=driver.period_s
@@ -55,7 +55,7 @@ def _check_interval(path: str, sensor: Sensor, driver: Driver, report: Report) -
 
 
 def _check_place(path: str, sensor: Sensor, driver: Driver, report: Report) -> tuple[str, ...]:
-    """Check the keys that say where a device is; give those that this kind of driver uses."""
+    """Check the keys that say where a device is; return those that this kind of driver uses."""
     if isinstance(driver, SerialDriver):
         _need_port(path, driver, sensor.port, 'port = "/dev/serial/by-path/..."', report)
         if sensor.bus:
@@ -64,7 +64,7 @@ def _check_place(path: str, sensor: Sensor, driver: Driver, report: Report) -> t
         return ("port", "bus", *_LINE)
     if isinstance(driver, PollDriver):
         return ()
-    # Only now: a gateway without such devices does not load what describes them.
+    # Imported here, because most gateways have no such devices.
     from drivers.sdk.bus import I2cDriver, ModbusDriver, W1Driver
     from drivers.sdk.gpio import GpioDriver
 

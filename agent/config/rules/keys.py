@@ -1,4 +1,4 @@
-"""What no single key can say: rules between the keys of a configuration."""
+"""Rules between the keys of a configuration."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -13,11 +13,11 @@ from drivers.sdk.tables.problem import Report
 from drivers.sdk.tables.reader import labels
 
 _COMMON_ZONES = ("Asia/Makassar", "Asia/Jakarta", "Asia/Jayapura", "Asia/Pontianak", "UTC")
-"""Known without a look into the time zone database (which costs half a megabyte)."""
+"""Valid without the time zone database, which costs half a megabyte."""
 
 
 def check_rules(config: Config, drivers: Mapping[str, Driver], report: Report) -> None:
-    """Report what does not fit together. ``drivers``: by sensor id, as far as they could be loaded."""
+    """Report what does not fit together. ``drivers``: by sensor id, those that could be loaded."""
     bus_paths = _check_ids("bus", [bus.id for bus in config.bus], report)
     sensor_paths = _check_ids("sensor", [sensor.id for sensor in config.sensor], report)
     alarm_paths = _check_ids("alarm", [alarm.id for alarm in config.alarm], report)
@@ -54,7 +54,7 @@ def _check_clock(source: str, sensors: Mapping[str, Sensor], drivers: Mapping[st
 
 
 def _check_ids(table: str, ids: Sequence[str], report: Report) -> list[str]:
-    """Report ids that are there twice; give the paths of all entries."""
+    """Report duplicate ids; return the paths of all entries."""
     first: dict[str, int] = {}
     for at, name in enumerate(ids):
         if name and first.setdefault(name, at) != at:
@@ -73,13 +73,13 @@ def _check_zone(name: str, report: Report) -> None:
         ZoneInfo(name)
     except (LookupError, ValueError, OSError):
         zones = available_timezones()
-        if zones:  # without a database nothing can be said against a name
+        if zones:  # without a database, no name can be rejected
             hint = report.near(name, zones, _("a time zone such as Asia/Makassar"))
             report.error(path, "timezone", _('unknown time zone "{name}"').format(name=name), hint)
 
 
 def _check_ports(users: Sequence[tuple[str, str]], report: Report) -> None:
-    """Report ports that are there twice. ``users``: path and port."""
+    """Report duplicate ports. ``users``: path and port."""
     first: dict[str, str] = {}
     for path, port in users:
         if port and first.setdefault(port, path) != path:
@@ -98,7 +98,7 @@ def _check_bus(path: str, sensor: Sensor, buses: Collection[str], report: Report
 def _check_alarm(
     path: str, alarm: Alarm, sensors: Mapping[str, Sensor], drivers: Mapping[str, Driver], report: Report
 ) -> None:
-    """Report a sensor, a field or an output that is not there."""
+    """Report a sensor, a field or an output that does not exist."""
     output = sensors.get(alarm.output)
     if output is not None and output.driver != "gpio_out":
         message = _('"{name}" is not an output').format(name=alarm.output)
@@ -112,7 +112,7 @@ def _check_alarm(
 
 
 def _check_condition(path: str, alarm: Alarm, report: Report) -> None:
-    """Exactly one of above, below, equal and stale_s, a field for it, and ``clear`` on its quiet side."""
+    """Report an alarm without exactly one condition, without a field, or with a ``clear`` that raises the alarm."""
     keys = ("above", "below", "equal", "stale_s")
     given = [key for key in keys if getattr(alarm, key) is not None or report.wrong(f"{path}.{key}")]
     if len(given) != 1:

@@ -1,4 +1,4 @@
-"""Keys that are accepted and do nothing yet. A feature that arrives takes its lines out of this table."""
+"""Keys that are accepted and have no effect yet. A new feature removes its keys from this table."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ PENDING: Mapping[str, object] = {
     "sensor.deadband": None,
     "sensor.heartbeat_s": None,
 }
-"""Key -> the value that already says what the agent does (no warning then). ``.*``: all keys of the table."""
+"""Key -> the value that describes what the agent does anyway, without a warning. ``.*``: all keys of the table."""
 
 
 def warn_pending(tables: Mapping[str, object], report: Report) -> None:

@@ -43,10 +43,10 @@ def accepted_files(state_dir: Path, base: str, overlay: str) -> AcceptedFiles | 
 def _version(generation: Generation) -> int:
     if generation.payload is None:
         return 0
-    from agent.config.document import read_document
+    from agent.config.document import parse_document
 
     try:
-        return read_document(generation.payload.encode()).version
+        return parse_document(generation.payload.encode()).version
     except RejectedError:
         return 0
 

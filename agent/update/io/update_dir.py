@@ -161,14 +161,14 @@ class UpdateDir:
 
     def _recovered(self, generations: list[Generation]) -> UpdateState:
         """Rebuild the state from the generations. The newest is tried again if there is another to roll back to."""
-        from agent.config.document import read_document
+        from agent.config.document import parse_document
 
         found: list[tuple[Mark, Generation]] = []
         for generation in generations:
             mark = Mark()
             if generation.payload:
                 try:
-                    document = read_document(generation.payload.encode())
+                    document = parse_document(generation.payload.encode())
                 except RejectedError:
                     continue
                 mark = mark.raised(document.version, document.hash, document.issued_ms)

@@ -10,7 +10,7 @@ from agent.base.codes import Rejection
 from agent.base.errors import RejectedError
 from agent.base.i18n import _
 from agent.base.timekeeping.trusted_time import TrustedTime, check_dates, check_expiry
-from agent.config.document import Document, check_target, fingerprint, read_document, release
+from agent.config.document import Document, check_target, fingerprint, parse_document, release
 from agent.config.generation import Generation
 from agent.config.layers import check_remote
 from agent.config.parse import DriverLookup
@@ -19,7 +19,7 @@ from agent.update.signed.dsse import CONFIG_TYPE, VerificationSteps, authenticat
 from agent.update.signed.trust import Root
 from agent.update.signed.version_mark import Mark
 
-__all__ = ["Accepted", "Document", "GatewayContext", "NoChange", "examine", "fingerprint", "read_document"]
+__all__ = ["Accepted", "Document", "GatewayContext", "NoChange", "examine", "fingerprint", "parse_document"]
 
 MAX_VERSION = 2**53
 MAX_JUMP = 1_000_000
@@ -78,7 +78,7 @@ def examine(
     if context.trust is None:
         raise RejectedError(Rejection.NO_TRUST, _("this gateway trusts no key yet: install trust.json"))
     payload = yield from authenticate(envelope, context.trust.roles["config"], CONFIG_TYPE)
-    document = read_document(payload)
+    document = parse_document(payload)
     try:
         check_target(document, context.gateway)
         if not _is_new(document, context):

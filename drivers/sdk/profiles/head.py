@@ -73,7 +73,7 @@ def check_head(head: Head, fields: Collection[str], report: Report) -> None:
             report.error(f"{path}.hex", "missing", _("missing key"), _("an example needs hex or text"))
     for name in head.sim.values:
         if not report.wrong("fields") and not report.wrong(f"fields.{name[:64]}"):
-            check_known(f"sim.values.{name[:64]}", "unknown_field", name, fields, report)
+            check_known(f"sim.values.{name[:64]}", "unknown_name", name, fields, report)
 
 
 def build_page(page: Page) -> Page:

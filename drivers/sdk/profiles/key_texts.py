@@ -158,7 +158,7 @@ KEY_TEXTS: Mapping[type, Mapping[str, str]] = {
         "timeout_s": "how soon the device answers a read",
         "request_gap_s": "the silence that the device needs before a read",
         "period_s": _PERIOD,
-        "unit": "the usual address; not a table of a sensor, which has its own `unit`",
+        "unit": "the usual address; a sensor sets another with its own key `unit`",
     },
     Modbus: {"line": _LINE},
     ReadTable: {

@@ -36,7 +36,7 @@ _USED_BY = {"pattern": "pattern", "separator": "csv", "columns": "csv"}
 Latin = Annotated[
     str, Limit(pattern=r"[\x00-\xff]*", means="Latin-1 text, in which every byte is a character", control=True)
 ]
-Column = Annotated[int, Limit(min=0, max=_MAX_COLUMNS - 1)]
+ColumnNumber = Annotated[int, Limit(min=0, max=_MAX_COLUMNS - 1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class LineFieldTable(FieldTable):
     """``fields.NAME`` of a device that prints lines."""
 
     key: Names = ()
-    column: Column | None = None
+    column: ColumnNumber | None = None
     scale: Number = 1
     offset: Number = 0
     absolute: bool = False
@@ -110,7 +110,7 @@ def check(tables: SerialLine, path: str, report: Report) -> None:
         report.error(join(path, "period_s"), "range", message, _("a number greater than 0"))
     for name in as_tuple(tables.lines.require):
         if not report.wrong(fields) and not report.wrong(f"{fields}.{name[:64]}"):
-            check_known(f"{lines}.require", "unknown_field", name, tables.fields, report)
+            check_known(f"{lines}.require", "unknown_name", name, tables.fields, report)
     if report.sound(f"{lines}.format"):
         _check_format(tables, lines, report)
 

@@ -95,7 +95,7 @@ def check_rules(tables: Sequence[RuleTable], known: Collection[str], path: str, 
         named += [(f"{where}.when.{name[:64]}", name) for name in table.when]
         for place, name in named:
             if not report.wrong(join(path, "fields")) and not report.wrong(join(path, f"fields.{name[:64]}")):
-                check_known(place, "unknown_field", name, known, report)
+                check_known(place, "unknown_name", name, known, report)
         has_condition = bool(table.when) or getattr(table, "zeros", None) is not None
         if not has_condition and report.sound(f"{where}.when", f"{where}.zeros"):
             hint = _("a rule needs a condition, as in when = {example}").format(example="{ co2 = 0 }")

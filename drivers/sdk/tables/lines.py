@@ -28,7 +28,7 @@ def with_lines(problems: Sequence[Problem], text: str) -> tuple[Problem, ...]:
     """Return the problems with the lines of their paths. ``text``: the TOML text, which could be parsed."""
     if not any(problem.path for problem in problems):
         return tuple(problems)
-    lines = Lines(text)
+    lines = LineIndex(text)
     return tuple(replace(found, line=lines.find(found.path)) if found.path else found for found in problems)
 
 
@@ -47,7 +47,7 @@ class _Place:
         return self.entries[len(self.entries) - 1] if self.is_array and self.entries else self
 
 
-class Lines:
+class LineIndex:
     """The lines of a TOML text."""
 
     def __init__(self, text: str) -> None:

@@ -200,3 +200,13 @@ def test_a_profile_has_the_name_of_its_file(tmp_path: Path, capsys: pytest.Captu
     file.write_text(PROFILE)
     assert main(["check", str(file)]) == 1
     assert capsys.readouterr().err == f"{file}:1: name: a profile must have the name of its file, other\n"
+
+
+def test_problems_of_the_driver_kit_are_indonesian_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mhz19.toml"
+    file.write_text(PROFILE.replace("length = 9", "length = 0"))
+    monkeypatch.setenv("LC_ALL", "id_ID.UTF-8")
+    assert main(["check", str(file)]) == 1
+    assert "frame.length: 0 di luar " in capsys.readouterr().err

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from agent.base.errors import RejectedError
-from agent.config.document import read_document
+from agent.config.document import parse_document
 from agent.fleet.reports import Fleet, ReportedGateway
 from agent.fleet.rollout import (
     RolloutMessage,
@@ -70,7 +70,7 @@ SENT = new_message(WANTED, gateway(), 4, sign, NOW_MS)
 
 
 def test_an_order_is_for_one_gateway_signed_and_above_what_it_has() -> None:
-    document = read_document(parse(SENT.message).payload)
+    document = parse_document(parse(SENT.message).payload)
     assert (document.gateways, document.version, document.hash) == (("batua-01",), 4, SENT.hash)
     assert document.expires_ms - document.issued_ms == 30 * DAY_MS
     with pytest.raises(RejectedError, match="already has version 4"):

@@ -10,7 +10,7 @@ from agent.config import document, layers, parse, resolve
 from agent.config.resolve import ResolvedConfig
 from tests.agent.update.update_gateway import Gateway, outcome
 
-ONCE = (parse.parse_tables, document.read_document, layers.merged, resolve.resolve)
+ONCE = (parse.parse_tables, document.parse_document, layers.merged, resolve.resolve)
 MAX_CALLS = 550
 """Half of what it took before the object that was checked was the one that ran, counted in the same way: 1,099."""
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from agent.base.timekeeping.trusted_time import TrustedTime
-from agent.update.signed.acceptance import Accepted, NoChange, fingerprint, read_document
+from agent.update.signed.acceptance import Accepted, NoChange, fingerprint, parse_document
 from agent.update.signed.version_mark import Mark
 from tests.agent.update.signing_fakes import (
     DAY_MS,
@@ -38,7 +38,7 @@ def test_a_good_message_gives_the_configuration_with_the_local_part_of_the_gatew
     payload = (accepted.resolved.generation.payload or "").encode()
     assert accepted.document.hash == fingerprint(payload)
     assert accepted.message == fingerprint(raw)
-    assert read_document(payload) == accepted.document == accepted.resolved.document
+    assert parse_document(payload) == accepted.document == accepted.resolved.document
     assert (accepted.resolved.drift, accepted.unproven) == ((), False)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from drivers.sdk.tables.lines import Lines, with_lines
+from drivers.sdk.tables.lines import LineIndex, with_lines
 from drivers.sdk.tables.problem import Problem
 from tests.drivers.sdk.tables.toml_texts import Text, tables
 
@@ -76,11 +76,11 @@ address = 3
     ],
 )
 def test_a_path_is_found_on_its_line_or_on_that_of_the_table_around_it(path: str, line: int) -> None:
-    assert Lines(TEXT).find(path) == line
+    assert LineIndex(TEXT).find(path) == line
 
 
 def test_a_header_is_the_place_of_a_table_that_was_mentioned_before() -> None:
-    assert Lines("[a.b]\nx = 1\n[a]\ny = 2\n").find("a.z") == 3
+    assert LineIndex("[a.b]\nx = 1\n[a]\ny = 2\n").find("a.z") == 3
 
 
 def test_a_problem_without_a_path_keeps_its_line() -> None:
@@ -99,7 +99,7 @@ def test_every_key_of_any_text_is_found(data: st.DataObject) -> None:
         tomllib.loads(written.text)
     except tomllib.TOMLDecodeError:
         assume(False)
-    lines = Lines(written.text)
+    lines = LineIndex(written.text)
     assert {path: lines.find(path) for path, known in written.lines.items() if lines.find(path) not in known} == {}
 
 
@@ -113,7 +113,7 @@ def test_any_path_gives_a_line_of_the_text(statements: list[str], path: str) -> 
         tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         return
-    assert 1 <= Lines(text).find(path) <= text.count("\n") + 1
+    assert 1 <= LineIndex(text).find(path) <= text.count("\n") + 1
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_any_path_gives_a_line_of_the_text(statements: list[str], path: str) -> 
 )
 def test_a_large_file_is_searched_in_bounded_time(text: str) -> None:
     began = time.monotonic()
-    lines = Lines(text)
+    lines = LineIndex(text)
     for number in range(100):
         lines.find(f"sensor.s{number}.driver")
         lines.find(f"nonsense-{number}")
