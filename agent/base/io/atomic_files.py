@@ -48,11 +48,7 @@ class AtomicDirectory:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(self._path / name)
-        directory = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self._path)
 
     def remove(self, name: str) -> None:
         """Remove the file if it exists."""
@@ -66,7 +62,18 @@ class AtomicDirectory:
             return []
 
     def _create(self) -> None:
-        self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not self._path.is_dir():
+            self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            sync_directory(self._path.parent)  # a file is only as durable as the name of its directory
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable. Raises :class:`OSError`."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 class MirroredFile:

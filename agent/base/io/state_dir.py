@@ -11,6 +11,7 @@ from typing import IO
 from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
 from agent.base.io import clock
+from agent.base.io.atomic_files import sync_directory
 
 _log = logging.getLogger(__name__)
 
@@ -73,11 +74,7 @@ class StateDir:
                 temporary.unlink()
             raise
         temporary.replace(self.path / name)
-        directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self.path)
 
     def secret(self, name: str, size_bytes: int) -> bytes:
         """Return a random secret, created once and readable by this user only. If the disk cannot read or write it, it

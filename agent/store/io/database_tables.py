@@ -229,12 +229,14 @@ class Tables:
 
     def _load(self) -> None:
         execute = self.connection.execute
-        self._properties = dict(execute("SELECT name, value FROM property"))
-        for number, *rest in execute("SELECT id, ep, bid, cq, mh FROM context"):
-            self._add_context(number, Context(*rest))
+        for name, value in execute("SELECT name, value FROM property"):
+            self._properties[_text(name)] = _text(value)
+        for number, epoch, boot_id, clock_quality, meta_hash in execute("SELECT id, ep, bid, cq, mh FROM context"):
+            context = Context(_text(epoch), _text(boot_id), int(clock_quality), _text(meta_hash))
+            self._add_context(number, context)
         for number, name, *columns in execute("SELECT id, name, next, epochs, settled, gone FROM stream"):
-            self._ids[name] = number
-            self.accounts[name] = parse_account(*columns)
+            self._ids[_text(name)] = number
+            self.accounts[name] = parse_account(int(columns[0]), *map(_text, columns[1:]))
 
     def _add_context(self, number: int, context: Context) -> None:
         self._contexts[context] = number
@@ -251,3 +253,10 @@ class Tables:
                 self.accounts.pop(name, None)
             else:
                 self.accounts[name] = account
+
+
+def _text(value: object) -> str:
+    """Return a text of the file; in a damaged page, anything may stand in its place. Raises :class:`TypeError`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
