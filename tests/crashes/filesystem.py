@@ -8,8 +8,9 @@ of a directory's names happened or did not.
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from tests.crashes.journal import MakeDirectory, Mark, Names, Operation, Resize, Sync, SyncDirectory, Write
+from tests.crashes.journal import MakeDirectory, Names, Operation, Resize, Sync, SyncDirectory, Write
 
 SECTOR = 512
 Image = dict[str, bytes]
@@ -60,7 +61,7 @@ class Disk:
         return self._image(_renamed(self._names, self._pending), self._contents(self._files))
 
     def torn(self, dice: random.Random) -> Image | None:
-        """Everything is kept, but of the last write only the first sectors; ``None`` if it was one sector, or synced."""
+        """Everything is kept, but of the last write only the first sectors; ``None`` if that is not possible."""
         last = self._last
         if last is None or not any(operation is last for operation in self._file(last.file).pending):
             return None
@@ -174,12 +175,10 @@ def _resize(content: bytearray, operation: Resize) -> None:
         del content[operation.size :]
 
 
-def read_image(folder: str) -> Image:
+def read_image(folder: Path) -> Image:
     """Read a real directory."""
-    from pathlib import Path
-
     image: Image = {}
-    for path in sorted(Path(folder).rglob("*")):
+    for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.is_dir():
             image[name + "/"] = b""
@@ -188,17 +187,10 @@ def read_image(folder: str) -> Image:
     return image
 
 
-def write_image(image: Image, folder: str) -> None:
+def write_image(image: Image, folder: Path) -> None:
     """Write it into an empty directory."""
-    from pathlib import Path
-
     for path, content in sorted(image.items()):
         if path.endswith("/"):
-            (Path(folder) / path).mkdir(parents=True, exist_ok=True)
+            (folder / path).mkdir(parents=True, exist_ok=True)
         else:
-            (Path(folder) / path).write_bytes(content)
-
-
-def marks(operations: Sequence[Operation]) -> Iterator[Mark]:
-    """The marks among the operations."""
-    return (operation for operation in operations if isinstance(operation, Mark))
+            (folder / path).write_bytes(content)

@@ -109,7 +109,7 @@ class Shim:
 def build(folder: Path) -> Path:
     """Build the shim."""
     library = folder / "crash_shim.so"
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", "-o", library, _SOURCE, "-ldl", "-pthread"], check=True)
+    subprocess.run(["gcc", "-O1", "-shared", "-fPIC", "-o", library, _SOURCE, "-ldl", "-pthread"], check=True)
     return library
 
 

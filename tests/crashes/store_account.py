@@ -1,9 +1,11 @@
 """The account of what a recorded store accepted, and the judgement of what it has after a power cut."""
 
+import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import msgpack
@@ -38,7 +40,8 @@ class StoreAccount:
 
     ``attempted``: stream and body of every reading that was appended; ``accepted``: each row that must survive, in the
     forms that it may have; ``published``: which body went out under which stream, epoch and number; ``excused``: rows
-    that may be gone, because they were settled or were destroyed by the test; ``damaged``: the test damaged the file.
+    that may be gone, because they were settled or were destroyed by the test; ``damaged``: the test damaged the file;
+    ``stopped``: the run has ended its session, so that the broker retains the numbers of every stream.
     """
 
     attempted: set[tuple[str, bytes]] = field(default_factory=set)
@@ -47,6 +50,7 @@ class StoreAccount:
     excused: dict[str, Ranges] = field(default_factory=dict)
     events: set[bytes] = field(default_factory=set)
     damaged: bool = False
+    stopped: bool = False
     faults: list[str] = field(default_factory=list)
 
     def apply(self, kind: str, *values: Any) -> None:
@@ -65,8 +69,17 @@ class StoreAccount:
                     if number >= since.get(stream, 1 << 60):
                         moved = row._replace(context=row.context._replace(epoch=epoch))
                         self.accepted[stream, number] = (row, moved)
+            case "closing", []:
+                self.stopped = True
             case "given up", [ranges]:
                 self.faults += _wrongly_lost(self, ranges)
+
+    def retained(self) -> dict[Key, int]:
+        """The next number of each stream and epoch, as far as the broker certainly retains it."""
+        retained: dict[Key, int] = {}
+        for stream, epoch, number in self.published if self.stopped else ():
+            retained[stream, epoch] = max(number + 1, retained.get((stream, epoch), 1))
+        return retained
 
     def excuse(self, stream: str, start: int, stop: int) -> None:
         """Expect these rows no more."""
@@ -98,19 +111,20 @@ class Reopened:
     integrity: str = "ok"
 
 
-def reopen(folder: Path, boot_id: str, streams: Iterable[str]) -> Reopened:
-    """Open the store as the agent does, rescue what was set aside, append a row to every stream, close it."""
+def reopen(folder: Path, boot_id: str, streams: Iterable[str], retained: Mapping[Key, int]) -> Reopened:
+    """Open the store as the agent does, rescue what was set aside, append a row to every stream, close it.
+    ``retained``: what the broker knows."""
     settings = DatabaseSettings(_MAX_BYTES, boot_id, lambda: _LATER, _LIMITS)
     backend = Backend(StoreFiles(folder / "store.db", _MAX_BYTES, boot_id), settings)
     backend.open("")
     backend.record_losses()
     try:
-        return _examined(backend, folder, sorted({*streams, *backend.active.accounts}))
+        return _examined(backend, folder, sorted({*streams, *backend.active.accounts}), retained)
     finally:
         backend.close()
 
 
-def _examined(backend: Backend, folder: Path, streams: Iterable[str]) -> Reopened:
+def _examined(backend: Backend, folder: Path, streams: Iterable[str], retained: Mapping[Key, int]) -> Reopened:
     result = Reopened()
     for name, account in backend.active.accounts.items():
         backend.read([(name, start, stop, stop - start) for start, stop in list(account.deliverable())])
@@ -123,6 +137,7 @@ def _examined(backend: Backend, folder: Path, streams: Iterable[str]) -> Reopene
     for name, account in backend.active.accounts.items():
         for row in _readable(backend.active, name, 1, account.next):
             result.rows[name, row.seq] = row
+    _begin_epoch_if_behind(backend, retained)
     for stream in streams:
         body = packed({"ev": "new"} if stream == OWN else {"n": f"new {stream}"})
         commit = backend.commit(Commit([Reading(stream, _LATER, "mh000000", body)], _LATER, "mh000000"))
@@ -132,8 +147,26 @@ def _examined(backend: Backend, folder: Path, streams: Iterable[str]) -> Reopene
     if not backend.durable:
         result.damage += "not durable"
     else:
-        (result.integrity,) = backend.active.tables.connection.execute("PRAGMA integrity_check").fetchone()
+        result.integrity = _integrity(backend.active)
     return result
+
+
+def _integrity(database: Database) -> str:
+    try:
+        (result,) = database.tables.connection.execute("PRAGMA integrity_check").fetchone()
+    except sqlite3.Error as error:
+        return str(error)
+    return str(result)
+
+
+def _begin_epoch_if_behind(backend: Backend, retained: Mapping[Key, int]) -> None:
+    """Do what a session does at its start: the broker may have seen newer numbers than the store has."""
+    current = backend.active.property("ep")
+    for (stream, epoch), following in retained.items():
+        account = backend.active.accounts.get(stream)
+        if epoch == current and following > (account.next if account is not None else 1):
+            backend.begin_epoch(token_hex(4), {})
+            return
 
 
 def _readable(database: Database, stream: str, start: int, stop: int) -> Iterator[Row]:
@@ -164,16 +197,21 @@ def judge(account: StoreAccount, found: Reopened) -> list[str]:
 def _lost(account: StoreAccount, found: Reopened) -> Iterator[str]:
     events = account.events | {row.body for (stream, _), row in found.rows.items() if stream == OWN}
     reported = [lost for body in events if (lost := _reported(body)) is not None]
-    for (stream, number), (row, *_) in account.accepted.items():
-        if (stream, number) in found.rows or not account.is_owed(stream, number):
+    for (stream, number), allowed in account.accepted.items():
+        if not account.is_owed(stream, number) or _is_one_of(found.rows.get((stream, number)), allowed):
             continue
-        if (stream, row.context.epoch, number) not in _Covered(reported):
+        if not any((stream, row.context.epoch, number) in _Covered(reported) for row in allowed):
             yield f"lost: {stream} {number}"
     for stream, epoch, start, stop in reported:
         for number in range(start, stop):
             row_ = found.rows.get((stream, number))
             if row_ is not None and row_.context.epoch == epoch:
                 yield f"wrongly reported: {stream} {number} is there"
+
+
+def _is_one_of(row: Row | None, allowed: Iterable[Row]) -> bool:
+    """Whether it is this row, by its epoch: a number that was lost may be given again in another epoch."""
+    return row is not None and any(row.context.epoch == other.context.epoch for other in allowed)
 
 
 class _Covered:
@@ -198,8 +236,8 @@ def _altered(account: StoreAccount, found: Reopened) -> Iterator[str]:
     bodies = Counter((stream, row.body) for (stream, _), row in found.rows.items() if stream != OWN)
     yield from (f"twice: {stream} {body!r}" for (stream, body), n in bodies.items() if n > 1)
     for (stream, number), row in found.rows.items():
-        accepted = account.accepted.get((stream, number))
-        if accepted is not None and row not in accepted:
+        accepted = account.accepted.get((stream, number), ())
+        if _is_one_of(row, accepted) and row not in accepted:
             if account.damaged and row.context.boot_id == _UNKNOWN_BOOT and row[:3] == accepted[0][:3]:
                 continue
             yield f"altered: {stream} {number} was {accepted[0]}, is {row}"

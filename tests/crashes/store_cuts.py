@@ -1,5 +1,6 @@
 """Power cuts of a store: what it did is recorded once, then the power is cut at every operation, in every way."""
 
+import contextlib
 import copy
 import hashlib
 import random
@@ -16,6 +17,8 @@ from tests.crashes.journal import Mark, Operation
 from tests.crashes.store_account import StoreAccount, judge, reopen
 
 _MODULE = "tests.crashes.store_workloads"
+_STATES_EACH = 2.8
+"""Different states that an operation gives, on average, with two draws."""
 KILLED = "killed"
 """The process ends and the machine goes on: everything is kept, and the boot is the same."""
 
@@ -69,39 +72,35 @@ class Tally:
 
 
 class Recorder:
-    """Records workloads. ``library``: the shim."""
+    """Records workloads. ``library``: the shim; ``seed``: of everything that is random in them."""
 
-    def __init__(self, library: Path) -> None:
+    def __init__(self, library: Path, seed: int = 0) -> None:
         self._library = library
+        self.seed = seed
+        self.synchronous = ""
+        """SQLite's setting, where it is weakened."""
 
     def record(
-        self, workload: str, before: Image | None = None, account: StoreAccount | None = None, boot: int = 1,
-        synchronous: str = "",
-    ) -> Recording:  # fmt: skip
+        self, workload: str, before: Image | None = None, account: StoreAccount | None = None, boot: int = 1
+    ) -> Recording:
         """Record one workload, which finds the directory as it was ``before``."""
         before = before or {}
         with fast_folder() as folder:
             state, log = folder / "state", folder / "journal"
             state.mkdir()
-            write_image(before, str(state))
-            journal.run(self._library, _MODULE, [workload, str(state), str(log), boot_id(boot), synchronous])
+            write_image(before, state)
+            words = [workload, str(state), str(log), boot_id(boot), str(self.seed), self.synchronous]
+            journal.run(self._library, _MODULE, words)
             operations = journal.read(log, Disk(before).numbers)
-            return Recording(operations, before, account or StoreAccount(), read_image(str(state)), boot)
+            return Recording(operations, before, account or StoreAccount(), read_image(state), boot)
 
 
-def fast_folder() -> "tempfile.TemporaryDirectory[str] | _Folder":
+@contextlib.contextmanager
+def fast_folder() -> Iterator[Path]:
     """A directory in memory, where there is one."""
-    return _Folder()
-
-
-class _Folder:
-    def __enter__(self) -> Path:
-        shared = Path("/dev/shm")
-        self._path = tempfile.mkdtemp(prefix="gardu-crash-", dir=shared if shared.is_dir() else None)
-        return Path(self._path)
-
-    def __exit__(self, *error: object) -> None:
-        shutil.rmtree(self._path, ignore_errors=True)
+    shared = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="gardu-crash-", dir=shared if shared.is_dir() else None) as folder:
+        yield Path(folder)
 
 
 def boot_id(boot: int) -> str:
@@ -109,11 +108,15 @@ def boot_id(boot: int) -> str:
     return f"b007{boot:04x}"
 
 
-def cuts(recording: Recording, seed: str, draws: int = 2, *, lies: bool = False) -> Iterator[Cut]:
+def cuts(
+    recording: Recording, seed: int, draws: int = 2, share: float = 1.0, first: int = 0, *, lies: bool = False
+) -> Iterator[Cut]:
     """Cut the power before every operation, and after the last: with what was synced, with everything (as another boot,
-    and as the same), with a torn write, and ``draws`` times with a random part. With a disk that lies: only the
-    latter."""
+    and as the same), with a torn write, and ``draws`` times with a random part. With a disk that lies, only the latter.
+    Equal directories are cut once. ``share``: of the operations that are tried; ``first``: the first of them."""
     disk, account = Disk(recording.before, lies=lies), copy.deepcopy(recording.account)
+    account.damaged = account.damaged or lies
+    account.stopped = False
     seen: set[bytes] = set()
     marks = 0
     for position, operation in enumerate([*recording.operations, None]):
@@ -122,7 +125,8 @@ def cuts(recording: Recording, seed: str, draws: int = 2, *, lies: bool = False)
             marks += 1
             continue
         dice = random.Random(f"{seed} {position}")
-        for mode, image in _images(disk, dice, draws, lies=lies):
+        images = _images(disk, dice, draws, lies=lies) if position >= first and dice.random() < share else ()
+        for mode, image in images:
             digest = _digest(image, f"{marks} {mode == KILLED}")
             if digest not in seen:
                 seen.add(digest)
@@ -148,22 +152,28 @@ def check(recording: Recording, cut: Cut, folder: Path) -> list[str]:
     state = folder / "state"
     shutil.rmtree(state, ignore_errors=True)
     state.mkdir()
-    write_image(cut.image, str(state))
+    write_image(cut.image, state)
     boot = boot_id(recording.boot if cut.mode == KILLED else recording.boot + 1)
     try:
-        found = reopen(state, boot, {stream for stream, _ in cut.account.accepted})
+        found = reopen(state, boot, {stream for stream, _ in cut.account.accepted}, cut.account.retained())
     except Exception as error:  # noqa: BLE001 - whatever it is, the agent would not start
         return [f"crashed: {error!r}"]
     return judge(cut.account, found)
 
 
-def check_all(name: str, recording: Recording, cut_list: Iterator[Cut]) -> Tally:
+def check_all(recording: Recording, chosen: Iterator[Cut]) -> Tally:
     """Check every cut."""
     tally = Tally()
     with fast_folder() as folder:
-        for cut in cut_list:
-            tally.add(check(recording, cut, folder), f"{name}, operation {cut.position}, {cut.mode}")
+        for cut in chosen:
+            tally.add(check(recording, cut, folder), f"operation {cut.position}, {cut.mode}")
     return tally
+
+
+def share_for(recording: Recording, states: int) -> float:
+    """The share of the operations that gives at least about this many states."""
+    operations = sum(not isinstance(operation, Mark) for operation in recording.operations)
+    return min(1.0, states / (_STATES_EACH * operations))
 
 
 def _digest(image: Image, more: str) -> bytes:

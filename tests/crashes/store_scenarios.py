@@ -1,14 +1,18 @@
 """What a store goes through while the power is cut: recordings by name, some on top of what an earlier one left."""
 
 import copy
+import random
 import sqlite3
 from collections.abc import Callable, Mapping
 
-from tests.crashes.filesystem import Image, read_image, write_image
+from tests.crashes.filesystem import read_image, write_image
 from tests.crashes.store_account import OWN, StoreAccount
 from tests.crashes.store_cuts import Cut, Recorder, Recording, cuts, fast_folder
 
 _HEADER_BYTES = 100
+_MODES = ("synced", "everything", "some", "torn")
+_NEARBY = 40
+"""Operations."""
 
 
 def _plain(workload: str) -> Callable[[Recorder], Recording]:
@@ -19,11 +23,11 @@ def _migrate(recorder: Recorder) -> Recording:
     """The store of an older release is opened, and migrated."""
     first = recorder.record("append")
     with fast_folder() as folder:
-        write_image(first.after, str(folder))
+        write_image(first.after, folder)
         connection = sqlite3.connect(folder / "store.db")
         connection.executescript("ALTER TABLE reading DROP COLUMN crc; PRAGMA user_version = 1")
         connection.close()
-        older = read_image(str(folder))
+        older = read_image(folder)
     return recorder.record("continue", older, first.final_account(), boot=2)
 
 
@@ -53,22 +57,27 @@ def _continued_damaged(recorder: Recorder, first: Recording, content: bytes, acc
 
 
 def _after_a_cut(before: Callable[[Recorder], Recording], place: float, mode: str) -> Callable[[Recorder], Recording]:
-    """The power is cut, and cut again while the next start recovers. ``place``: of the first cut, 0 to 1."""
+    """The power is cut, and cut again while the next start recovers. ``place``: of the first cut, 0 to 1; further
+    recordings cut elsewhere."""
 
     def record(recorder: Recorder) -> Recording:
         first = before(recorder)
-        cut = cut_at(first, place, mode)
+        dice = random.Random(recorder.seed)
+        cut = cut_at(first, dice.random() if recorder.seed else place, dice.choice(_MODES) if recorder.seed else mode)
         return recorder.record("continue", cut.image, cut.account, boot=first.boot + 1)
 
     return record
 
 
 def cut_at(recording: Recording, place: float, mode: str) -> Cut:
-    """The cut of this kind at or after a place."""
+    """The cut of this kind at or after a place; another kind if there is none."""
     position = int(place * len(recording.operations))
-    found = (cut for cut in cuts(recording, f"{place}", 1) if cut.position >= position and cut.mode.startswith(mode))
-    cut = next(found)
-    return Cut(cut.position, cut.mode, dict(cut.image), copy.deepcopy(cut.account))
+    later: list[Cut] = []
+    for cut in cuts(recording, 0, 1, first=position):
+        later.append(Cut(cut.position, cut.mode, cut.image, copy.deepcopy(cut.account)))
+        if cut.mode.startswith(mode) or cut.position > position + _NEARBY:
+            break
+    return later[-1]
 
 
 SCENARIOS: Mapping[str, Callable[[Recorder], Recording]] = {

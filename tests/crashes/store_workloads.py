@@ -1,7 +1,7 @@
 """What a store does while it is recorded: a program that runs under the shim.
 
-``python -m tests.crashes.store_workloads WORKLOAD DIRECTORY JOURNAL BOOT SYNCHRONOUS``. The marks in the journal say what
-was accepted when; :mod:`tests.crashes.store_account` keeps account of them.
+``python -m tests.crashes.store_workloads WORKLOAD DIRECTORY JOURNAL BOOT SEED SYNCHRONOUS``. The marks in the journal
+say what was accepted when; :mod:`tests.crashes.store_account` keeps account of them.
 """
 
 import asyncio
@@ -50,7 +50,7 @@ class RecordedBackend(Backend):
         _shim.mark("settle", list(commit.settled))
         super().commit(commit)
         _shim.mark("shed", list(commit.shed))
-        self._accepted({name: span for name, span in commit.assigned.items()})
+        self._accepted(commit.assigned)
         return commit
 
     def begin_epoch(self, epoch: str, since: Mapping[str, int]) -> None:
@@ -69,6 +69,10 @@ class RecordedBackend(Backend):
         _shim.mark("given up", lost)
         return lost
 
+    def close(self) -> RowRanges:
+        _shim.mark("closing")
+        return super().close()
+
     def _accepted(self, spans: Mapping[str, tuple[int, int]]) -> None:
         rows: dict[str, list[Row]] = {}
         try:
@@ -82,10 +86,10 @@ class RecordedBackend(Backend):
 class Source:
     """Makes readings, each once."""
 
-    def __init__(self, boot_id: str) -> None:
+    def __init__(self, boot_id: str, dice: random.Random) -> None:
         self._boot_id = boot_id
         self._numbers = count(1)
-        self._dice = random.Random(boot_id)
+        self._dice = dice
 
     def now(self) -> Stamp:
         """The time; it goes on with every question."""
@@ -104,11 +108,11 @@ class Source:
 class Run:
     """One run of a store. ``boot_id``: of the boot in which it runs."""
 
-    def __init__(self, folder: Path, boot_id: str) -> None:
+    def __init__(self, folder: Path, boot_id: str, seed: str) -> None:
         self.folder = folder
-        self.source = Source(boot_id)
         self._boot_id = boot_id
-        self._dice = random.Random(boot_id)
+        self._dice = random.Random(f"{seed} {boot_id}")
+        self.source = Source(boot_id, self._dice)
         self.store: Store
 
     async def open(self, max_bytes: int = ROOMY, *, publishes: bool = True) -> None:
@@ -228,11 +232,11 @@ WORKLOADS: Mapping[str, Callable[[Run], Awaitable[None]]] = {
 
 def main() -> None:
     """Record one workload."""
-    name, folder, journal, boot_id, synchronous = sys.argv[1:]
+    name, folder, journal, boot_id, seed, synchronous = sys.argv[1:]
     store_module.Backend = RecordedBackend  # type: ignore[misc]
     RecordedBackend.synchronous = synchronous
     _shim.begin(Path(folder), Path(journal))
-    asyncio.run(_run(WORKLOADS[name], Run(Path(folder), boot_id)))
+    asyncio.run(_run(WORKLOADS[name], Run(Path(folder), boot_id, seed)))
     _shim.end()
 
 

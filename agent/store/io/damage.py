@@ -10,6 +10,7 @@ from secrets import token_hex
 from agent.base.events import rows_lost
 from agent.base.reading import AGENT, Reading, Row, event, packed
 from agent.store.io.database import FIRST_NUMBER_KEY
+from agent.store.io.database_schema import UNCHECKED_KEY
 from agent.store.io.databases import RESCUE_KEY, Databases, state_of
 from agent.store.io.errors import StoreBroken, StoreError
 from agent.store.io.files import wal_path
@@ -18,7 +19,7 @@ from agent.store.io.rescue.salvage import KnownState, salvage_state
 from agent.store.recovery import AsideFile, in_new_epoch, lost_after_rescue, parse_rescues, rescues_text
 from agent.store.unsettled_rows import RowRanges
 
-_OWN = ("ep", "boot", "clean", RESCUE_KEY)
+_OWN = ("ep", "boot", "clean", RESCUE_KEY, UNCHECKED_KEY)
 """Properties of the file itself, not copied from a damaged one."""
 
 
@@ -57,6 +58,7 @@ class Damage:
         databases.close_disk()
         state = salvage_state(aside, wal_path(aside))
         self._begin(state, aside, {str(number): name for name, number in state.ids.items()}, aside.name)
+        return True
 
     def store_rescued(self, rows: list[tuple[str, Row]]) -> int:
         """Store rows rescued from a file that was set aside; return how many were unsettled. Raises :class:`StoreError`

@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.base.reading import Context, Row
 from agent.store.format.account_text import account_columns, parse_account
 from agent.store.format.row_key import SEQ_BITS, row_check
-from agent.store.io.database_schema import SCHEMA_VERSION, open_file
+from agent.store.io.database_schema import SCHEMA_VERSION, UNCHECKED_KEY, open_file
 from agent.store.io.errors import StoreError, as_store_error
 from agent.store.stream_account import StreamAccount
 
@@ -198,6 +198,7 @@ class Tables:
             return []
         base, end = self.key(stream, 0), self.key(stream, stop)
         checks = "crc" if self._version == SCHEMA_VERSION else "NULL"
+        unchecked = self._version < SCHEMA_VERSION or UNCHECKED_KEY in self._properties
         with self.translating():
             found = self.connection.execute(
                 f"SELECT key, t, mono_ms, context, body, {checks} FROM reading WHERE key >= ? AND key < ?"
@@ -207,7 +208,7 @@ class Tables:
             contexts = self._contexts_by_id
             before = (base | start) - 1
             for key, t, mono_ms, context, body, check in found:
-                if check is not None and check != row_check(key, t, mono_ms, context, body):
+                if not (check is None and unchecked) and check != row_check(key, t, mono_ms, context, body):
                     raise ValueError("checksum")
                 if not before < key < end:
                     raise ValueError("a page of other rows")

@@ -18,6 +18,7 @@ from agent.store.io.rescue.salvage import KnownState
 from agent.store.recovery import in_new_epoch, merged, without_holds
 from agent.store.unsettled_rows import RowRanges, unsettled_rows
 
+
 class Overflow:
     """``grace``: how long commits may fail before the store switches to memory."""
 
