@@ -5,9 +5,10 @@ import random
 import sqlite3
 from collections.abc import Callable, Mapping
 
+from tests.crashes.cuts import cuts, fast_folder
 from tests.crashes.filesystem import read_image, write_image
 from tests.crashes.store_account import OWN, StoreAccount
-from tests.crashes.store_cuts import Cut, Recorder, Recording, cuts, fast_folder
+from tests.crashes.store_cuts import Recorder, StoreCut, StoreRecording
 
 _HEADER_BYTES = 100
 _MODES = ("synced", "everything", "some", "torn")
@@ -15,11 +16,11 @@ _NEARBY = 40
 """Operations."""
 
 
-def _plain(workload: str) -> Callable[[Recorder], Recording]:
+def _plain(workload: str) -> Callable[[Recorder], StoreRecording]:
     return lambda recorder: recorder.record(workload)
 
 
-def _migrate(recorder: Recorder) -> Recording:
+def _migrate(recorder: Recorder) -> StoreRecording:
     """The store of an older release is opened, and migrated."""
     first = recorder.record("append")
     with fast_folder() as folder:
@@ -31,14 +32,14 @@ def _migrate(recorder: Recorder) -> Recording:
     return recorder.record("continue", older, first.final_account(), boot=2)
 
 
-def _rescue_all(recorder: Recorder) -> Recording:
+def _rescue_all(recorder: Recorder) -> StoreRecording:
     """The header of the file is gone: it is set aside, and every row is rescued."""
     first = recorder.record("append")
     content = bytes(_HEADER_BYTES) + first.after["store.db"][_HEADER_BYTES:]
     return _continued_damaged(recorder, first, content, first.final_account())
 
 
-def _rescue_most(recorder: Recorder) -> Recording:
+def _rescue_most(recorder: Recorder) -> StoreRecording:
     """A byte of one row has changed: the others are rescued, and this one is reported as lost."""
     first = recorder.record("append")
     account = first.final_account()
@@ -51,16 +52,20 @@ def _rescue_most(recorder: Recorder) -> Recording:
     return _continued_damaged(recorder, first, bytes(content), account)
 
 
-def _continued_damaged(recorder: Recorder, first: Recording, content: bytes, account: StoreAccount) -> Recording:
+def _continued_damaged(
+    recorder: Recorder, first: StoreRecording, content: bytes, account: StoreAccount
+) -> StoreRecording:
     account.damaged = True
     return recorder.record("continue", {**first.after, "store.db": content}, account, boot=2)
 
 
-def _after_a_cut(before: Callable[[Recorder], Recording], place: float, mode: str) -> Callable[[Recorder], Recording]:
+def _after_a_cut(
+    before: Callable[[Recorder], StoreRecording], place: float, mode: str
+) -> Callable[[Recorder], StoreRecording]:
     """The power is cut, and cut again while the next start recovers. ``place``: of the first cut, 0 to 1; further
     recordings cut elsewhere."""
 
-    def record(recorder: Recorder) -> Recording:
+    def record(recorder: Recorder) -> StoreRecording:
         first = before(recorder)
         dice = random.Random(recorder.seed)
         cut = cut_at(first, dice.random() if recorder.seed else place, dice.choice(_MODES) if recorder.seed else mode)
@@ -69,18 +74,18 @@ def _after_a_cut(before: Callable[[Recorder], Recording], place: float, mode: st
     return record
 
 
-def cut_at(recording: Recording, place: float, mode: str) -> Cut:
+def cut_at(recording: StoreRecording, place: float, mode: str) -> StoreCut:
     """The cut of this kind at or after a place; another kind if there is none."""
     position = int(place * len(recording.operations))
-    later: list[Cut] = []
+    later: list[StoreCut] = []
     for cut in cuts(recording, 0, 1, first=position):
-        later.append(Cut(cut.position, cut.mode, cut.image, copy.deepcopy(cut.account)))
+        later.append(StoreCut(cut.position, cut.mode, cut.image, copy.deepcopy(cut.account)))
         if cut.mode.startswith(mode) or cut.position > position + _NEARBY:
             break
     return later[-1]
 
 
-SCENARIOS: Mapping[str, Callable[[Recorder], Recording]] = {
+SCENARIOS: Mapping[str, Callable[[Recorder], StoreRecording]] = {
     "append": _plain("append"),
     "evict": _plain("evict"),
     "begin epoch": _plain("begin_epoch"),

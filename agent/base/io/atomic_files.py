@@ -62,9 +62,7 @@ class AtomicDirectory:
             return []
 
     def _create(self) -> None:
-        if not self._path.is_dir():
-            self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
-            sync_directory(self._path.parent)  # a file is only as durable as the name of its directory
+        make_directory(self._path, 0o700)
 
 
 def sync_directory(path: Path) -> None:
@@ -74,6 +72,16 @@ def sync_directory(path: Path) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def make_directory(path: Path, mode: int = 0o777) -> None:
+    """Create a directory and its parents, if they are missing, durably: a file in it is only as durable as its name.
+    Raises :class:`OSError`."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True, mode=mode)
+    sync_directory(path.parent)
 
 
 class MirroredFile:
