@@ -14,12 +14,12 @@ _MAX_NUMBERS_PER_S = 100
 
 
 class AsideFile(NamedTuple):
-    """A file that was set aside and not rescued yet. ``epoch``: the epoch that began then; ``names``: the names of its
-    streams, by their id inside the file."""
+    """A file that was set aside and not rescued yet. ``names``: the names of its streams, by their id inside the file;
+    ``stops``: the number after the last that it may contain, by stream."""
 
     file: str
-    epoch: str
     names: Mapping[str, str]
+    stops: Mapping[str, int]
 
 
 def parse_rescues(text: str) -> list[AsideFile]:
@@ -31,8 +31,8 @@ def parse_rescues(text: str) -> list[AsideFile]:
     files = []
     for entry in entries if isinstance(entries, list) else []:
         match entry:
-            case {"file": str(file), "epoch": str(epoch), "names": dict(names)}:
-                files.append(AsideFile(file, epoch, names))
+            case {"file": str(file), "names": dict(names), "stops": dict(stops)}:
+                files.append(AsideFile(file, names, {name: n for name, n in stops.items() if isinstance(n, int)}))
     return files
 
 
@@ -100,19 +100,18 @@ def merged(older: StreamAccount, newer: StreamAccount | None, epoch: str) -> Str
     return account
 
 
-def hold_before(accounts: Accounts, epoch: str) -> None:
-    """Hold the unsettled rows from before an epoch: a rescue may recover them."""
-    for account in accounts.values():
-        account.hold(next((start for start, name in account.epochs if name == epoch), 0))
+def hold_for_rescue(accounts: Accounts, aside: AsideFile) -> None:
+    """Hold the unsettled rows of a file that was set aside: a rescue may recover them."""
+    for name, account in accounts.items():
+        account.hold(aside.stops.get(name, 0))
 
 
-def lost_after_rescue(accounts: Accounts, epoch: str) -> RowRanges:
-    """Return the rows from before the epoch that began with the damage that are still held when the rescue ends."""
+def lost_after_rescue(accounts: Accounts, aside: AsideFile) -> RowRanges:
+    """Return the rows of a file that are still held when its rescue ends."""
     lost: RowRanges = []
     for name, account in accounts.items():
-        stop = next((start for start, began in account.epochs if began == epoch), account.next)
         for start, end in account.held:
-            lost += [(name, *part) for part in split_by_epoch(account, start, min(end, stop))]
+            lost += [(name, *part) for part in split_by_epoch(account, start, min(end, aside.stops.get(name, 0)))]
     return lost
 
 

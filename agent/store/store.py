@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from agent.base.codes import LogCode, log_extra
 from agent.base.errors import CallTimeout
-from agent.base.events import rows_lost, rows_lost_unnumbered, store_reset
+from agent.base.events import rows_lost_unnumbered, store_reset
 from agent.base.i18n import _
 from agent.base.io.worker import Worker
 from agent.base.reading import AGENT, CommittedRange, Reading, Row, Stamp, event, packed
@@ -96,11 +96,7 @@ class Store:
         store = cls(backend, worker, path.parent, GroupCommit(commit_s, settings.limits), settings)
         if prepare is not None:
             await prepare(store)
-        store._apply_changes()
-        for rows in backend.unwritten:
-            store.announce(rows_lost(*rows, "memory"))
-        for rows in backend.missing:
-            store.announce(rows_lost(*rows, "corrupt"))
+        await store._call(backend.record_losses)
         return store
 
     @property

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from agent.base.ranges import Ranges
 from agent.base.reading import Row
 from agent.store.stream_account import StreamAccount
 
@@ -35,6 +36,14 @@ def parse_row_ranges(value: object) -> RowRanges:
             case [str(stream), str(epoch), int(start), int(stop)] if 0 < start < stop:
                 ranges.append((stream, epoch, start, stop))
     return ranges
+
+
+def merged_rows(rows: RowRanges) -> RowRanges:
+    """Return the same rows, each once."""
+    merged: dict[tuple[str, str], Ranges] = {}
+    for stream, epoch, start, stop in rows:
+        merged.setdefault((stream, epoch), Ranges()).add(start, stop)
+    return [(*key, start, stop) for key, ranges in merged.items() for start, stop in ranges]
 
 
 def is_complete(account: StreamAccount, rows: Sequence[Row], start: int, stop: int) -> bool:

@@ -48,11 +48,7 @@ class AtomicDirectory:
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(self._path / name)
-        directory = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self._path)
 
     def remove(self, name: str) -> None:
         """Remove the file if it exists."""
@@ -66,7 +62,26 @@ class AtomicDirectory:
             return []
 
     def _create(self) -> None:
-        self._path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_directory(self._path, 0o700)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable. Raises :class:`OSError`."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def make_directory(path: Path, mode: int = 0o777) -> None:
+    """Create a directory and its parents, if they are missing, durably: a file in it is only as durable as its name.
+    Raises :class:`OSError`."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True, mode=mode)
+    sync_directory(path.parent)
 
 
 class MirroredFile:

@@ -11,6 +11,7 @@ from typing import IO
 from agent.base.codes import LogCode, log_extra
 from agent.base.i18n import _
 from agent.base.io import clock
+from agent.base.io.atomic_files import make_directory, sync_directory
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ class StateDir:
         self._secrets: dict[str, bytes] = {}
         self._generation = 0
         try:
-            path.mkdir(parents=True, exist_ok=True)
+            make_directory(path)
             self._lock_directory()
         except StateDirLocked:
             raise
@@ -59,7 +60,7 @@ class StateDir:
         """Replace a file: after a power cut it has the old or the new text, and the new one for certain once this
         returns. A directory that was removed is created again. Raises :class:`OSError`."""
         if not self.path.is_dir():
-            self.path.mkdir(parents=True, exist_ok=True)
+            make_directory(self.path)
             self._lock_directory()
         temporary = self.path / f".{name}.new"
         temporary.unlink(missing_ok=True)
@@ -73,11 +74,7 @@ class StateDir:
                 temporary.unlink()
             raise
         temporary.replace(self.path / name)
-        directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync_directory(self.path)
 
     def secret(self, name: str, size_bytes: int) -> bytes:
         """Return a random secret, created once and readable by this user only. If the disk cannot read or write it, it

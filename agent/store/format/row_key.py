@@ -12,5 +12,10 @@ _ROW = struct.Struct(">qqqq")
 
 
 def row_check(key: int, t: int, mono_ms: int, context: int, body: bytes) -> int:
-    """Return the checksum of a row."""
-    return zlib.crc32(body, zlib.crc32(_ROW.pack(key, t, mono_ms, context)))
+    """Return the checksum of a row. Raises :class:`ValueError` or :class:`TypeError` if a damaged page has something
+    else in its place."""
+    try:
+        head = _ROW.pack(key, t, mono_ms, context)
+    except struct.error as error:
+        raise ValueError(error) from error
+    return zlib.crc32(body, zlib.crc32(head))

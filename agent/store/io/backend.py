@@ -12,24 +12,24 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from secrets import token_hex
 
-from agent.base.reading import Row, missing
-from agent.store.commit import Commit, Range
+from agent.base.reading import Row
+from agent.store.commit import Commit
 from agent.store.io.damage import Damage
 from agent.store.io.database import Database
 from agent.store.io.databases import Databases, DatabaseSettings
 from agent.store.io.errors import StoreBroken, StoreError, StoreFull, StoreNewer
 from agent.store.io.files import StoreFiles
+from agent.store.io.lost_rows import LostRows
 from agent.store.io.overflow import Overflow
 from agent.store.recovery import AsideFile, new_epoch_reason
 from agent.store.store_change import StoreChange
-from agent.store.unsettled_rows import RowRanges, parse_row_ranges, unsettled_rows
+from agent.store.unsettled_rows import RowRanges, unsettled_rows
 
 ReadRange = tuple[str, int, int, int]
 
 
 class Backend:
-    """Chooses where rows go: into the file, or into memory while the file cannot be written. ``unwritten``: rows that
-    the previous run could not write. ``missing``: unsettled rows of a file that no longer exists."""
+    """Chooses where rows go: into the file, or into memory while the file cannot be written."""
 
     def __init__(self, files: StoreFiles, settings: DatabaseSettings) -> None:
         self._files = files
@@ -37,9 +37,8 @@ class Backend:
         self._databases = Databases(files, settings)
         self._overflow = Overflow(self._databases)
         self._damage = Damage(self._databases, self._overflow)
+        self._lost_rows = LostRows(self._databases)
         self._disk_check_ms = 0
-        self.unwritten: RowRanges = []
-        self.missing: RowRanges = []
 
     @property
     def changes(self) -> deque[StoreChange]:
@@ -75,9 +74,9 @@ class Backend:
     def open(self, board: str) -> None:
         """Open the file, or begin in memory. Raises :class:`~agent.store.io.errors.StoreNewer`."""
         note = self._files.read_note()
-        missing = bool(note) and not self._files.exists()
-        self.unwritten = parse_row_ranges(note.get("left"))
-        self.missing = parse_row_ranges(note.get("owed")) if missing else []
+        aside = self._files.resume_set_aside()
+        missing = bool(note) and not self._files.exists() and aside is None
+        self._lost_rows.read_note(note, file_missing=missing)
         self._files.create_directory()
         try:
             self._databases.open_disk()
@@ -90,8 +89,21 @@ class Backend:
         else:
             if missing:
                 self._databases.report("reset", "missing", str(note.get("ep", "")))
-            self._databases.hold_for_rescue()
-            self._begin_run(board)
+            if aside is None or not self._damage.resume_set_aside(aside):
+                self._databases.hold_for_rescue()
+                self._begin_run(board)
+
+    def record_losses(self) -> None:
+        """Complete :meth:`open`: settle what the previous run lost, and record the events that report it, in one
+        transaction."""
+        try:
+            self._lost_rows.record()
+        except StoreBroken as error:
+            self._damage.set_aside(error)
+            self._lost_rows.record()
+        except StoreError as error:
+            self._overflow.continue_in_memory(error)
+            self._lost_rows.record()
         self._files.write_note(self.active.property("ep"))
 
     def skip_disk_grace(self) -> None:
@@ -171,9 +183,9 @@ class Backend:
         if self._databases.memory is not None:
             with suppress(StoreError):
                 self._overflow.return_to_disk()
-        memory, disk, floor = self._databases.memory, self.disk, self._databases.floor
+        memory, disk = self._databases.memory, self.disk
         if memory is not None:
-            unwritten = [rows for rows in unsettled_rows(memory.accounts) if rows[2] >= floor.get(rows[0], 0)]
+            unwritten = self._overflow.unwritten(memory)
             self._files.write_note(memory.property("ep"), unwritten=unwritten)
         elif disk is not None:
             with suppress(StoreError):
@@ -195,7 +207,6 @@ class Backend:
                 commit = self._databases.empty_commit()
                 commit.properties = changed
                 disk.commit(commit)
-            self.unwritten = self._settle_lost(disk)
         except StoreBroken as error:
             self._damage.set_aside(error)
         except StoreError as error:
@@ -203,23 +214,6 @@ class Backend:
         else:
             if why:
                 self._databases.report("reset", why)
-
-    def _settle_lost(self, disk: Database) -> RowRanges:
-        """Return the rows that the previous run could not write and that are not in the file, and settle them, since
-        they count as lost. (Its accounts may have been written without its rows.)"""
-        lost: RowRanges = []
-        gone: list[Range] = []
-        for name, epoch, start, stop in self.unwritten:
-            account = disk.accounts.get(name)
-            if account is None or start >= account.next or account.epoch_of(start) != epoch:
-                lost.append((name, epoch, start, stop))  # unknown to the file
-                continue
-            for first, after in missing(disk.rows(name, start, stop, stop - start), start, stop):
-                lost.append((name, epoch, first, after))
-                gone += [(name, *owing) for owing in account.deliverable(first, min(after, account.next))]
-        if gone:
-            disk.give_up(self._databases.empty_commit(), gone)
-        return lost
 
     def _commit_on_disk(self, commit: Commit) -> None:
         disk = self.active

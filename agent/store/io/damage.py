@@ -10,6 +10,7 @@ from secrets import token_hex
 from agent.base.events import rows_lost
 from agent.base.reading import AGENT, Reading, Row, event, packed
 from agent.store.io.database import FIRST_NUMBER_KEY
+from agent.store.io.database_schema import UNCHECKED_KEY
 from agent.store.io.databases import RESCUE_KEY, Databases, state_of
 from agent.store.io.errors import StoreBroken, StoreError
 from agent.store.io.files import wal_path
@@ -18,7 +19,7 @@ from agent.store.io.rescue.salvage import KnownState, salvage_state
 from agent.store.recovery import AsideFile, in_new_epoch, lost_after_rescue, parse_rescues, rescues_text
 from agent.store.unsettled_rows import RowRanges
 
-_OWN = ("ep", "boot", "clean", RESCUE_KEY)
+_OWN = ("ep", "boot", "clean", RESCUE_KEY, UNCHECKED_KEY)
 """Properties of the file itself, not copied from a damaged one."""
 
 
@@ -47,6 +48,18 @@ class Damage:
         detail = f"{error}; {aside.name}" if aside is not None else str(error)
         self._begin(state, aside, {str(number): name for name, number in ids.items()}, detail)
 
+    def resume_set_aside(self, aside: Path) -> bool:
+        """Continue if the previous run was cut off between setting a file aside and starting a new one; return whether
+        it was."""
+        databases = self._databases
+        if databases.active.accounts or RESCUE_KEY in databases.active.properties:
+            databases.files.aside_listed()
+            return False
+        databases.close_disk()
+        state = salvage_state(aside, wal_path(aside))
+        self._begin(state, aside, {str(number): name for name, number in state.ids.items()}, aside.name)
+        return True
+
     def store_rescued(self, rows: list[tuple[str, Row]]) -> int:
         """Store rows rescued from a file that was set aside; return how many were unsettled. Raises :class:`StoreError`
         if they cannot be stored now."""
@@ -68,7 +81,7 @@ class Damage:
         if databases.memory is not None or disk is None:
             raise StoreError("not durable")
         ended, remaining = databases.rescues[:1], databases.rescues[1:]
-        lost = lost_after_rescue(disk.accounts, ended[0].epoch if ended else "")
+        lost = lost_after_rescue(disk.accounts, ended[0]) if ended else []
         commit = databases.empty_commit()
         commit.properties = {RESCUE_KEY: rescues_text(remaining)} | ({} if remaining else {FIRST_NUMBER_KEY: ""})
         commit.readings = [
@@ -82,10 +95,12 @@ class Damage:
 
     def _begin(self, state: KnownState, aside: Path | None, names: Mapping[str, str], detail: str) -> None:
         databases = self._databases
-        epoch = token_hex(4) if databases.memory is None else databases.memory.property("ep")
+        epoch = token_hex(4)
+        known = {name: account.next for name, account in state.accounts.items()}
+        stops = known if databases.memory is None else databases.floor
         rescues = parse_rescues(state.properties.get(RESCUE_KEY, ""))
         if aside is not None:
-            rescues = [*rescues, AsideFile(aside.name, epoch, names)]
+            rescues = [*rescues, AsideFile(aside.name, names, stops)]
         text = rescues_text(rescues)
         if databases.memory is not None:
             # The damage was found while numbers are assigned in memory: continue there.
@@ -103,6 +118,7 @@ class Damage:
             databases.disk_unreadable()
             return
         databases.hold_for_rescue()
+        databases.files.aside_listed()
         databases.files.write_note(epoch)
         databases.report("reset", "damaged", detail)
 

@@ -45,8 +45,11 @@ class Database:
         try:
             with self.tables.translating():
                 self.tables.connection.execute(f"PRAGMA wal_autocheckpoint={self._size.wal_pages}")
-                if not read_only and not self.property("ep"):
+            if not read_only and not self.property("ep"):
+                # Together: an epoch whose boot is unknown would be continued after a power cut.
+                with self.tables.transaction():
                     self.set_property("ep", new_epoch)
+                    self.set_property("boot", boot_id)
         except StoreError:
             self.close()
             raise

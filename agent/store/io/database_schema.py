@@ -7,6 +7,8 @@ from pathlib import Path
 from agent.store.io.errors import StoreBroken, StoreNewer, as_store_error
 
 SCHEMA_VERSION = 2
+UNCHECKED_KEY = "unchecked"
+"""The property of a store that was migrated: its older rows have no checksum."""
 _NEWEST_IMAGINABLE = 1000
 """A schema version above this is damage, not a newer release."""
 MEMORY = Path(":memory:")
@@ -86,6 +88,7 @@ def _prepare(connection: sqlite3.Connection) -> int:
     tables = _SCHEMA if version == 0 else ""
     if version == 1:
         tables = "ALTER TABLE reading ADD COLUMN crc INTEGER;"
+        tables += f"INSERT OR REPLACE INTO property VALUES ('{UNCHECKED_KEY}', '1');"
     if tables:
         tables += f" PRAGMA user_version={SCHEMA_VERSION};"
     connection.executescript(f"BEGIN IMMEDIATE; {tables} COMMIT")

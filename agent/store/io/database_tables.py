@@ -8,7 +8,7 @@ from pathlib import Path
 from agent.base.reading import Context, Row
 from agent.store.format.account_text import account_columns, parse_account
 from agent.store.format.row_key import SEQ_BITS, row_check
-from agent.store.io.database_schema import SCHEMA_VERSION, open_file
+from agent.store.io.database_schema import SCHEMA_VERSION, UNCHECKED_KEY, open_file
 from agent.store.io.errors import StoreError, as_store_error
 from agent.store.stream_account import StreamAccount
 
@@ -198,6 +198,7 @@ class Tables:
             return []
         base, end = self.key(stream, 0), self.key(stream, stop)
         checks = "crc" if self._version == SCHEMA_VERSION else "NULL"
+        unchecked = self._version < SCHEMA_VERSION or UNCHECKED_KEY in self._properties
         with self.translating():
             records = self.connection.execute(
                 f"SELECT key, t, mono_ms, context, body, {checks} FROM reading WHERE key >= ? AND key < ?"
@@ -207,7 +208,7 @@ class Tables:
             contexts = self._contexts_by_id
             before = (base | start) - 1
             for key, t, mono_ms, context, body, check in records:
-                if check is not None and check != row_check(key, t, mono_ms, context, body):
+                if not (check is None and unchecked) and check != row_check(key, t, mono_ms, context, body):
                     raise ValueError("checksum")
                 if not before < key < end:
                     raise ValueError("rows out of order")
@@ -231,12 +232,14 @@ class Tables:
 
     def _load(self) -> None:
         execute = self.connection.execute
-        self._properties = dict(execute("SELECT name, value FROM property"))
-        for number, *rest in execute("SELECT id, ep, bid, cq, mh FROM context"):
-            self._add_context(number, Context(*rest))
+        for name, value in execute("SELECT name, value FROM property"):
+            self._properties[_text(name)] = _text(value)
+        for number, epoch, boot_id, clock_quality, meta_hash in execute("SELECT id, ep, bid, cq, mh FROM context"):
+            context = Context(_text(epoch), _text(boot_id), int(clock_quality), _text(meta_hash))
+            self._add_context(number, context)
         for number, name, *columns in execute("SELECT id, name, next, epochs, settled, gone FROM stream"):
-            self._ids[name] = number
-            self.accounts[name] = parse_account(*columns)
+            self._ids[_text(name)] = number
+            self.accounts[name] = parse_account(int(columns[0]), *map(_text, columns[1:]))
 
     def _add_context(self, number: int, context: Context) -> None:
         self._contexts[context] = number
@@ -253,3 +256,10 @@ class Tables:
                 self.accounts.pop(name, None)
             else:
                 self.accounts[name] = account
+
+
+def _text(value: object) -> str:
+    """Return a text of the file; in a damaged page, anything may stand in its place. Raises :class:`TypeError`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value

@@ -18,7 +18,7 @@ from agent.store.io.errors import StoreBroken, StoreError
 from agent.store.io.files import StoreFiles
 from agent.store.io.rescue.salvage import KnownState
 from agent.store.limits import StoreLimits
-from agent.store.recovery import AsideFile, hold_before, number_beyond, parse_rescues
+from agent.store.recovery import AsideFile, hold_for_rescue, number_beyond, parse_rescues
 from agent.store.store_change import StoreChange
 from agent.store.unsettled_rows import is_complete
 
@@ -125,7 +125,7 @@ class Databases:
         """Hold unsettled rows from before an unfinished rescue, except those already rescued."""
         assert self.disk is not None
         for aside in self.rescues:
-            hold_before(self.disk.accounts, aside.epoch)
+            hold_for_rescue(self.disk.accounts, aside)
 
     def disk_unreadable(self) -> None:
         """Record that the file cannot even be read: its rows are held until it can."""
@@ -152,7 +152,7 @@ class Databases:
             disk.copy_to(copy)
             self.close_disk()  # before the new file exists: closing removes the log by its name
             if self.files.path.exists():
-                self.files.set_aside("swapped")
+                self.files.move_away()
             copy.replace(self.files.path)
         except OSError as error:
             raise StoreError(str(error)) from error

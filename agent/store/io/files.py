@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from agent.base.io.atomic_files import sync_directory
 from agent.store.unsettled_rows import RowRanges
 
 _MAX_ASIDE = 3
@@ -26,6 +27,8 @@ class StoreFiles:
         self._max_bytes = max_bytes
         self._boot_id = boot_id
         self._seen: dict[Path, tuple[int, int]] = {}
+        self._aside = ""
+        """The file set aside last, until a store that lists it is on the disk."""
 
     def exists(self) -> bool:
         """Return whether the store's file exists and is not empty."""
@@ -75,17 +78,53 @@ class StoreFiles:
             return 0
         return disk.f_bavail * disk.f_frsize
 
-    def set_aside(self, kind: str = "broken") -> Path:
-        """Rename the file and its log, so that a new file can be created at the path. Raises :class:`OSError`."""
+    def set_aside(self) -> Path:
+        """Rename the damaged file and its log, so that a new file can be created at the path. If this or what follows
+        is cut short, :meth:`resume_set_aside` continues it. Raises :class:`OSError`."""
+        aside = self._free_name("broken")
+        self._aside = aside.name
+        self._write_note(self.read_note())
+        self._rename(aside)
+        return aside
+
+    def resume_set_aside(self) -> Path | None:
+        """Return the file that an earlier run set aside without creating a store that lists it."""
+        name = self.read_note().get("aside")
+        aside = self.path.with_name(Path(name).name) if isinstance(name, str) and name else None
+        if aside is None or not aside.exists():
+            return None
+        self._aside = aside.name
+        if not self.path.exists() and self.wal.exists() and not wal_path(aside).exists():
+            with suppress(OSError):
+                self._rename_log(aside)
+        return aside
+
+    def aside_listed(self) -> None:
+        """Record that a store on the disk lists the file set aside."""
+        self._aside = ""
+
+    def move_away(self) -> None:
+        """Rename a file that is not this store's. Raises :class:`OSError`."""
+        self._rename(self._free_name("swapped"))
+
+    def _free_name(self, kind: str) -> Path:
         number, aside = 1, self.path.with_name(f"{self.path.name}.{kind}-{self._boot_id}")
         while aside.exists() or wal_path(aside).exists():
             number += 1
             aside = self.path.with_name(f"{self.path.name}.{kind}-{self._boot_id}-{number}")
+        return aside
+
+    def _rename(self, aside: Path) -> None:
+        # One name after the other: a log that is alone at the path belongs to the file that was renamed last.
+        self.path.replace(aside)
+        sync_directory(self.path.parent)
+        self._rename_log(aside)
+        self._seen = {}
+
+    def _rename_log(self, aside: Path) -> None:
         with suppress(FileNotFoundError):
             self.wal.replace(wal_path(aside))
-        self.path.replace(aside)
-        self._seen = {}
-        return aside
+        sync_directory(self.path.parent)
 
     def prune(self, keep: set[str]) -> None:
         """Remove the oldest files set aside beyond a number and a size; never the newest, nor ``wanted``."""
@@ -112,6 +151,10 @@ class StoreFiles:
         """Write a note for the next start: that a store exists, its epoch, its unsettled rows (known only after a clean
         stop), and rows that could not be written. Return whether it was written."""
         content = {"ep": epoch, "owed": (unsettled or [])[:_NOTED_RANGES], "left": (unwritten or [])[:_NOTED_RANGES]}
+        return self._write_note(content)
+
+    def _write_note(self, content: dict[str, Any]) -> bool:
+        content = {**content, "aside": self._aside}
         temporary = self._note.with_name(self._note.name + ".new")
         try:
             with temporary.open("w") as stream:
@@ -119,6 +162,7 @@ class StoreFiles:
                 stream.flush()
                 os.fsync(stream.fileno())
             temporary.replace(self._note)
+            sync_directory(self._note.parent)
         except OSError:
             with suppress(OSError):
                 temporary.unlink()

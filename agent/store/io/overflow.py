@@ -3,6 +3,7 @@
 file --(commits fail for some seconds)--> memory --(the disk can be written)--> file
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from secrets import token_hex
@@ -12,8 +13,10 @@ from agent.store.disk_failure import DiskProbe, FailureGrace
 from agent.store.io.database import Database
 from agent.store.io.databases import RESCUE_KEY, Databases, state_of
 from agent.store.io.errors import StoreBroken, StoreError, StoreFull
+from agent.store.io.lost_rows import UNWRITTEN_KEY
 from agent.store.io.rescue.salvage import KnownState
 from agent.store.recovery import in_new_epoch, merged, without_holds
+from agent.store.unsettled_rows import RowRanges, unsettled_rows
 
 
 class Overflow:
@@ -85,11 +88,17 @@ class Overflow:
             disk.cap_size()
             self._write_back(disk, memory)
         databases.memory, databases.floor = None, {}
+        databases.files.aside_listed()
         self.grace.succeeded()
         memory.close()
         databases.hold_for_rescue()
         databases.files.write_note(disk.property("ep"))
         databases.report("durable")
+
+    def unwritten(self, memory: Database) -> RowRanges:
+        """Return the unsettled rows that are only in memory."""
+        floor = self._databases.floor
+        return [rows for rows in unsettled_rows(memory.accounts) if rows[2] >= floor.get(rows[0], 0)]
 
     def _writable_disk(self) -> Database:
         """Return the file at its path, open for writing."""
@@ -113,8 +122,10 @@ class Overflow:
         own = {name: value for name, value in disk.properties.items() if name == "board"}
         properties = {**memory.properties, **own, "boot": self._databases.settings.boot_id, "clean": "0"}
         accounts = {name: without_holds(account, floor.get(name, 1)) for name, account in memory.accounts.items()}
+        properties[UNWRITTEN_KEY] = json.dumps(self.unwritten(memory))
         rows = self._unsettled_rows(memory)
         disk.import_state(accounts, rows, properties, memory.descriptions(), self._databases.empty_commit())
+        disk.set_property(UNWRITTEN_KEY, "")
 
     def _merge(self, disk: Database, memory: Database) -> None:
         """Merge the accounts: numbers were assigned without knowing the file, whose own numbers come first."""

@@ -4,7 +4,7 @@ import pytest
 
 from agent.store.recovery import (
     AsideFile,
-    hold_before,
+    hold_for_rescue,
     in_new_epoch,
     lost_after_rescue,
     merged,
@@ -20,7 +20,7 @@ from tests.agent.store.store_fakes import A, row
 
 
 def test_files_that_wait_for_the_rescue_are_remembered() -> None:
-    files = [AsideFile("store.db.broken-1", "aaaaaaaa", {"1": A}), AsideFile("two", "bbbbbbbb", {})]
+    files = [AsideFile("store.db.broken-1", {"1": A}, {A: 7}), AsideFile("two", {}, {})]
     assert parse_rescues(rescues_text(files)) == files
 
 
@@ -90,13 +90,13 @@ def test_a_stream_that_only_the_file_knows_goes_on() -> None:
 
 def test_what_is_owed_from_before_a_damage_is_held_and_what_is_not_found_is_lost() -> None:
     account = StreamAccount([(1, "a"), (4, "b"), (10, "c")], 20, settled=[(2, 3)])
-    hold_before({A: account}, "unknown")
+    hold_for_rescue({A: account}, AsideFile("another", {}, {"telemetry/b": 10}))
     assert list(account.held) == []
-    hold_before({A: account}, "c")
+    both = AsideFile("aside", {}, {A: 10})
+    hold_for_rescue({A: account}, both)
     assert list(account.held) == [(1, 2), (3, 10)]
-    assert lost_after_rescue({A: account}, "b") == [(A, "a", 1, 2), (A, "a", 3, 4)]
-    assert lost_after_rescue({A: account}, "c") == [(A, "a", 1, 2), (A, "a", 3, 4), (A, "b", 4, 10)]
-    assert lost_after_rescue({A: account}, "gone") == [(A, "a", 1, 2), (A, "a", 3, 4), (A, "b", 4, 10)]
+    assert lost_after_rescue({A: account}, AsideFile("older", {}, {A: 4})) == [(A, "a", 1, 2), (A, "a", 3, 4)]
+    assert lost_after_rescue({A: account}, both) == [(A, "a", 1, 2), (A, "a", 3, 4), (A, "b", 4, 10)]
 
 
 def test_a_rescued_row_that_is_held_is_put_back_and_no_longer_held() -> None:

@@ -144,8 +144,8 @@ async def test_what_the_run_before_left_or_lost_is_told_at_the_start(tmp_path: P
     await store.flush()
     (events,) = await store.read([("event/_agent", 1, 9, 9)])
     bodies = [msgpack.unpackb(row.body) for row in events]
-    assert [(body["ev"], body["why"]) for body in bodies] == [("store_reset", "missing"), ("rows_lost", "corrupt")]
-    assert (bodies[1]["stream"], bodies[1]["n"]) == ("telemetry/a", 1)
+    assert [(body["ev"], body["why"]) for body in bodies] == [("rows_lost", "corrupt"), ("store_reset", "missing")]
+    assert (bodies[0]["stream"], bodies[0]["n"]) == ("telemetry/a", 1)
     await store.close(5.0)
 
 

@@ -157,7 +157,7 @@ def _row(entry: Record) -> Iterator[tuple[int, int, int, int, bytes]]:
     _, context, t, mono_ms, body, *check = columns
     if not (all(isinstance(number, int) for number in (context, t, mono_ms)) and isinstance(body, bytes)):
         return
-    # A store of the first schema has no checksums in its older rows.
-    if check and check[0] is not None and check[0] != row_check(key, t, mono_ms, context, body):
+    # Rows of the first schema have no checksum, and no column for it.
+    if check and check[0] != row_check(key, t, mono_ms, context, body):
         return
     yield key, context, t, mono_ms, body

@@ -83,7 +83,7 @@ async def rescued_rows(aside: Path, names: Mapping[str, str]) -> AsyncIterator[l
             if line == b"\n":
                 ended = True
             elif line:
-                yield [_row(*fields) for fields in json.loads(line)]
+                yield [parse_rescued(*fields) for fields in json.loads(line)]
             else:
                 raise RescueFailed(f"exit status {await process.wait()}")
     except (OSError, ValueError, TypeError, TimeoutError) as error:
@@ -95,7 +95,8 @@ async def rescued_rows(aside: Path, names: Mapping[str, str]) -> AsyncIterator[l
         await process.wait()
 
 
-def _row(stream: str, number: int, context: Any, t: int, mono_ms: int, body: str) -> tuple[str, Row]:
+def parse_rescued(stream: str, number: int, context: Any, t: int, mono_ms: int, body: str) -> tuple[str, Row]:
+    """Return a stream and its row from the fields that the child process printed."""
     # If the page of the context is lost, the account supplies the epoch, and the rest is unknown.
     row_context = Context(*context) if context else Context("", "00000000", 1 if t >= _BUILD_MS else 0, "")
     return stream, Row(number, t, mono_ms, row_context, base64.b64decode(body))

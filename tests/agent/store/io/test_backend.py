@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgpack
 import pytest
 
 from agent.base.reading import Reading, Stamp
@@ -14,7 +15,7 @@ from agent.store.io.databases import DatabaseSettings
 from agent.store.io.errors import StoreError, StoreNewer
 from agent.store.io.files import StoreFiles
 from agent.store.limits import StoreLimits
-from tests.agent.store.store_fakes import NOW, A
+from tests.agent.store.store_fakes import NOW, OWN, A
 
 
 class Bench:
@@ -29,7 +30,14 @@ class Bench:
         settings = DatabaseSettings(1 << 24, boot_id, lambda: NOW, StoreLimits(), lambda: self.now_ms)
         self.backend = Backend(StoreFiles(self.path, 1 << 24, boot_id), settings)
         self.backend.open(board)
+        self.backend.record_losses()
         return self.backend
+
+    def losses(self) -> list[tuple[str, str, int, int]]:
+        """What was reported as lost: stream, epoch, first number, number after the last."""
+        (rows,) = self.backend.read([(OWN, 1, 1 << 43, 9999)])
+        events = [msgpack.unpackb(row.body) for row in rows]
+        return [(event["stream"], event["ep"], event["from"], event["to"] + 1) for event in events]
 
     def commit(self, count: int = 1, size: int = 10) -> Commit:
         readings = [Reading(A, Stamp(NOW.t, 0, 1), "mh000000", bytes(size)) for _ in range(count)]
@@ -163,10 +171,10 @@ def test_rows_that_the_disk_does_not_take_at_the_end_are_left_and_noted(bench: B
     bench.fill_disk()
     assert bench.backend.close() == [(A, epoch, 2, 502)]
     bench.opened()
-    assert bench.backend.unwritten == [(A, epoch, 2, 502)]
+    assert bench.losses() == [(A, epoch, 2, 502)]
     assert bench.numbers() == [1], "what is counted as lost is not owed"
     assert bench.backend.active.accounts[A].unsettled() == 1
-    assert bench.changes() == []
+    assert bench.changes() == [("changed", "")]
 
 
 def test_a_store_that_cannot_be_written_is_read_all_the_same(bench: Bench) -> None:
@@ -221,7 +229,7 @@ def test_a_damaged_page_is_met_by_a_new_file_whose_numbers_go_on(bench: Bench) -
     assert bench.changes() == [("reset", "damaged")]
     (aside,) = bench.backend.rescues
     assert (aside.file, dict(aside.names)) == ("store.db.broken-b0070000", {"1": A})
-    assert aside.epoch == bench.backend.active.property("ep")
+    assert dict(aside.stops) == {A: 301}
     assert list(bench.backend.active.accounts[A].held) == [(1, 301)]
     assert bench.commit().assigned == {A: (301, 302)}
     lost = bench.backend.end_rescue()
@@ -236,8 +244,8 @@ def test_a_file_that_is_missing_is_told_with_what_it_owed(bench: Bench) -> None:
     bench.backend.close()
     bench.path.unlink()
     bench.opened()
-    assert bench.changes() == [("reset", "missing")]
-    assert bench.backend.missing == [(A, epoch, 1, 4)]
+    assert bench.changes() == [("reset", "missing"), ("changed", "")]
+    assert bench.losses() == [(A, epoch, 1, 4)]
 
 
 def test_a_newer_release_s_store_is_left_alone(bench: Bench) -> None:

@@ -47,7 +47,7 @@ def test_everything_is_found_that_sqlite_has(tmp_path: Path) -> None:
     database = filled(path, size=5000)
     with remains(path) as found:
         assert found.trusted()
-        assert found.properties() == {"ep": "aaaaaaaa", "k": "v"}
+        assert found.properties() == {"ep": "aaaaaaaa", "boot": "b0070000", "k": "v"}
         assert found.descriptions() == {"mh": b"x" * 5000}, "on pages of its own"
         assert found.stream_names() == {number: name for name, number in database.ids.items()}
         assert found.streams()[A] == (201, "1:aaaaaaaa", "1-50", "")
