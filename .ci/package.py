@@ -1,4 +1,4 @@
-"""Make the Debian packages, the wheel, and the lists of what is in them; called by ``.ci/package``."""
+"""Builds the Debian packages, the wheel, and the lists of their components; called by ``.ci/package``."""
 
 import argparse
 import gzip
@@ -23,19 +23,19 @@ from zipfile import ZipFile
 ROOT = Path(__file__).parent.parent
 LOCK = ROOT / ".ci" / "package.lock"
 PYTHONS = ("3.11", "3.13")
-"""Of Debian 12 and 13, and so of both Raspberry Pi OS."""
+"""The versions in Debian 12 and 13, and so in both releases of Raspberry Pi OS."""
 MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 GLIBC = ("2_17", "2_28", "2_31", "2_34", "2_35", "2_36")
-"""Wheels made for these or older run on Debian 12, whose C library is 2.36."""
+"""Wheels built for these or older versions run on Debian 12, whose C library is 2.36."""
 HOME = "usr/lib/gardu"
 DOC = "usr/share/doc/gardu"
-# What no gateway needs: types for checkers, and scripts that would come into everybody's path.
+# Not needed on a gateway: types for checkers, and scripts that would be installed into everybody's path.
 LEFT_OUT = re.compile(r"\.pyi$|(^|/)py\.typed$|\.data/(scripts|headers|data)/|/(INSTALLER|direct_url\.json)$")
 
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """One wheel. ``tag``: of its name: the Python, the ABI and the platform that it is for."""
+    """One wheel. ``tag``: the Python, ABI and platform in its name."""
 
     file: Path
     tag: str
@@ -51,7 +51,7 @@ class Wheel:
 
     @property
     def licence(self) -> str:
-        """As an SPDX expression where the wheel says so, otherwise in its own words."""
+        """The SPDX expression if the wheel has one, otherwise its own text."""
         classifiers = [
             line.rpartition(" :: ")[2]
             for line in self.metadata.get_all("Classifier", [])
@@ -66,28 +66,28 @@ class Wheel:
 
     @property
     def place(self) -> str:
-        """Where it is unpacked: beside what is for every Python, or with what is for one."""
+        """The folder to unpack it into: the one for every Python, or the one for a single version."""
         found = re.match(r"cp3(\d+)-cp3", self.tag)
         return f"{HOME}/lib/python3.{found[1]}/site-packages" if found else f"{HOME}/lib/common"
 
 
 def read_wheel(file: Path) -> Wheel:
-    """What a wheel says of itself."""
+    """Read a wheel's metadata."""
     with ZipFile(file) as archive:
-        name = next(one for one in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", one))
+        name = next(name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/METADATA", name))
         metadata = HeaderParser().parsestr(archive.read(name).decode())
     return Wheel(file, "-".join(file.stem.split("-")[-3:]), metadata)
 
 
 def commit_time() -> int:
-    """Unix seconds that every file gets: the last commit's, or SOURCE_DATE_EPOCH."""
+    """Return the time of every file in Unix seconds: that of the last commit, or SOURCE_DATE_EPOCH."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     return int(given or _output(["git", "log", "-1", "--format=%ct"]))
 
 
 def agent_wheel(work: Path, epoch: int, version: str | None) -> Wheel:
-    """The agent's own wheel, made from a copy of the files that git has or would have. ``version``: what the agent
-    then reports as its own."""
+    """Build the agent's wheel from a copy of the files that git tracks or would track. ``version``: what the
+    agent will report."""
     source, out = work / "source", work / "wheel"
     listed = _output(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
     for name in filter(None, listed.split("\0")):
@@ -97,7 +97,7 @@ def agent_wheel(work: Path, epoch: int, version: str | None) -> Wheel:
         module = source / "agent" / "__init__.py"
         text, count = re.subn(r'(?m)^__version__ = ".*"$', f'__version__ = "{version}"', module.read_text())
         if count != 1:
-            sys.exit(f"package: {module.name} does not say the version")
+            sys.exit(f"package: {module.name} does not define the version")
         module.write_text(text)
     subprocess.run(
         [sys.executable, "-m", "pip", "-qq", "wheel", "--no-deps", "--no-build-isolation", "-w", str(out), str(source)],
@@ -107,7 +107,7 @@ def agent_wheel(work: Path, epoch: int, version: str | None) -> Wheel:
 
 
 def locked_wheels(architecture: str) -> list[Wheel]:
-    """The wheels of the lock for one architecture and every Python; each once. They stay in the user's cache."""
+    """Return the locked wheels for one architecture and every Python, each once. They are kept in the user's cache."""
     allowed = set(re.findall(r"--hash=sha256:([0-9a-f]{64})", LOCK.read_text()))
     key = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gardu" / f"wheels-{key}"
@@ -138,12 +138,12 @@ def _download(architecture: str, python: str, folder: Path) -> None:
 
 
 def make_tree(tree: Path, wheels: Sequence[Wheel], architecture: str, version: str, epoch: int) -> None:
-    """Everything that is in the package, below ``tree``."""
+    """Create the content of the package below ``tree``."""
     for wheel in wheels:
         _unpack(wheel, tree / wheel.place)
     for python in PYTHONS:
         shared = tree / f"{HOME}/lib/python{python}/site-packages/gardu.pth"
-        # The second folder is for drivers of others, which a technician puts there; one that is not there is skipped.
+        # The second folder is for third-party drivers that a technician installs; Python skips it if it does not exist.
         _write(shared, "../../common\n/usr/local/lib/gardu\n")
     _write(tree / f"{HOME}/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n")
     (tree / HOME / "bin").mkdir()
@@ -166,7 +166,7 @@ def make_tree(tree: Path, wheels: Sequence[Wheel], architecture: str, version: s
 
 
 def components(wheels: Sequence[Wheel], architecture: str, version: str, epoch: int) -> str:
-    """The parts of the package, as a CycloneDX 1.6 document."""
+    """Return the components of the package as a CycloneDX 1.6 document."""
     parts = [
         {
             "type": "library",
@@ -203,7 +203,7 @@ def components(wheels: Sequence[Wheel], architecture: str, version: str, epoch: 
 
 
 def make_deb(tree: Path, architecture: str, version: str, epoch: int, out: Path) -> Path:
-    """Close the tree to a package: every date, right and owner as the commit has it, not as this computer has it."""
+    """Build a package from the tree. Every date, mode and owner comes from the commit, not from this computer."""
     _settle(tree, epoch)
     scripts = ROOT / "systemd" / "debian"
     size_kb = sum((file.lstat().st_size + 1023) // 1024 for file in _files(tree)) + sum(1 for _ in tree.rglob("*/"))
@@ -233,7 +233,7 @@ def _unpack(wheel: Wheel, place: Path) -> None:
         for entry in sorted(archive.namelist()):
             if entry.endswith("/") or LEFT_OUT.search(entry):
                 continue
-            # purelib and platlib of a wheel's .data go to the same place as everything else.
+            # Unpack purelib and platlib in a wheel's .data to the same place as everything else.
             target = place / re.sub(r"^[^/]+\.data/(purelib|platlib)/", "", entry)
             if ".." in PurePosixPath(entry).parts:
                 sys.exit(f"package: {wheel.file.name} has a path that leads out of it: {entry}")
@@ -314,30 +314,30 @@ def _copy(source: Path, target: Path, mode: int = 0o644) -> None:
 
 
 def _output(command: Sequence[str]) -> str:
-    """What a git command prints."""
+    """Return the output of a git command."""
     try:
         return subprocess.run(command, check=True, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
     except (OSError, subprocess.CalledProcessError) as error:
-        sys.exit(f"package: {' '.join(command)} failed ({error}): the package is made in a clone, with git")
+        sys.exit(f"package: {' '.join(command)} failed ({error}): run this in a clone, with git")
 
 
 def debian_version(version: str) -> str:
-    """A version of Python's packages as Debian sorts it: 1.2.0rc1 comes before 1.2.0."""
+    """Convert a Python version so that Debian sorts it correctly: 1.2.0rc1 comes before 1.2.0."""
     return re.sub(r"(a|b|rc|\.dev)([0-9]+)", r"~\1\2", version)
 
 
 def _release(text: str) -> str:
     if not re.fullmatch(r"[0-9]+(\.[0-9]+){1,3}((a|b|rc)[0-9]+)?(\.dev[0-9]+)?", text):
-        raise argparse.ArgumentTypeError(f"{text} is no version such as 1.2.0 or 1.2.0rc1")
+        raise argparse.ArgumentTypeError(f"{text} is not a version such as 1.2.0 or 1.2.0rc1")
     return text
 
 
 def main() -> int:
-    """Make everything; print one line for each file."""
+    """Build everything and print one line per file."""
     parser = argparse.ArgumentParser(prog=".ci/package", allow_abbrev=False)
     parser.add_argument("architectures", nargs="*", choices=[*MACHINES, []], metavar="|".join(MACHINES))
     parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="DIR")
-    parser.add_argument("--version", type=_release, help="that the agent reports, as in 1.2.0 or 1.2.0rc1")
+    parser.add_argument("--version", type=_release, help="version that the agent reports, such as 1.2.0 or 1.2.0rc1")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     epoch = commit_time()
