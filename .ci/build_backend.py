@@ -1,6 +1,6 @@
-"""The build backend of pyproject.toml: setuptools, once the translations are compiled.
+"""The build backend of pyproject.toml: compiles the translations and then calls setuptools.
 
-Run as a program, it compiles the translations only.
+Run as a program, it only compiles the translations.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ from setuptools.build_meta import *  # noqa: F403 - every other hook stays as it
 
 
 def compile_translations() -> None:
-    """Make the ``.mo`` file of each ``.po`` file, where it is missing or older."""
+    """Compile each ``.po`` file whose ``.mo`` file is missing or older."""
     for source in (Path(__file__).parents[1] / "agent" / "locale").glob("*/LC_MESSAGES/*.po"):
         compiled = source.with_suffix(".mo")
         if not compiled.exists() or compiled.stat().st_mtime < source.stat().st_mtime:

@@ -1,4 +1,4 @@
-"""Make the Debian packages, the wheel, and the lists of what is in them; called by ``.ci/package``."""
+"""Builds the Debian packages, the wheel, and the lists of their components; called by ``.ci/package``."""
 
 import argparse
 import gzip
@@ -20,18 +20,18 @@ DOC = "usr/share/doc/gardu"
 
 
 def commit_time() -> int:
-    """Unix seconds that every file gets: the last commit's, or SOURCE_DATE_EPOCH."""
+    """Return the time of every file in Unix seconds: that of the last commit, or SOURCE_DATE_EPOCH."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     return int(given or output(["git", "log", "-1", "--format=%ct"]))
 
 
 def make_tree(tree: Path, wheels: Sequence[Wheel], architecture: str, version: str, epoch: int) -> None:
-    """Everything that is in the package, below ``tree``."""
+    """Create the content of the package below ``tree``."""
     for wheel in wheels:
         _unpack(wheel, tree / wheel.place)
     for python in PYTHONS:
         shared = tree / f"{HOME}/lib/python{python}/site-packages/gardu.pth"
-        # The second folder is for drivers of others, which a technician puts there; one that is not there is skipped.
+        # The second folder is for third-party drivers that a technician installs; Python skips it if it does not exist.
         _write(shared, "../../common\n/usr/local/lib/gardu\n")
     _write(tree / f"{HOME}/pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n")
     (tree / HOME / "bin").mkdir()
@@ -54,7 +54,7 @@ def make_tree(tree: Path, wheels: Sequence[Wheel], architecture: str, version: s
 
 
 def make_deb(tree: Path, architecture: str, version: str, epoch: int, out: Path) -> Path:
-    """Close the tree to a package: every date, right and owner as the commit has it, not as this computer has it."""
+    """Build a package from the tree. Every date, mode and owner comes from the commit, not from this computer."""
     _settle(tree, epoch)
     scripts = ROOT / "systemd" / "debian"
     size_kb = sum((file.lstat().st_size + 1023) // 1024 for file in _files(tree)) + sum(1 for _ in tree.rglob("*/"))
@@ -86,7 +86,7 @@ def _unpack(wheel: Wheel, place: Path) -> None:
         for entry in sorted(archive.namelist()):
             if entry.endswith("/") or LEFT_OUT.search(entry):
                 continue
-            # purelib and platlib of a wheel's .data go to the same place as everything else.
+            # Unpack purelib and platlib in a wheel's .data to the same place as everything else.
             target = place / re.sub(r"^[^/]+\.data/(purelib|platlib)/", "", entry)
             if ".." in PurePosixPath(entry).parts:
                 sys.exit(f"package: {wheel.file.name} has a path that leads out of it: {entry}")
@@ -118,11 +118,13 @@ def _write(file: Path, text: str) -> None:
 
 
 def main() -> int:
-    """Make everything; print one line for each file."""
+    """Build everything and print one line per file."""
     parser = argparse.ArgumentParser(prog=".ci/package", allow_abbrev=False)
     parser.add_argument("architectures", nargs="*", choices=[*MACHINES, []], metavar="|".join(MACHINES))
     parser.add_argument("--out", type=Path, default=ROOT / "dist", metavar="DIR")
-    parser.add_argument("--version", type=release_number, help="that the agent reports, as in 1.2.0 or 1.2.0rc1")
+    parser.add_argument(
+        "--version", type=release_number, help="version that the agent reports, such as 1.2.0 or 1.2.0rc1"
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     epoch = commit_time()

@@ -1,4 +1,4 @@
-"""Build the wheel and compare it with the checkout: every module, profile and translation must be in it."""
+"""Builds the wheel and checks that it contains every module, profile and translation of the checkout."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 
 def main() -> int:
-    """0 when nothing is missing."""
+    """Return 0 if nothing is missing."""
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "-qq", "--disable-pip-version-check"]
         subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, "."], check=True)

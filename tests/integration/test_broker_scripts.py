@@ -109,7 +109,7 @@ def test_run_again_they_change_nothing(authority: Path) -> None:
         done(*map(str, run))
     before = contents(authority)
     for run in runs:
-        assert "already there" in done(*map(str, run))
+        assert "already exists" in done(*map(str, run))
     assert contents(authority) == before
 
 
@@ -136,7 +136,7 @@ def test_a_certificate_that_soon_ends_is_made_anew_for_the_same_key(authority: P
 def test_a_lost_key_is_told_and_not_replaced_silently(authority: Path) -> None:
     done("gateway-certificate", authority, "batua-01")
     (authority / "gateways" / "batua-01.key").unlink()
-    assert_refused("gateway-certificate", 1, "not its key", authority, "batua-01")
+    assert_refused("gateway-certificate", 1, "its key does not", authority, "batua-01")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_a_lost_key_is_told_and_not_replaced_silently(authority: Path) -> None:
 )
 def test_a_bad_gateway_id_is_refused_and_leaves_nothing(authority: Path, bad: str) -> None:
     before = contents(authority)
-    assert_refused("gateway-certificate", 2, "is no gateway id", authority, bad)
+    assert_refused("gateway-certificate", 2, "is not a valid gateway id", authority, bad)
     assert contents(authority) == before
 
 
@@ -191,7 +191,7 @@ def test_revoking_lists_every_certificate_of_the_gateway_and_no_other(authority:
     done("revoke", authority, "batua-01")
     listed = openssl("crl", "-in", authority / "crl.pem", "-noout", "-text").count("Serial Number")
     assert listed == 2
-    assert_refused("revoke", 1, "no certificate of batua-01", authority, "batua-01")
+    assert_refused("revoke", 1, "batua-01 has no valid certificate", authority, "batua-01")
 
 
 def signed_request(authority: Path, signer: str, name: str) -> bytes:
@@ -210,7 +210,7 @@ def test_a_request_is_signed_for_the_gateway_that_made_it_whatever_name_stands_i
     asked = signed_request(authority, "batua-01", "batua-02")
     refused = script("sign-request", authority, "batua-02", given=asked)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "comes from another: CN=batua-01" in refused.stderr
+    assert "signed by another gateway: CN=batua-01" in refused.stderr
     made = authority / "made.pem"
     made.write_text(script("sign-request", authority, "batua-01", given=asked).stdout)
     assert openssl("x509", "-in", made, "-noout", "-subject", "-nameopt", "RFC2253") == "subject=CN=batua-01\n"
@@ -258,8 +258,8 @@ def test_an_account_gets_the_block_of_its_role_and_the_shipped_ones_stay(etc: Pa
 def test_an_account_that_is_there_keeps_its_password(etc: Path, tmp_path: Path) -> None:
     done("account", etc, "subscriber.gis", tmp_path / PASSWORD)
     before = contents(tmp_path)
-    assert_refused("account", 1, "already there", etc, "subscriber.gis", tmp_path / "second")
-    assert_refused("account", 1, "already there", etc, "subscriber.web", tmp_path / PASSWORD)
+    assert_refused("account", 1, "already exists", etc, "subscriber.gis", tmp_path / "second")
+    assert_refused("account", 1, "already exists", etc, "subscriber.web", tmp_path / PASSWORD)
     assert contents(tmp_path) == before
 
 
@@ -281,9 +281,9 @@ def test_an_account_that_is_there_keeps_its_password(etc: Path, tmp_path: Path) 
     ],
 )
 def test_a_bad_account_name_is_refused(etc: Path, tmp_path: Path, bad: str) -> None:
-    assert_refused("account", 2, "is no account", etc, bad, tmp_path / PASSWORD)
+    assert_refused("account", 2, "is not a valid account name", etc, bad, tmp_path / PASSWORD)
     assert not (tmp_path / PASSWORD).exists()
 
 
 def test_an_account_where_there_is_no_broker_is_refused(tmp_path: Path) -> None:
-    assert_refused("account", 1, "is not there", tmp_path, "subscriber.gis", tmp_path / PASSWORD)
+    assert_refused("account", 1, "does not exist", tmp_path, "subscriber.gis", tmp_path / PASSWORD)

@@ -21,7 +21,7 @@ def explained(page: str, heading: str) -> set[str]:
     ("codes", "page", "heading"),
     [
         (Rejection, "maintainers.md", "| code |"),
-        (LogCode, "operators.md", "## What the journal says"),
+        (LogCode, "operators.md", "## Messages in the journal"),
     ],
 )
 def test_every_code_is_explained_and_nothing_else(
