@@ -13,7 +13,7 @@ from drivers.sim.models import model
 from tests.support import foreign_driver
 from tests.support.agent_process import BASE, AgentProcess, configuration, sensor
 from tests.support.maintainer import Maintainer
-from tests.support.mosquitto import Mosquitto, free_port, until
+from tests.support.mosquitto import PATIENCE_S, Mosquitto, free_port, until
 from tests.support.mqtt_caller import Caller
 from tests.support.recorder import Recorder
 
@@ -56,7 +56,7 @@ class City:
     def reported(self) -> dict[str, Any]:
         return self.recorder.last("config/reported") or {}
 
-    async def report(self, version: int, state: str, timeout_s: float = 15.0) -> dict[str, Any]:
+    async def report(self, version: int, state: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         """Wait for a report of this version and state."""
 
         def there() -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.agent_process import BASE, AgentProcess, configuration, sensor
 from tests.support.maintainer import Maintainer
-from tests.support.mosquitto import until
+from tests.support.mosquitto import PATIENCE_S, until
 from tests.support.scripted_broker import ScriptedBroker
 
 LOAD = {"id": "load", "driver": "system", "interval_s": 0.2}
@@ -48,7 +48,7 @@ class City:
     def reported(self) -> dict[str, Any]:
         return json.loads(self.broker.retained.get(f"{BASE}/config/reported", b"{}"))
 
-    async def report(self, version: int, state: str, timeout_s: float = 15.0) -> dict[str, Any]:
+    async def report(self, version: int, state: str, timeout_s: float = PATIENCE_S) -> dict[str, Any]:
         def there() -> bool:
             return (self.reported.get("version"), self.reported.get("state")) == (version, state)
 
