@@ -140,7 +140,7 @@ async def test_a_password_file_that_is_not_there_is_told_by_its_name(tmp_path: P
 
 async def test_a_name_that_no_resolver_knows_is_told(tmp_path: Path) -> None:
     async with AgentProcess(tmp_path, configuration("mqtt://broker.invalid")) as agent:
-        line = await agent.told("not connected", 15.0)
+        line = await agent.told("not connected")
         assert (await agent.stop())[0] == 0
     assert "broker.invalid" in line
     assert agent.count("Traceback") == 0
@@ -252,5 +252,5 @@ async def test_nothing_listens_at_the_first_of_two_brokers_and_the_second_is_tak
     with Mosquitto(tmp_path) as broker, Recorder(broker.port) as recorder:
         table = f'url = ["mqtt://127.0.0.1:{free_port()}", "{broker.url}"]'
         async with AgentProcess(tmp_path, configuration(table)) as agent:
-            await until(lambda: bool(recorder.events("started")), 15.0)
+            await until(lambda: bool(recorder.events("started")))
             await agent.stop()

@@ -205,7 +205,7 @@ async def test_the_page_for_maintainers_shows_what_a_plan_and_a_switched_output_
             text = text.replace(f'id = "{GATEWAY}"', 'id = "batua-01"')
             async with AgentProcess(tmp_path, text, chip.packages, chip.environ) as agent:
                 await until(lambda: recorder.rows("telemetry/siren-1") != [] and recorder.last("config/reported"))
-                section = (ROOT / "docs" / "maintainers.md").read_text("utf-8").split("## Asking and switching")[1]
+                section = (ROOT / "docs" / "maintainers.md").read_text("utf-8").split("## Commands")[1]
                 script, shown = re.findall(r"```sh\n(.*?)```\n\n```text\n(.*?)```", section, flags=re.DOTALL)[0]
                 await run_block(script, shown, tmp_path, mosquitto.url)
                 await until(lambda: chip.level == "1")

@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 
-from agent import __version__
 from tests.support.agent_process import ROOT
-from tests.support.packages import DEB, package
+from tests.support.packages import package, shared_folder
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="the package for this machine is looked at")
 
+VERSION = "9.1.0rc1"
+DEBIAN_VERSION = "9.1.0~rc1"
+DEB = f"gardu_{DEBIAN_VERSION}_amd64.deb"
 _MAX_DEB_BYTES = 20_000_000
 _MAX_INSTALLED_KB = 60_000
 LIB = "usr/lib/gardu/lib"
@@ -33,15 +35,18 @@ FILES = (
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return package(tmp_path_factory.mktemp("package"))
+    """The packages of a version that no checkout has: as a release is made."""
+    return shared_folder(tmp_path_factory, "package", lambda place: package(place, None, "--version", VERSION))
 
 
 @pytest.fixture(scope="module")
 def tree(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package's files, unpacked."""
-    place = tmp_path_factory.mktemp("tree") / "root"
-    subprocess.run(["dpkg-deb", "--raw-extract", str(made / DEB), str(place)], check=True)
-    return place
+
+    def unpack(place: Path) -> None:
+        subprocess.run(["dpkg-deb", "--raw-extract", str(made / DEB), str(place / "root")], check=True)
+
+    return shared_folder(tmp_path_factory, "tree", unpack) / "root"
 
 
 def in_the_package(tree: Path, command: str) -> "subprocess.CompletedProcess[str]":
@@ -63,7 +68,8 @@ def test_the_same_commit_gives_the_same_bytes_wherever_it_is_built(made: Path, t
     elsewhere.mkdir()
     before = os.umask(0o077)
     try:
-        other = package(elsewhere / "out", {"TZ": "Asia/Makassar", "TMPDIR": str(elsewhere), "LC_ALL": "C.UTF-8"})
+        environ = {"TZ": "Asia/Makassar", "TMPDIR": str(elsewhere), "LC_ALL": "C.UTF-8"}
+        other = package(elsewhere / "out", environ, "--version", VERSION)
     finally:
         os.umask(before)
     names = {file.name for file in made.iterdir()}
@@ -79,13 +85,9 @@ def test_the_sums_are_those_of_the_files(made: Path) -> None:
     assert listed.stdout.count(": OK") == len(list(made.iterdir())) - 1
 
 
-def test_the_given_version_is_the_one_that_the_agent_reports(tmp_path: Path) -> None:
-    out = package(tmp_path, None, "--version", "9.1.0rc1")
-    deb = out / "gardu_9.1.0~rc1_amd64.deb"
-    assert fields(deb)["Version"] == "9.1.0~rc1"
-    root = tmp_path / "root"
-    subprocess.run(["dpkg-deb", "--raw-extract", str(deb), str(root)], check=True)
-    assert in_the_package(root, "gardu --version").stdout == "gardu 9.1.0rc1\n"
+def test_the_given_version_is_the_one_that_the_agent_reports(made: Path, tree: Path) -> None:
+    assert fields(made / DEB)["Version"] == DEBIAN_VERSION
+    assert in_the_package(tree, "gardu --version").stdout == f"gardu {VERSION}\n"
 
 
 def test_it_is_small(made: Path) -> None:
@@ -130,7 +132,7 @@ def test_everything_belongs_to_root_and_only_programs_can_be_run(made: Path) -> 
 
 def test_the_list_of_parts_is_what_is_in_it(made: Path, tree: Path) -> None:
     bom: Any = json.loads((made / DEB.replace(".deb", ".cdx.json")).read_text())
-    assert (bom["bomFormat"], bom["metadata"]["component"]["version"]) == ("CycloneDX", __version__)
+    assert (bom["bomFormat"], bom["metadata"]["component"]["version"]) == ("CycloneDX", DEBIAN_VERSION)
     present = {folder.name.removesuffix(".dist-info") for folder in (tree / LIB).rglob("*.dist-info")}
     listed = {f"{part['name'].replace('-', '_')}-{part['version']}" for part in bom["components"]}
     assert {name.lower() for name in present} == {name.lower() for name in listed}
@@ -146,7 +148,7 @@ def test_the_list_of_parts_is_what_is_in_it(made: Path, tree: Path) -> None:
 
 def test_it_runs_on_debians_python_with_its_own_packages_alone(tree: Path) -> None:
     version = in_the_package(tree, "gardu --version")
-    assert (version.stdout, version.stderr) == (f"gardu {__version__}\n", "")
+    assert (version.stdout, version.stderr) == (f"gardu {VERSION}\n", "")
     check = in_the_package(tree, "gardu check /usr/share/doc/gardu/examples/clinic.toml")
     assert check.stdout.endswith("clinic.toml: OK, 8 sensors\n"), check.stderr
     places = in_the_package(
@@ -174,22 +176,13 @@ def test_the_wheel_installs_with_pip(made: Path, tmp_path: Path) -> None:
     (wheel,) = made.glob("*.whl")
     (folder,) = (one for one in wheel_cache() if one.name == f"amd64-{sys.version_info[0]}.{sys.version_info[1]}")
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "v")], check=True)
-    environ = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
-    subprocess.run(
-        [
-            str(tmp_path / "v/bin/pip"),
-            "-qq",
-            "install",
-            "--no-index",
-            "--find-links",
-            str(folder),
-            f"{wheel}[gpio,i2c,updates]",
-        ],
-        check=True,
-        env={**environ, "PIP_CONFIG_FILE": os.devnull},
-    )
-    said = subprocess.run([str(tmp_path / "v/bin/gardu"), "--version"], capture_output=True, text=True, cwd=tmp_path)
-    assert said.stdout == f"gardu {__version__}\n"
+    here = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTHON"))}
+    environ = {**here, "PIP_CONFIG_FILE": os.devnull}
+    pip = (str(tmp_path / "v/bin/pip"), "-qq", "install", "--no-index", "--find-links", str(folder))
+    subprocess.run([*pip, f"{wheel}[gpio,i2c,updates]"], check=True, env=environ)
+    gardu = [str(tmp_path / "v/bin/gardu"), "--version"]
+    said = subprocess.run(gardu, capture_output=True, text=True, cwd=tmp_path, env=environ)
+    assert said.stdout == f"gardu {VERSION}\n"
 
 
 def wheel_cache() -> list[Path]:

@@ -16,9 +16,10 @@ from tests.support.maintainer import Maintainer
 from tests.support.mosquitto import Mosquitto, free_port, until
 from tests.support.mqtt_caller import Caller
 from tests.support.recorder import Recorder
+from tests.support.update_reports import UpdateReports
 
 
-class City:
+class City(UpdateReports):
     """A broker, a gateway with two dust sensors of which one is configured, and a maintainer."""
 
     def __init__(self, folder: Path, mosquitto: Mosquitto, recorder: Recorder) -> None:
@@ -55,18 +56,6 @@ class City:
     @property
     def reported(self) -> dict[str, Any]:
         return self.recorder.last("config/reported") or {}
-
-    async def report(self, version: int, state: str, timeout_s: float = 15.0) -> dict[str, Any]:
-        """Wait for a report of this version and state."""
-
-        def there() -> bool:
-            return (self.reported.get("version"), self.reported.get("state")) == (version, state)
-
-        try:
-            await until(there, timeout_s)
-        except TimeoutError:
-            raise AssertionError(f"{self.reported} {self.agent.lines}") from None
-        return self.reported
 
     def numbers(self, name: str) -> int:
         return len(self.recorder.rows(f"telemetry/air-{name}"))

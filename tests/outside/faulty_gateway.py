@@ -1,20 +1,18 @@
 """A gateway whose disk, broker and sensors a test has in its hands, and what may be missing of its readings."""
 
 import contextlib
-import random
 import re
 import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from agent.store.io.database import Database
 from agent.store.stream_account import StreamAccount
 from drivers.sdk.contract import Value
 from drivers.sim.device import SimulatedDevice
 from drivers.sim.models import model
+from tests.outside.agent_under_test import AgentUnderTest
 from tests.outside.disk_faults import FaultyDisk
 from tests.outside.fault_judge import Excuses, Violation
 from tests.outside.floods import Floods
@@ -35,16 +33,14 @@ _NOTICED_S = 3.0
 """A disk that was well again for so long, and of which the agent has said nothing, took everything."""
 
 
-class FaultyGateway:
+class FaultyGateway(AgentUnderTest):
     """Two sensors that count, some that flood, a small disk and an unruly broker. ``async with`` it.
 
     ``module``: what is run in place of the agent. ``said``: by sensor, each reading and when it was said.
     """
 
     def __init__(self, folder: Path, seed: int, module: str, environ: Mapping[str, str] | None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.dice = random.Random(seed)
-        self.folder = folder
+        super().__init__(folder, seed, module, environ)
         self.disk = FaultyDisk(folder / "state", self.dice)
         self.broker = UnrulyBroker(self.dice)
         self.floods = Floods()
@@ -56,22 +52,6 @@ class FaultyGateway:
         self.label = 0
         self.boot = 0
         self._recovered_s = 0.0
-        self._stack = contextlib.AsyncExitStack()
-        self._environ = dict(environ or {})
-        self._module = module
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._begin()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
 
     async def _begin(self) -> None:
         await self._stack.enter_async_context(self.broker)

@@ -1,17 +1,14 @@
 """An agent that a test feeds with anything: what it has, and whether it is still well."""
 
 import asyncio
-import contextlib
 import json
 import os
-import random
 import time
 import tty
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from tests.outside.agent_under_test import AgentUnderTest
 from tests.support.agent_process import BASE, AgentProcess, configuration, sensor
 from tests.support.maintainer import Maintainer
 from tests.support.mosquitto import until
@@ -27,35 +24,19 @@ class Unwell(Exception):
     """The agent is not as it must be; the text says what is wrong."""
 
 
-class FedAgent:
+class FedAgent(AgentUnderTest):
     """One gateway, its broker, its maintainer, and its ports (pty pairs). ``async with`` it, then :meth:`look`.
 
     ``module``: what is run in place of the agent. ``starts``: how often it was started.
     """
 
     def __init__(self, folder: Path, seed: int, module: str, environ: Mapping[str, str] | None) -> None:
-        self.dice = random.Random(seed)
-        self.folder = folder
+        super().__init__(folder, seed, module, environ)
         self.maintainer = Maintainer(folder / "keys")
         (folder / "trust.json").write_bytes(self.maintainer.trust())
         self.broker = ScriptedBroker(versions=(self.dice.choice((4, 5)),))
         self.starts = 1
-        self._module, self._environ = module, environ
         self._count = 0
-        self._stack = contextlib.AsyncExitStack()
-
-    async def __aenter__(self) -> Self:
-        try:
-            await self._begin()
-        except BaseException:
-            await self._stack.aclose()
-            raise
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
 
     async def _begin(self) -> None:
         await self._stack.enter_async_context(self.broker)

@@ -38,7 +38,7 @@ async def test_d2_a_changed_line_rate_is_opened(tmp_path: Path, place: Place, co
             assert not broker.rows("telemetry/meter-1")
             agent.file.write_text(configuration(broker.url, [place(line.port, 19_200, count)]))
             agent.hang_up()
-            await until(lambda: all(broker.rows(f"telemetry/meter-{n}") for n in units), 15.0)
+            await until(lambda: all(broker.rows(f"telemetry/meter-{n}") for n in units))
 
 
 @pytest.mark.parametrize("place", [on_bus, on_its_own])

@@ -8,12 +8,13 @@ from tests.support.agent_process import BASE, AgentProcess, configuration, senso
 from tests.support.maintainer import Maintainer
 from tests.support.mosquitto import until
 from tests.support.scripted_broker import ScriptedBroker
+from tests.support.update_reports import UpdateReports
 
 LOAD = {"id": "load", "driver": "system", "interval_s": 0.2}
 MORE = {"id": "more", "driver": "system", "interval_s": 0.2}
 
 
-class City:
+class City(UpdateReports):
     """A broker that a test commands, a gateway, and a maintainer."""
 
     def __init__(self, folder: Path, broker: ScriptedBroker) -> None:
@@ -47,16 +48,6 @@ class City:
     @property
     def reported(self) -> dict[str, Any]:
         return json.loads(self.broker.retained.get(f"{BASE}/config/reported", b"{}"))
-
-    async def report(self, version: int, state: str, timeout_s: float = 15.0) -> dict[str, Any]:
-        def there() -> bool:
-            return (self.reported.get("version"), self.reported.get("state")) == (version, state)
-
-        try:
-            await until(there, timeout_s)
-        except TimeoutError:
-            raise AssertionError(f"{self.reported} {self.agent.lines}") from None
-        return self.reported
 
     async def samples(self, name: str = "load") -> None:
         """It is there, and goes on sampling."""

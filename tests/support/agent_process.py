@@ -14,7 +14,7 @@ import msgpack
 
 from agent.fleet.gap_ledger import StreamId
 from agent.store.io.database import Database
-from tests.support.mosquitto import until
+from tests.support.mosquitto import PATIENCE_S, until
 
 ROOT = Path(__file__).parents[2]
 GATEWAY = "pos-1"
@@ -140,7 +140,7 @@ class AgentProcess:
         """Whether it runs."""
         return self._process is not None and self._process.returncode is None
 
-    async def told(self, words: str, timeout_s: float = 10.0) -> str:
+    async def told(self, words: str, timeout_s: float = PATIENCE_S) -> str:
         """Wait for a line on standard error that has these words; give it."""
         try:
             await until(lambda: self.count(words) or not self.running(), timeout_s)

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tests.support.agent_process import start_gardu
-from tests.support.mosquitto import until
+from tests.support.mosquitto import PATIENCE_S, until
 
 
 def noted(log: Path) -> str:
@@ -51,7 +51,7 @@ class Listening:
     async def stop(self) -> int:
         """End it as Ctrl-C does; give its exit status."""
         self._process.send_signal(signal.SIGINT)
-        status = await asyncio.wait_for(self._process.wait(), 5.0)
+        status = await asyncio.wait_for(self._process.wait(), PATIENCE_S)
         await self._reading
         return status
 

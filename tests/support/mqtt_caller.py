@@ -14,7 +14,7 @@ from paho.mqtt.properties import Properties
 
 from tests.support.pki import Issued
 
-_ANSWER_S = 5.0
+_ANSWER_S = 20.0
 
 
 class Arrived(NamedTuple):

@@ -1,26 +1,12 @@
 """How the next connection is made: versions, brokers in turn, Wills."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from agent.delivery.connection import BrokerUnreachable, ConnectionLost, NoConnack, UnsupportedVersion
 from tests.agent.delivery.uplink_bench import Acknowledging, Bench, Dropping
 from tests.support.mosquitto import until
-
-
-@pytest.fixture
-async def make() -> AsyncIterator[Callable[..., Bench]]:
-    benches: list[Bench] = []
-
-    def bench(**more: Any) -> Bench:
-        benches.append(Bench(**more))
-        return benches[-1]
-
-    yield bench
-    for one in benches:
-        await one.stop()
 
 
 async def test_five_is_tried_first_and_3_1_1_at_once_where_the_broker_says_so(make: Callable[..., Bench]) -> None:

@@ -1,7 +1,6 @@
 """One session: deliver, hand on what comes, keep the timers, say goodbye."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -10,15 +9,6 @@ from agent.delivery.session import Unacknowledged
 from tests.agent.delivery.session_bench import AIR, Bench, Link
 from tests.agent.fakes import TOPICS
 from tests.support.mosquitto import until
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    bench = Bench()
-    yield bench
-    if bench.task is not None:
-        bench.task.cancel()
-        await asyncio.gather(bench.task, return_exceptions=True)
 
 
 async def test_a_message_that_is_not_acknowledged_in_time_ends_the_session(bench: Bench) -> None:

@@ -1,7 +1,6 @@
 """How a session begins: who, what and where it stands; what the broker kept; an old path."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -12,15 +11,6 @@ from agent.delivery.timings import DeliveryTimings
 from tests.agent.delivery.session_bench import AIR, Bench, Link
 from tests.agent.fakes import PRESENCE, TOPICS
 from tests.support.mosquitto import until
-
-
-@pytest.fixture
-async def bench() -> AsyncIterator[Bench]:
-    bench = Bench()
-    yield bench
-    if bench.task is not None:
-        bench.task.cancel()
-        await asyncio.gather(bench.task, return_exceptions=True)
 
 
 async def test_it_subscribes_and_says_who_what_and_where_before_any_reading(bench: Bench) -> None:

@@ -1,7 +1,7 @@
 """How the uplink holds sessions: what it learns from each, and what is said of it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,19 +13,6 @@ from agent.delivery.timings import DeliveryTimings
 from tests.agent.delivery.uplink_bench import TOPICS, Acknowledging, Bench, Dropping
 from tests.agent.fakes import FakeLink
 from tests.support.mosquitto import until
-
-
-@pytest.fixture
-async def make() -> AsyncIterator[Callable[..., Bench]]:
-    benches: list[Bench] = []
-
-    def bench(**more: Any) -> Bench:
-        benches.append(Bench(**more))
-        return benches[-1]
-
-    yield bench
-    for one in benches:
-        await one.stop()
 
 
 async def test_a_session_begins_with_state_meta_and_streams_and_then_delivers(make: Callable[..., Bench]) -> None:

@@ -6,19 +6,20 @@ from pathlib import Path
 import pytest
 
 from tests.support.booted import CONFIG, Booted, sensor
-from tests.support.packages import DEB, package
+from tests.support.packages import DEB, package, shared_folder
 
 SUITES = ("bookworm", "trixie")
 
 
 @pytest.fixture(scope="session")
 def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return package(tmp_path_factory.mktemp("package")) / DEB
+    return shared_folder(tmp_path_factory, "plain-package", package) / DEB
 
 
 @pytest.fixture(scope="session")
 def newer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return package(tmp_path_factory.mktemp("newer"), None, "--version", "9.0.0") / "gardu_9.0.0_amd64.deb"
+    newer = shared_folder(tmp_path_factory, "newer-package", lambda place: package(place, None, "--version", "9.0.0"))
+    return newer / "gardu_9.0.0_amd64.deb"
 
 
 @pytest.fixture(params=SUITES)

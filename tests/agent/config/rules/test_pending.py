@@ -1,7 +1,7 @@
 """Keys that are accepted and do nothing yet."""
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -90,8 +90,10 @@ def test_the_table_names_keys_that_exist() -> None:
         assert key in {"", "*"} or key in keys_of(TABLES[table])
 
 
-def _reads() -> Iterator[tuple[str, str]]:
+@cache
+def _reads() -> frozenset[tuple[str, str]]:
     """Every attribute that the agent reads, but for the checks: of what (its last name, if it has one), and which."""
+    found = set()
     for file in AGENT.rglob("*.py"):
         if file.relative_to(AGENT).with_suffix("").as_posix() in CHECKS:
             continue
@@ -99,7 +101,8 @@ def _reads() -> Iterator[tuple[str, str]]:
             if isinstance(node, ast.Attribute):
                 owner = node.value
                 of = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
-                yield of, node.attr
+                found.add((of, node.attr))
+    return frozenset(found)
 
 
 WHOLE = [rule.removesuffix(".*") for rule in PENDING if "." not in rule or rule.endswith(".*")]

@@ -1,13 +1,15 @@
 """A runner with a real source over fake ports and fake time."""
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Self
 
 from agent.config.settings import Sensor
 from agent.sensing.factory import sensor_runner
 from agent.sensing.runner import SensorRunner
 from drivers.sdk.contract import Driver
-from tests.agent.sensing.fakes import FakeContext
+from tests.agent.sensing.fakes import FakeContext, FakeTime
 
 
 class Bench:
@@ -18,6 +20,17 @@ class Bench:
         self.fakes = fakes
         self.time = fakes.time
         self.tasks: list[asyncio.Task[Any]] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def over(cls, ports: Callable[[FakeTime], Any]) -> AsyncIterator[Self]:
+        """A bench with ports of this kind; what it has started is stopped in the end."""
+        fakes = FakeContext()
+        bench = cls(ports(fakes.time), fakes)
+        try:
+            yield bench
+        finally:
+            await bench.stop()
 
     async def start(self, driver: Driver, **settings: Any) -> SensorRunner:
         sensor = Sensor(**{"id": "a", "driver": driver.name, **settings})

@@ -7,17 +7,14 @@ import pytest
 from agent.sensing.sources.gpio import LineRequest
 from drivers.sdk.contract import Item, Option
 from drivers.sdk.edges import EdgeDecoderBase
-from tests.agent.sensing.fakes import FakeContext
 from tests.agent.sensing.sources.bench import Bench
 from tests.agent.sensing.sources.gpio_fakes import Change, Counter, Ports, Pulse, change, contact, start
 
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    fakes = FakeContext()
-    bench = Bench(Ports(fakes.time), fakes)
-    yield bench
-    await bench.stop()
+    async with Bench.over(Ports) as bench:
+        yield bench
 
 
 async def test_lines_are_asked_for_as_configured(bench: Bench) -> None:

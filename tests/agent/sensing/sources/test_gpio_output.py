@@ -5,17 +5,15 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 from drivers.sdk.contract import Item
-from tests.agent.sensing.fakes import FakeContext, Hang
+from tests.agent.sensing.fakes import Hang
 from tests.agent.sensing.sources.bench import Bench
 from tests.agent.sensing.sources.gpio_fakes import Counter, Ports, contact, start
 
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    fakes = FakeContext()
-    bench = Bench(Ports(fakes.time), fakes)
-    yield bench
-    await bench.stop()
+    async with Bench.over(Ports) as bench:
+        yield bench
 
 
 async def test_an_output_is_driven_low_at_first_and_at_the_end(bench: Bench) -> None:

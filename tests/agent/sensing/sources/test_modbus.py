@@ -11,7 +11,7 @@ from agent.sensing.sources.shared_port import SharedPort
 from drivers.sdk.bus import ModbusDriver, ModbusRead
 from drivers.sdk.contract import Field, LineSettings, Value
 from drivers.sdk.modbus import AnswerDecoder, Block, answer, request
-from tests.agent.sensing.fakes import FakeContext, FakeLink, FakeTime, Hang
+from tests.agent.sensing.fakes import FakeLink, FakeTime, Hang
 from tests.agent.sensing.sources.bench import Bench
 
 READS = (ModbusRead(4, 0, 1), ModbusRead(4, 16, 1))
@@ -74,10 +74,8 @@ def answering(*units: int, before: bytes = b"", after: bytes = b"") -> Callable[
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    fakes = FakeContext()
-    bench = Bench(Line(fakes.time), fakes)
-    yield bench
-    await bench.stop()
+    async with Bench.over(Line) as bench:
+        yield bench
 
 
 async def test_every_block_is_asked_for_and_gives_one_reading(bench: Bench) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from agent.sensing.sensor_errors import PortLost
 from drivers.sdk.contract import Field, LineSettings, SerialDriver
-from tests.agent.sensing.fakes import FakeContext, FakeLink, FakeTime, Words
+from tests.agent.sensing.fakes import FakeLink, FakeTime, Words
 from tests.agent.sensing.sources.bench import Bench
 
 
@@ -30,10 +30,8 @@ class Ports:
 
 @pytest.fixture
 async def bench() -> AsyncIterator[Bench]:
-    fakes = FakeContext()
-    bench = Bench(Ports(fakes.time), fakes)
-    yield bench
-    await bench.stop()
+    async with Bench.over(Ports) as bench:
+        yield bench
 
 
 def words(**more: Any) -> SerialDriver:

@@ -227,13 +227,14 @@ def test_a_key_of_another_kind(tmp_path: Path) -> None:
         load(file)
 
 
+@pytest.mark.virtual_time
 async def test_a_verifier_rests_four_times_as_long_as_it_worked_and_does_one_thing_at_a_time() -> None:
-    spans: list[tuple[float, float]] = []
+    durations_s, spans = [1.0, 20.0, 1.0], list[tuple[float, float]]()
     now_s = asyncio.get_running_loop().time
 
     async def working(asked: Sequence[SignatureCheck]) -> Sequence[bool]:
         began_s = now_s()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(durations_s[len(spans)])
         spans.append((began_s, now_s()))
         if len(spans) == 2:
             raise RuntimeError("it ended badly")
@@ -242,5 +243,5 @@ async def test_a_verifier_rests_four_times_as_long_as_it_worked_and_does_one_thi
     verifier = Verifier(working)
     results = await asyncio.gather(*(verifier(()) for _ in range(3)), return_exceptions=True)
     assert [isinstance(one, RuntimeError) for one in results] == [False, True, False]
-    for (began_s, ended_s), (next_s, _) in itertools.pairwise(spans):
-        assert next_s - ended_s >= 4 * (ended_s - began_s) - 0.005
+    rests_s = [next_s - ended_s for (_, ended_s), (next_s, _) in itertools.pairwise(spans)]
+    assert rests_s == pytest.approx([4.0, 10.0]), "but never longer than 10 s"
