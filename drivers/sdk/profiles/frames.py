@@ -112,7 +112,8 @@ def check(tables: SerialFrame, path: str, report: Report) -> None:
     if size < len(sync):
         hint = _("{kind} from {low} to {high}").format(kind=_("an integer"), low=len(sync), high=MAX_FRAME_BYTES)
         report.error(f"{frame}.length", "range", _("{value} is out of range").format(value=size), hint)
-    check_fit(tables.fields, size, fields, f"{frame}.length", report)
+    else:
+        check_fit(tables.fields, size, fields, f"{frame}.length", report)
     if tables.frame.check is not None and report.sound(f"{frame}.check", f"{frame}.length"):
         _check_places(tables.frame.check, size, f"{frame}.check", report)
 

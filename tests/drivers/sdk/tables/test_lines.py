@@ -83,6 +83,11 @@ def test_a_header_is_the_place_of_a_table_that_was_mentioned_before() -> None:
     assert LineIndex("[a.b]\nx = 1\n[a]\ny = 2\n").find("a.z") == 3
 
 
+@pytest.mark.parametrize("end", ['"' * 3, '"' * 4, '"' * 5, '\\""""'])
+def test_quotes_may_stand_at_the_end_of_a_long_string(end: str) -> None:
+    assert LineIndex(f'a = """\n{end}\nb = 1\n').find("b") == 3
+
+
 def test_a_problem_without_a_path_keeps_its_line() -> None:
     found = with_lines(
         [Problem("error", "syntax", "", "no", line=7), Problem("error", "type", "b", "no")], "a = 1\nb = 2"

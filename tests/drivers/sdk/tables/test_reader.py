@@ -79,6 +79,7 @@ def test_a_text_for_a_device_may_have_any_characters() -> None:
         ("spans", [], "spans", "length"),
         ("spans", [{"from": 1}] * 3, "spans", "length"),
         ("spans", [{"from": 1}, {"from": "x"}], "spans[1].from", "type"),
+        ("spans", [{"from": 1, "id": "x"}], "spans[0].id", "unknown_key"),
         ("when", {"x": {}}, "when.x", "type"),
         ("when", {"x": [1, {}]}, "when.x[1]", "type"),
         ("own", 1, "own", "unknown_key"),
