@@ -6,8 +6,13 @@ from collections.abc import Callable, Mapping
 from itertools import groupby
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.virtual_time import VirtualTimeLoop
+
+# The cores are shared with other tests: how long an example takes says nothing.
+settings.register_profile("shared cores", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared cores")
 
 _HOURS = "_an_hour_of_"
 _PROCESSES = ("tests/integration/", "tests/outside/")
