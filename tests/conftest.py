@@ -5,14 +5,14 @@ import os
 from collections.abc import Callable, Mapping
 from itertools import groupby
 
-import hypothesis
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support.virtual_time import VirtualTimeLoop
 
-# A slow example says something about the load of the machine, not about the code.
-hypothesis.settings.register_profile("gardu", deadline=None)
-hypothesis.settings.load_profile("gardu")
+# The cores are shared with other tests: how long an example takes says nothing.
+settings.register_profile("shared cores", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared cores")
 
 _HOURS = "_an_hour_of_"
 _PROCESSES = ("tests/integration/", "tests/outside/")

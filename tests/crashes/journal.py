@@ -117,9 +117,14 @@ def run(library: Path, module: str, arguments: Sequence[str], timeout_s: float =
     """Run a recording program to its end."""
     environ = agent_environ(more={"LD_PRELOAD": str(library), "GARDU_CRASH_SHIM": str(library)})
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], env=environ, cwd=ROOT, timeout=timeout_s, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", module, *arguments],
+        env=environ,
+        cwd=ROOT,
+        timeout=timeout_s,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise AssertionError(f"{module} {arguments}: exit status {done.returncode}\n{done.stderr}")
 

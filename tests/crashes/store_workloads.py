@@ -26,7 +26,7 @@ from tests.support.mosquitto import until
 STREAMS = ("telemetry/a", "telemetry/b", "event/door-1")
 LIMITS = StoreLimits(
     failure_grace_s=0.05, probe_s=0.05, max_probe_s=0.1, upkeep_s=0.05, retry_s=0.02, gap_s=0.0, settle_s=0.02
-)  # fmt: skip
+)
 ROOMY, TIGHT = 1 << 20, 208 << 10
 """Sizes of a store: no row has to go; some have."""
 

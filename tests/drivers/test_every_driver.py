@@ -148,7 +148,7 @@ def test_the_examples_of_a_profile_hold(profile: Profile) -> None:
 
 @pytest.mark.parametrize("name", SIMULATED)
 @given(share=st.floats(0.3, 1.5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_what_the_simulator_sends_is_what_the_decoder_reads(name: str, share: float) -> None:
     driver, device = CATALOG.get(name), model(name)
     sent = {key: _share_of(value, share, driver.fields[key]) for key, value in device.typical.items()}
@@ -175,7 +175,7 @@ def _share_of(value: Value, share: float, field: Field) -> Value:
 
 @pytest.mark.parametrize("name", SIMULATED)
 @given(content=st.data())
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_what_the_simulator_sends_means_the_same_in_any_chunking(name: str, content: st.DataObject) -> None:
     driver, device = CATALOG.get(name), model(name)
     raw = device.encode({})
@@ -186,7 +186,7 @@ def test_what_the_simulator_sends_means_the_same_in_any_chunking(name: str, cont
 
 @pytest.mark.parametrize("name", SIMULATED)
 @given(garbage=st.binary(max_size=200))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_no_garbage_makes_a_decoder_fail(name: str, garbage: bytes) -> None:
     for item in decode(CATALOG.get(name), garbage):
         assert "rejected" in item or "fields" in item

@@ -59,7 +59,7 @@ def test_a_recorded_frame_fed_byte_by_byte_means_the_same(row: Row) -> None:
 
 @every_row
 @given(content=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_any_chunking_gives_equal_items_and_equal_counts(row: Row, content: st.DataObject) -> None:
     garbage = content.draw(st.binary(max_size=40))
     stream = garbage + line_ended(row) + garbage + line_ended(row)
@@ -77,21 +77,21 @@ def test_any_chunking_gives_equal_items_and_equal_counts(row: Row, content: st.D
 
 @every_serial_row
 @given(garbage=st.binary(max_size=64))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_after_any_garbage_a_good_frame_is_read_again(row: Row, garbage: bytes) -> None:
     assert decode(row.driver, garbage + line_ended(row) * 3)[-1] == row.expect[-1]
 
 
 @every_serial_row_beside_noise
 @given(noise=st.binary(max_size=64).map(lambda noise: bytes(byte % 32 + 0x80 for byte in noise)))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_noise_around_frames_costs_none_of_them(row: Row, noise: bytes) -> None:
     assert decode(row.driver, noise + line_ended(row) + noise + line_ended(row)) == row.expect * 2
 
 
 @every_good_row
 @given(garbage=st.binary(max_size=200))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_once_the_line_was_quiet_nothing_of_before_is_left(row: Row, garbage: bytes) -> None:
     decoder = row.driver.decoder({})
     decoder.feed(garbage, JUST_OPENED_S)

@@ -78,7 +78,7 @@ async def test_an_output_is_switched_once_for_each_command_and_only_if_it_is_one
             wrong = {
                 ("sensor=siren-1", "value=2"): "value must be 0 or 1",
                 ("sensor=siren-1",): "value must be 0 or 1",
-                ("sensor=load", "value=0"): "load is no output",
+                ("sensor=load", "value=0"): "load is not an output",
                 ("sensor=siren-9", "value=0"): "there is no sensor siren-9",
                 ("value=0",): "sensor is missing or not a string",
             }

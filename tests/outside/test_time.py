@@ -177,6 +177,15 @@ async def test_35_rows_of_an_earlier_boot_are_corrected_where_its_clock_was_set(
     assert found == {("11111111", 0, False), ("22222222", 1, True)}
 
 
+async def _believes_after_a_restart(city: City, gateway: Gateway) -> None:
+    """The third start finds the clock as it was left: believed."""
+    await gateway.stop()
+    await gateway.start()
+    await until(lambda: gateway.count("connected") == 3)
+    await city.becomes(1)
+    await gateway.stop()
+
+
 async def test_36_a_clock_that_was_a_year_ahead_is_forgotten_once_there_is_proof(tmp_path: Path) -> None:
     with Mosquitto(tmp_path) as mosquitto, Recorder(mosquitto.port) as recorder:
         city, gateway = City(mosquitto.port, recorder), Gateway(tmp_path, mosquitto.url)
@@ -192,11 +201,7 @@ async def test_36_a_clock_that_was_a_year_ahead_is_forgotten_once_there_is_proof
             await city.becomes(2)
             gateway.hears_time_server(False)
             await city.becomes(1)
-            await gateway.stop()
-            await gateway.start()
-            await until(lambda: gateway.count("connected") == 3)
-            await city.becomes(1)
-            await gateway.stop()
+            await _believes_after_a_restart(city, gateway)
 
 
 async def test_36_a_clock_that_is_set_back_while_the_agent_runs_is_believed(tmp_path: Path) -> None:
@@ -211,11 +216,7 @@ async def test_36_a_clock_that_is_set_back_while_the_agent_runs_is_believed(tmp_
             await city.becomes(0)
             gateway.clock(0)
             await city.becomes(1)
-            await gateway.stop()
-            await gateway.start()
-            await until(lambda: gateway.count("connected") == 3)
-            await city.becomes(1)
-            await gateway.stop()
+            await _believes_after_a_restart(city, gateway)
 
 
 async def test_36_a_clock_that_starts_an_hour_behind_the_newest_time_is_unset(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def _doom(at: int, how: str, count: int = 1) -> None:
 
 if __name__ == "__main__":
     # A gateway comes back to these after minutes.
-    agent.app.supervisor.TIMINGS = UpdateTimings(again_s=0.5, settle_s=0.2)
+    agent.app.supervisor.TIMINGS = UpdateTimings(retry_s=0.5, settle_s=0.2)
     if os.environ.get("DOOM"):
         _doom(**json.loads(os.environ["DOOM"]))
     sys.exit(main())

@@ -4,7 +4,6 @@ configurations need it."""
 import asyncio
 import json
 import ssl
-import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 
 from tests.support.city_broker import CityBroker
-from tests.support.simulated_fleet import ROOT, SimulatedFleet, report
+from tests.support.simulated_fleet import ROOT, SimulatedFleet, online_state, report
 
 _AT_ONCE = 50
 _CONNECT, _CONNACK, _PUBLISH, _PUBACK, _SUBSCRIBE, _SUBACK = 0x10, 0x20, 0x30, 0x40, 0x82, 0x90
@@ -78,18 +77,8 @@ class _Gateway:
         kind, body = await _read(self._reader)
         assert (kind, body[1]) == (_CONNACK, 0), f"{self.name} is not let in"
         self.reading = asyncio.create_task(self._read())
-        state = {
-            "v": 1,
-            "online": True,
-            "gen": 1,
-            "ep": "0" * 8,
-            "bid": "0" * 8,
-            "agent": "0.1.0",
-            "t": time.time_ns() // 1_000_000,
-            "reason": "start",
-        }
         await asyncio.gather(
-            self._publish("state", state), self._publish("config/reported", report(0, "")), self._subscribe()
+            self._publish("state", online_state()), self._publish("config/reported", report(0, "")), self._subscribe()
         )
 
     def end(self) -> None:

@@ -28,19 +28,8 @@ class SimulatedFleet:
 
     def __enter__(self) -> "SimulatedFleet":
         self._caller.__enter__()
-        now = time.time_ns() // 1_000_000
         for name in self._names:
-            state = {
-                "v": 1,
-                "online": True,
-                "gen": 1,
-                "ep": "0" * 8,
-                "bid": "0" * 8,
-                "agent": "0.1.0",
-                "t": now,
-                "reason": "start",
-            }
-            self._caller.put(f"{ROOT}/{name}/state", state)
+            self._caller.put(f"{ROOT}/{name}/state", online_state())
             self._caller.put(f"{ROOT}/{name}/config/reported", report(0, ""))
         # The last one is acknowledged after all the others.
         self._caller.publish(f"{ROOT}/{self._names[-1]}/meta", b"", retain=True)
@@ -75,6 +64,13 @@ class _Answering(Caller):
 
     def _take(self, client: Any, userdata: Any, message: Any) -> None:
         self._fleet.take(Arrived(message.topic, bytes(message.payload), message.retain))
+
+
+def online_state() -> dict[str, Any]:
+    """The ``state`` of a gateway that has just started."""
+    now = time.time_ns() // 1_000_000
+    first = "0" * 8
+    return {"v": 1, "online": True, "gen": 1, "ep": first, "bid": first, "agent": "0.1.0", "t": now, "reason": "start"}
 
 
 def report(version: int, digest: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ class Worker:
             raise CallTimeout(self._thread.name)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
+        future.add_done_callback(_retrieve)
         self._jobs.put((function, future, loop))
         if timeout_s is None:
             return await future
@@ -83,6 +84,12 @@ def _storable(error: BaseException) -> Exception:
 def _hand_over(loop: asyncio.AbstractEventLoop, settle: Callable[..., None], *args: object) -> None:
     if not loop.is_closed():
         loop.call_soon_threadsafe(settle, *args)
+
+
+def _retrieve(future: "asyncio.Future[Any]") -> None:
+    """A caller that is cancelled no longer asks for the outcome; asyncio would report the failure as unhandled."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _note_failure(future: "asyncio.Future[None]") -> None:

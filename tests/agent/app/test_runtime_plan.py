@@ -128,7 +128,7 @@ async def restarted(old: ResolvedConfig, new: ResolvedConfig) -> dict[str, Any]:
         await bench.close()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(configurations(), configurations())
 def test_d1_the_plan_names_exactly_what_a_running_gateway_restarts(
     old: tuple[int, Mapping[str, Any]], new: tuple[int, Mapping[str, Any]]

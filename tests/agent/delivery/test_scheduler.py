@@ -2,6 +2,7 @@
 
 import pytest
 
+from agent.delivery.wire import LIVE_MS
 from tests.agent.delivery.delivery_bench import AIR, DOOR, Bench
 
 
@@ -211,3 +212,11 @@ async def test_a_batch_that_is_just_full_does_not_wait(bench: Bench) -> None:
     assert [len(sent.numbers) for sent in await bench.send()] == [250]
     bench.measure(AIR, 249, due_s=5.0)
     assert await bench.send() == []
+
+
+async def test_rows_that_are_too_old_to_be_live_hide_no_fresh_one_behind_them(bench: Bench) -> None:
+    old = bench.store.put(AIR, bench.settings.max_rows + 50, age_s=2 * LIVE_MS / 1000)
+    fresh = bench.store.put(AIR, 5)
+    bench.lane.fresh(AIR, old.start, bench.clock.mono_ms(), bench.clock.now_s)
+    live = [one for one in await bench.send() if not one.late]
+    assert [number for one in live for number in one.numbers] == list(fresh)

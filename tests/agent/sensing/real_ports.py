@@ -6,7 +6,7 @@ import tty
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from agent.base.io.worker import Worker
 from agent.config.io.catalog import Catalog
@@ -23,18 +23,10 @@ from drivers.sdk.contract import Driver, LineSettings
 from drivers.sim.i2c import SimulatedI2c, simulated_chip
 from drivers.sim.modbus import SimulatedModbus, SimulatedUnit
 from tests.agent.fakes import FakeClock, FakeStore
+from tests.agent.sensing.sources.gpio_fakes import Change
 
 SDS011 = bytes.fromhex("AAC0D4043A0AA1601DAB")
 PROBE = "96 01 4b 46 7f ff 0c 10 a0 : crc=a0 YES\n96 01 4b 46 7f ff 0c 10 a0 t=25375"
-
-
-class Change(NamedTuple):
-    """A change of a line."""
-
-    at_s: float
-    role: str
-    level: int
-    lost: int = 0
 
 
 class Lines:

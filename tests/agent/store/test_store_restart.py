@@ -71,7 +71,7 @@ async def test_a_new_epoch_counts_what_was_given_since_the_store_was_opened(tmp_
 async def test_while_the_disk_takes_nothing_numbers_are_given_in_memory_and_kept_later(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = await opened(tmp_path / "store.db", limits=StoreLimits(patience_s=0.1, probe_s=0.1, upkeep_s=0.1))
+    store = await opened(tmp_path / "store.db", limits=StoreLimits(failure_grace_s=0.1, probe_s=0.1, upkeep_s=0.1))
     store.append(reading(n=-1))
     await store.flush()
     before = store.epoch

@@ -279,5 +279,5 @@ class Attack(RuleBasedStateMachine):
         return json.dumps(document(version=version, target={"gateways": gateways}, config=config, **dates)).encode()
 
 
-Attack.TestCase.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+Attack.TestCase.settings = settings(max_examples=100, stateful_step_count=30)
 TestAttack = Attack.TestCase

@@ -1,6 +1,7 @@
 """A thread for calls that block."""
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -53,3 +54,29 @@ async def test_a_call_that_does_not_return_is_left_behind() -> None:
     release.set()
     await asyncio.to_thread(worker._thread.join, 5)
     assert not worker._thread.is_alive(), "a thread that comes back after all ends"
+
+
+@pytest.mark.parametrize("timeout_s", [None, 5.0])
+async def test_a_failure_that_its_caller_does_not_wait_for_any_more_is_no_error_of_the_loop(
+    timeout_s: float | None,
+) -> None:
+    reported: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
+    worker = Worker("test")
+    begun, release = threading.Event(), threading.Event()
+
+    def fail() -> None:
+        begun.set()
+        release.wait(5)
+        raise ZeroDivisionError
+
+    calling = asyncio.create_task(worker.call(fail, timeout_s))
+    assert await asyncio.to_thread(begun.wait, 5)
+    calling.cancel()
+    await asyncio.wait((calling,))
+    del calling
+    release.set()
+    assert await worker.call(lambda: 5) == 5, "the thread goes on"
+    gc.collect()
+    assert reported == []
+    worker.close()

@@ -15,6 +15,8 @@ from tests.agent.sensing.sources.bench import Bench
 
 
 class Change(NamedTuple):
+    """A change of a line."""
+
     at_s: float
     role: str
     level: int

@@ -240,7 +240,7 @@ NONSENSE = [
 
 
 @given(content=st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_mistake_anywhere_in_a_profile_is_a_profile_error_and_nothing_else(content: st.DataObject) -> None:
     profile = content.draw(st.sampled_from(SHIPPED))
     values = list(re.finditer(r'(?<== )("[^"\n]*"|[0-9.]+|true|false)', profile))

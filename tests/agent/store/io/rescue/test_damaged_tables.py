@@ -113,7 +113,7 @@ def test_without_the_page_of_its_accounts_a_file_does_not_know_all(tmp_path: Pat
     assert len([row for group in whole_rows(path, tmp_path / "none", {}) for row in group]) == 201
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(min_size=64, max_size=64), st.integers(0, 63), st.sampled_from([0x0D, 0x0A, 0x02, 0x05]))
 def test_any_bytes_are_a_record_or_unreadable(page: bytes, at: int, kind: int) -> None:
     try:
