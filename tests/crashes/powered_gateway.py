@@ -96,15 +96,35 @@ class PoweredGateway:
         kernel = shutil.which(KERNEL)
         assert kernel is not None
         words = [
-            kernel, "mem=192M", f"uml_dir={self._folder}", "quiet", "root=/dev/root", "rootfstype=hostfs", "ro",
-            f"init={_INIT}", f"ubda={self._disk}", "con=null", "con0=null,null", f"con1=null,fd:{accepted}",
-            f"con2=null,fd:{received}", f"con3=null,fd:{log}", f"GARDU_ROOT={ROOT}", f"GARDU_PYTHON={sys.executable}",
-            f"GARDU_FIRST={self.boots * _NUMBERS}", f"GARDU_SYNCHRONOUS={self._synchronous}", *more,
-        ]  # fmt: skip
+            kernel,
+            "mem=192M",
+            f"uml_dir={self._folder}",
+            "quiet",
+            "root=/dev/root",
+            "rootfstype=hostfs",
+            "ro",
+            f"init={_INIT}",
+            f"ubda={self._disk}",
+            "con=null",
+            "con0=null,null",
+            f"con1=null,fd:{accepted}",
+            f"con2=null,fd:{received}",
+            f"con3=null,fd:{log}",
+            f"GARDU_ROOT={ROOT}",
+            f"GARDU_PYTHON={sys.executable}",
+            f"GARDU_FIRST={self.boots * _NUMBERS}",
+            f"GARDU_SYNCHRONOUS={self._synchronous}",
+            *more,
+        ]
         machine = subprocess.Popen(
-            words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, pass_fds=theirs,
-            env={**os.environ, "TMPDIR": str(self._folder)}, start_new_session=True,
-        )  # fmt: skip
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=theirs,
+            env={**os.environ, "TMPDIR": str(self._folder)},
+            start_new_session=True,
+        )
         for descriptor in theirs:
             os.close(descriptor)
         try:

@@ -137,7 +137,7 @@ def test_a_directory_that_cannot_be_made_ends_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     files = UpdateDir(AtomicDirectory(tmp_path / "file" / "config"))
     assert (files.state, files.lost) == (UpdateState(), False)
-    with pytest.raises(OSError, match="config"):
+    with pytest.raises(OSError, match="file"):
         files.adopt(ONE)
 
 

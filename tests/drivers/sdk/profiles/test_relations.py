@@ -108,8 +108,9 @@ def test_what_follows_from_a_wrong_key_is_not_reported() -> None:
     assert found("modbus_rtu", MODBUS.replace("count = 4", "count = 2")) == [("fields.a.register", "no_block")]
     assert found("serial_frame", FRAME.replace("length = 8", 'length = "8"')) == [("frame.length", "type")]
     assert found("serial_frame", FRAME.replace("a = {", "A = {")) == [
-        ("fields.A", "pattern"), ("rule[0].when.a", "unknown_name"),
-    ]  # fmt: skip
+        ("fields.A", "pattern"),
+        ("rule[0].when.a", "unknown_name"),
+    ]
 
 
 def test_a_problem_elsewhere_in_the_file_does_not_hide_the_driver() -> None:
