@@ -6,7 +6,7 @@ from agent.base.codes import Rejection
 
 LIBRARY_MISSING = Rejection.LIBRARY_MISSING
 VERIFIER_FAILED = Rejection.VERIFIER_FAILED
-NOT_KEPT = Rejection.NOT_KEPT
+NOT_SAVED = Rejection.NOT_SAVED
 INTERNAL_ERROR = Rejection.INTERNAL_ERROR
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -42,7 +42,7 @@ class RejectedError(Exception):
     @property
     def transient(self) -> bool:
         """True if this gateway failed rather than the message: the same bytes may be checked again."""
-        return self.code in (LIBRARY_MISSING, VERIFIER_FAILED, NOT_KEPT)
+        return self.code in (LIBRARY_MISSING, VERIFIER_FAILED, NOT_SAVED)
 
 
 class CallTimeout(Exception):

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from agent.base.codes import LogCode, Rejection, log_extra
-from agent.base.errors import INTERNAL_ERROR, NOT_KEPT, RejectedError
+from agent.base.errors import INTERNAL_ERROR, NOT_SAVED, RejectedError
 from agent.base.guard import unexpected
 from agent.base.i18n import _
 from agent.base.reading import Stamp
@@ -81,7 +81,7 @@ class CommandDispatcher:
         lane = self._lane(command)
         # Replying to every message of a flood would be a flood as well.
         if not lane.offer(command, self._loop_s()) and self._busy_replies.try_consume(self._loop_s()):
-            _log.warning(_("too many commands: some were refused"), extra=log_extra(LogCode.COMMAND_FLOOD))
+            _log.warning(_("too many commands: some were rejected"), extra=log_extra(LogCode.COMMAND_FLOOD))
             self._reply(lane, command, Outcome("rejected", _BUSY))
 
     def answer(self) -> tuple[str, bytes, bool] | None:
@@ -150,7 +150,7 @@ class CommandDispatcher:
                 if not self._context.store.durable:
                     raise TimeoutError
             except TimeoutError as error:
-                raise RejectedError(NOT_KEPT, _("could not write its id to disk")) from error
+                raise RejectedError(NOT_SAVED, _("could not write the command's id to disk")) from error
 
     async def _execute(self, command: Command) -> Outcome:
         kind, expires_ms = COMMANDS[command.name], command.expires_ms

@@ -67,7 +67,7 @@ async def test_a_certificate_that_no_broker_takes_is_dropped_and_the_one_before_
     sign = post.odd("right", stranger.certificate, post.folder / "stranger.key")
     status, out, err = await post.renew(sign)
     assert (status, out) == (1, "")
-    assert err.startswith("pos-1: certificate: failed: not_taken: ")
+    assert err.startswith("pos-1: certificate: failed: not_accepted: ")
     assert len(err.splitlines()) == 1
     await post.back()
     assert not (post.certificates / "trial.pem").exists()
@@ -85,7 +85,7 @@ async def test_one_that_was_revoked_meanwhile_is_dropped_too(post: Post) -> None
     post.revoke(serial(pem))
     await post.back()
     reply = await post.command("certificate", f"pem=@{pem}", key=key)
-    assert (reply["status"], reply["result"]["code"]) == ("failed", "not_taken")
+    assert (reply["status"], reply["result"]["code"]) == ("failed", "not_accepted")
     await post.back()
     assert serial(post.cert) == before
     assert (await post.renew())[0] == 0
@@ -224,7 +224,7 @@ async def test_a_broker_that_refuses_only_after_the_handshake_makes_no_differenc
         async with post.agent:
             await post.back()
             status, _, err = await post.renew(post.odd("right", stranger.certificate, post.folder / "stranger.key"))
-            assert (status, err.startswith("pos-1: certificate: failed: not_taken: ")) == (1, True), err
+            assert (status, err.startswith("pos-1: certificate: failed: not_accepted: ")) == (1, True), err
             await post.back()
             assert (await post.renew())[0] == 0
             await post.back()

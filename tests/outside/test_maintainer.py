@@ -261,6 +261,6 @@ async def test_32_certificates_are_shown_where_they_are_asked_for(tmp_path: Path
         assert "certificate" not in out
         _, out, _ = await gardu("fleet", "status", "--certificates", *at)
         assert "certificate" in out
-        assert "812 days" in out
+        assert "days left: 812" in out
         (shown,) = json.loads((await gardu("fleet", "status", "--certificates", "--json", *at))[1])
         assert shown["certificate"] == {"not_after": ends_ms, "days": 812}

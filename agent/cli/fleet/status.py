@@ -121,7 +121,7 @@ def _row(gateway: ReportedGateway, certificates: Mapping[str, Certificate] | Non
     online = _("yes") if gateway.online else _("no")
     last = rfc_3339(gateway.last_ms) if gateway.last_ms else "-"
     known = (certificates or {}).get(gateway.name)
-    certificate = () if certificates is None else (_("{days} days").format(days=known.days) if known else "-",)
+    certificate = () if certificates is None else (_("days left: {days}").format(days=known.days) if known else "-",)
     if report is None:
         return gateway.name, online, "-", "-", "-", "-", *certificate, last, "-", ""
     drift = ",".join(report.drift) or "-"

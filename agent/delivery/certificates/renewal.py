@@ -94,7 +94,7 @@ class Renewal:
         self._reconnect()
         why = await self._pending_outcome
         if why:
-            raise RejectedError(Rejection.NOT_TAKEN, why)
+            raise RejectedError(Rejection.NOT_ACCEPTED, why)
         return ends_ms
 
     def status(self) -> CertificateStatus:

@@ -218,7 +218,7 @@ class ClientCertificate:
             await worker.call(lambda: AtomicDirectory(self._folder).write(name, text.encode()), _WRITE_S)
         except (OSError, CallTimeout) as error:
             why = getattr(error, "strerror", None) or _("no answer within {n:.0f} s").format(n=_WRITE_S)
-            raise RejectedError(Rejection.NOT_KEPT, _("cannot save the certificate: {why}").format(why=why)) from error
+            raise RejectedError(Rejection.NOT_SAVED, _("cannot save the certificate: {why}").format(why=why)) from error
         finally:
             worker.close()
 

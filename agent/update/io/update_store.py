@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from agent.base.codes import log_extra
-from agent.base.errors import NOT_KEPT, RejectedError
+from agent.base.errors import NOT_SAVED, RejectedError
 from agent.base.i18n import _
 from agent.base.io.atomic_files import Files
 from agent.base.io.worker import Worker
@@ -158,7 +158,7 @@ class UpdateStore:
         try:
             await self._in_thread(step)
         except OSError as error:
-            raise RejectedError(NOT_KEPT, _("could not write to disk: {why}").format(why=error)) from error
+            raise RejectedError(NOT_SAVED, _("could not write to disk: {why}").format(why=error)) from error
 
     async def _note(self, step: Callable[[], None]) -> None:
         try:
@@ -166,7 +166,7 @@ class UpdateStore:
         except OSError as error:
             if self.due_s == _NEVER:
                 line = _("could not write to disk: {why}").format(why=error)
-                _log.error(line, extra=log_extra(NOT_KEPT))
+                _log.error(line, extra=log_extra(NOT_SAVED))
         self.due_s = self._now_s() + self._settle_s if self.unwritten else _NEVER
 
     async def _in_thread(self, step: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.base.errors import INTERNAL_ERROR, LIBRARY_MISSING, NOT_KEPT, VERIFIER_FAILED
+from agent.base.errors import INTERNAL_ERROR, LIBRARY_MISSING, NOT_SAVED, VERIFIER_FAILED
 from tests.agent.update.signed.test_acceptance_refused import VECTORS
 
 ROOT = Path(__file__).parents[3]
@@ -51,4 +51,4 @@ def test_every_code_of_a_refusal_is_on_the_page() -> None:
     cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("|")]
     shown = {code for cell in cells for code in re.findall(r"`(\w+)`", cell)}
     codes = {code for _, _, code, _ in VECTORS}
-    assert shown >= codes | {"no_trust", "known_bad", LIBRARY_MISSING, VERIFIER_FAILED, NOT_KEPT, INTERNAL_ERROR}
+    assert shown >= codes | {"no_trust", "known_bad", LIBRARY_MISSING, VERIFIER_FAILED, NOT_SAVED, INTERNAL_ERROR}

@@ -101,7 +101,7 @@ async def test_the_id_is_durable_before_the_effect(running: Running) -> None:
     running.bench.store.durable = False
     assert await running.ask("restart", signed("restart", sensor="air-1")) == (
         "rejected",
-        "could not write its id to disk",
+        "could not write the command's id to disk",
     )
     assert running.bench.sensor.restarts == 0
     running.bench.store.durable = True

@@ -128,7 +128,7 @@ async def test_a_full_disk_at_each_write_stops_nothing_and_is_caught_up_with(
         # A change that the disk does not take is refused for the time being; a later step goes on all the same.
         await gateway.send(gateway.payload(1, "air-a", "air-x" if result == "rolled_back" else "air-b", interval_s=7))
         await gateway.step(2)
-        assert outcome(gateway.report)[1] == result or outcome(gateway.report)[2] == "not_kept"
+        assert outcome(gateway.report)[1] == result or outcome(gateway.report)[2] == "not_saved"
         disk.fail_at = -1
         await gateway.step(TIMINGS.retry_s + TIMINGS.settle_s)
         await gateway.step(2)

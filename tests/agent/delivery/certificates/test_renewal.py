@@ -146,7 +146,7 @@ async def test_a_new_one_is_tried_at_once_and_its_outcome_heard(post: Post) -> N
     post.reconnect = lambda: post.certificates.on_outcome("no TLS with broker.example")
     with pytest.raises(RejectedError) as caught:
         await post.renewal.install("right")
-    assert (caught.value.code, str(caught.value)) == ("not_taken", "no TLS with broker.example")
+    assert (caught.value.code, str(caught.value)) == ("not_accepted", "no TLS with broker.example")
     with pytest.raises(RejectedError):
         await post.renewal.install("wrong")
     assert connections == ["taken"]

@@ -66,7 +66,7 @@ async def test_what_must_be_on_the_disk_is_refused_where_it_is_not(bench: Bench)
     for step in (bench.store.stage(SECOND), bench.store.keep_origin("finger")):
         with pytest.raises(RejectedError) as caught:
             await step
-        assert caught.value.code == "not_kept"
+        assert caught.value.code == "not_saved"
     assert not bench.store.state.under_way
     assert bench.store.due_s == float("inf")
 
