@@ -151,7 +151,8 @@ def test_a_refusal_for_the_gateway_s_own_record_says_nothing_of_the_others(code:
 
 
 def test_a_message_that_no_gateway_would_read_is_not_sent() -> None:
-    sensors = [{"id": f"s-{number}", "driver": "system", "label": "x" * 200} for number in range(300)]
+    """Its document is short enough, but not once it is wrapped in an envelope."""
+    sensors = [{"id": f"s-{number}", "driver": "system", "label": "x" * 200} for number in range(220)]
     wanted = RolloutTarget("batua-01", {"sensor": sensors}, 300.0, 30 * DAY_MS)
     with pytest.raises(RejectedError) as caught:
         order(wanted, gateway(), 1, sign, NOW_MS)
