@@ -156,3 +156,12 @@ def test_a_refusal_for_the_gateway_s_own_record_says_nothing_of_the_others(code:
     assert (verdict.state, verdict.isolated) == ("failed", True)
     assert "check this gateway" in verdict.why
     assert not judge(SENT, answered(SENT, "rejected", cause={"code": "schema", "message": "m", "path": ""})).isolated
+
+
+def test_a_message_that_no_gateway_would_read_is_not_sent() -> None:
+    """Its document is short enough, but not once it is wrapped in an envelope."""
+    sensors = [{"id": f"s-{number}", "driver": "system", "label": "x" * 200} for number in range(220)]
+    wanted = RolloutTarget("batua-01", {"sensor": sensors}, 300.0, 30 * DAY_MS)
+    with pytest.raises(RejectedError) as caught:
+        new_message(wanted, gateway(), 1, sign, NOW_MS)
+    assert caught.value.code == "too_large"
