@@ -28,7 +28,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--format", default="table", choices=tuple(FORMATS), help=_("output format; default: table"))
     seconds = _("stop after this many seconds; default: run until Ctrl-C")
     parser.add_argument("--seconds", type=_seconds, default=None, metavar="SECONDS", help=seconds)
-    parser.add_argument("--verify", action="store_true", help=_("finish with a delivery report (seen, lost, missing)"))
+    verify = _("finish with a delivery report (seen, twice, pending, lost, late); exit status 1 if any reading is late")
+    parser.add_argument("--verify", action="store_true", help=verify)
 
 
 def _seconds(text: str) -> float:
@@ -94,17 +95,13 @@ class Listener:
             for stream_id, tally in tallies.items():
                 print(
                     _(
-                        "{gateway} {stream} {epoch}: {n} numbers, {seen} seen, {lost} lost, {missing} "
-                        "missing, {again} seen again"
+                        "{gateway} {stream} {epoch}: seen {seen}, twice {twice}, pending {pending}, lost {lost}, "
+                        "late {late}"
                     ).format(
                         gateway=stream_id.gateway,
                         stream=stream_id.stream,
                         epoch=stream_id.epoch,
-                        n=tally.numbers,
-                        seen=tally.seen,
-                        lost=tally.lost,
-                        missing=tally.missing,
-                        again=tally.duplicates,
+                        **tally._asdict(),
                     ),
                     file=sys.stderr,
                 )
@@ -112,8 +109,8 @@ class Listener:
             print(
                 _("{n} messages did not follow the wire contract").format(n=self._subscriber.invalid), file=sys.stderr
             )
-        missing = sum(tally.missing for tally in tallies.values())
-        return 1 if not self._connected or (self._args.verify and missing) else 0
+        late = any(tally.late for tally in tallies.values())
+        return 1 if not self._connected or (self._args.verify and late) else 0
 
     def _report(self, error: BaseException) -> None:
         if str(error) != self._last_reported:

@@ -35,19 +35,21 @@ class Gap(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """Of the numbers due by now: how many there are, were seen, are lost, are missing; and how many were duplicates."""
+    """Numbers of a stream. ``seen``: received. ``twice``: receptions of a number that was seen before. ``pending``:
+    known to exist, but possibly still in transit. ``lost``: named by a ``rows_lost`` event. ``late``: settled by the
+    gateway, but neither received nor lost: request them again."""
 
-    numbers: int
     seen: int
+    twice: int
+    pending: int
     lost: int
-    missing: int
-    duplicates: int
+    late: int
 
 
 class _Sums(NamedTuple):
     seen: int = 0
     lost: int = 0
-    missing: int = 0
+    late: int = 0
 
 
 class _Account:
@@ -62,6 +64,7 @@ class _Account:
         self.lost = Ranges()
         self.reported = Ranges()
         self.low_water = base
+        self.next = 0
         self.duplicates = 0
         self.rising: deque[tuple[float, int]] = deque()
 
@@ -96,10 +99,10 @@ class _Account:
         ends = sorted(stop for ranges in (self.seen, self.lost, self.reported) for _, stop in ranges)
         floor = ends[len(ends) // 2]
         holes = list(self.holes(floor))
-        missing = sum(stop - start for start, stop in holes)
+        late = sum(stop - start for start, stop in holes)
         unreported = [part for hole in holes for part in self.reported.gaps(*hole)]
         seen, lost = self._seen_and_lost(floor)
-        self.closed = _Sums(self.closed.seen + seen, self.closed.lost + lost, self.closed.missing + missing)
+        self.closed = _Sums(self.closed.seen + seen, self.closed.lost + lost, self.closed.late + late)
         for ranges in (self.seen, self.lost, self.reported):
             ranges.remove(0, floor)
         self.base = self.floor = floor
@@ -109,8 +112,10 @@ class _Account:
         """Return the current counts."""
         seen, lost = self._seen_and_lost(_BEYOND_ALL)
         seen, lost = seen + self.closed.seen, lost + self.closed.lost
-        missing = self.closed.missing + sum(stop - start for start, stop in self.holes(self.low_water))
-        return Tally(seen + lost + missing, seen, lost, missing, self.duplicates)
+        end = max([self.next, self.low_water, *(stop for _, stop in (*self.seen, *self.lost))])
+        unseen = sum(stop - start for start, stop in self.holes(end))
+        late = sum(stop - start for start, stop in self.holes(min(self.low_water, end)))
+        return Tally(seen, self.duplicates, unseen - late, lost, self.closed.late + late)
 
     def _seen_and_lost(self, below: int) -> tuple[int, int]:
         """Return how many numbers below this were received, and how many others a ``rows_lost`` event names."""
@@ -123,7 +128,7 @@ class Ledger:
     """The accounts of all streams. Times are seconds of the caller's clock, with any origin.
 
     ``max_ranges``: ranges of numbers kept per gateway. If a gateway needs more (one that sends every second number, for
-    example), the older half of its largest account is closed: what is still missing there counts as missing, is
+    example), the older half of its largest account is closed: what is still missing there counts as late, is
     reported once as ``untracked``, and would no longer be new.
     """
 
@@ -149,11 +154,13 @@ class Ledger:
         account.lost.add(max(start, account.floor), stop)
         self._keep_bounded(stream_id.gateway, len(account) - before)
 
-    def close(self, stream_id: StreamId, low_water: int, now_s: float) -> None:
-        """Record from a ``streams`` message that everything below ``low_water`` is settled."""
+    def close(self, stream_id: StreamId, low_water: int, now_s: float, next_number: int = 0) -> None:
+        """Record from a ``streams`` message that everything below ``low_water`` is settled, and that numbers below
+        ``next_number`` exist."""
         account = self._accounts.get(stream_id.gateway, {}).get(stream_id)
         if account is not None:
             account.raise_low_water(low_water, now_s)
+            account.next = max(account.next, next_number)
 
     def gaps(self, now_s: float) -> Iterator[Gap]:
         """Yield holes that nothing has explained for :data:`GRACE_S`, and those no longer tracked; each only once."""
@@ -176,7 +183,7 @@ class Ledger:
         return dropped
 
     def tally(self) -> dict[StreamId, Tally]:
-        """Return the counts of each stream. Missing numbers at or above the highest ``lo`` are still in transit."""
+        """Return the counts of each stream."""
         pairs = [pair for accounts in self._accounts.values() for pair in accounts.items()]
         return {stream_id: account.tally() for stream_id, account in sorted(pairs, key=lambda pair: pair[0])}
 

@@ -120,9 +120,10 @@ class Subscriber:
         for name, numbers in streams.items():
             if not isinstance(numbers, dict) or not is_stream(name):
                 continue
-            low_water = numbers.get("lo")
+            low_water, following = numbers.get("lo"), numbers.get("next")
             if is_sequence_number(low_water):
-                self.ledger.close(StreamId(gateway, name, epoch), low_water, now_s)
+                known_to = following if is_sequence_number(following) else 0
+                self.ledger.close(StreamId(gateway, name, epoch), low_water, now_s, known_to)
             self._close_ended(gateway, name, epoch, numbers, now_s)
 
     def _close_ended(self, gateway: str, stream: str, epoch: str, numbers: Mapping[str, Any], now_s: float) -> None:

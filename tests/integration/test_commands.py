@@ -102,7 +102,7 @@ async def test_resend_heals_a_hole_at_a_subscriber(tmp_path: Path, holes: list[t
                 for number in numbers:
                     ledger.add(of, batch.low_water, number, number + 1, 0.0)
             ledger.close(of, 12, 0.0)
-            assert ledger.tally()[of].missing == sum(stop - start for start, stop in holes)
+            assert ledger.tally()[of].late == sum(stop - start for start, stop in holes)
             before = len(recorder.messages)
             for start, stop in holes:
                 status, out, _ = await gardu(
@@ -129,5 +129,5 @@ async def test_resend_heals_a_hole_at_a_subscriber(tmp_path: Path, holes: list[t
             await until(lambda: sum(len(batch.rows) for batch in again()) == sum(b - a for a, b in holes))
             for batch in again():
                 ledger.add(of, 1, batch.seq, batch.seq + len(batch.rows), 0.0)
-            assert ledger.tally()[of].missing == 0
+            assert ledger.tally()[of].late == 0
             await agent.stop()

@@ -44,7 +44,7 @@ def test_what_is_sent_again_as_not_live_is_no_fault() -> None:
 def test_a_lost_reading_is_found() -> None:
     faults = judge([GOOD[0], message(3, low_water=1), message(5, 6, low_water=5)], accepted(), SENT)
     assert f"lost: {STREAM} 4" in faults
-    assert any(fault.startswith("missing: 1") for fault in faults)
+    assert any(fault.startswith("late: 1") for fault in faults)
 
 
 def test_a_lost_last_reading_is_found() -> None:

@@ -51,8 +51,8 @@ def _taken(messages: Sequence[Received], arrived: dict[tuple[StreamId, int], Map
     if subscriber.invalid:
         yield f"refused: {subscriber.invalid} messages are not of the contract"
     for of, tally in subscriber.ledger.tally().items():
-        if tally.missing:
-            yield f"missing: {tally.missing} of {of.stream}, by the subscriber's account"
+        if tally.late:
+            yield f"late: {tally.late} of {of.stream}, by the subscriber's account"
         if tally.lost:
             yield f"given up: {tally.lost} of {of.stream}"
 

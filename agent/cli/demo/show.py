@@ -125,7 +125,7 @@ class Show:
 
     def _conclude(self, sent: int, statuses: list[int]) -> int:
         twice = sum(count - 1 for count in self._rows.values())
-        duplicates = sum(tally.duplicates for tally in self._subscriber.ledger.tally().values())
+        duplicates = sum(tally.twice for tally in self._subscriber.ledger.tally().values())
         if duplicates:
             print(_("readings that arrived twice because of the outage and were removed: {n}").format(n=duplicates))
         failed = [place.gateway for place, status in zip(PLACES, statuses, strict=True) if status]
