@@ -2,10 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from agent.store.commit_timer import CommitTimer
 from agent.store.group_commit import GroupCommit
 from agent.store.limits import StoreLimits
 from tests.agent.store.store_fakes import NOW, A, reading
+
+pytestmark = pytest.mark.virtual_time
 
 LIMITS = StoreLimits(max_pending=9, pause_pending=4, resume_pending=2, settle_s=3600.0)
 
@@ -66,6 +70,10 @@ async def test_descriptions_are_hurried_and_settled_ranges_and_texts_are_not() -
     assert not await is_due(group)
     group.describe("mh", b"{}")
     assert await is_due(group)
+    commit = group.begin(9, NOW, "")
+    assert commit is not None
+    assert commit.settled == [(A, 1, 2)]
+    assert commit.properties == {"x": "1"}
 
 
 async def test_a_settled_range_does_not_wait_longer_than_it_may() -> None:
@@ -83,8 +91,12 @@ async def test_a_flush_returns_when_everything_is_committed() -> None:
     commit = group.begin(9, NOW, "")
     assert commit is not None
     group.after_commit()
-    assert group.begin(9, NOW, "") is None
-    await flush
+    await asyncio.wait_for(flush, 5.0)
+    group.settle(A, 1, 2)
+    group.begin(9, NOW, "")
+    flush = asyncio.create_task(group.flush())
+    assert group.begin(9, NOW, "") is None, "nothing waits any more"
+    await asyncio.wait_for(flush, 5.0)
 
 
 async def test_what_could_not_be_committed_is_due_again_at_once() -> None:
