@@ -41,7 +41,7 @@ class StoreAccount:
     ``attempted``: stream and body of every reading that was appended; ``accepted``: each row that must survive, in the
     forms that it may have; ``published``: which body went out under which stream, epoch and number; ``excused``: rows
     that may be gone, because they were settled or were destroyed by the test; ``damaged``: the test damaged the file;
-    ``missing``: the test deleted it, and it is not restored yet; ``stopped``: the run has ended its session, so that the
+    ``missing``: the test deleted it, and it is not restored yet; ``stopped``: the run ended its session, so that the
     broker retains the numbers of every stream.
     """
 
