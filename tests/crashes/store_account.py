@@ -41,7 +41,8 @@ class StoreAccount:
     ``attempted``: stream and body of every reading that was appended; ``accepted``: each row that must survive, in the
     forms that it may have; ``published``: which body went out under which stream, epoch and number; ``excused``: rows
     that may be gone, because they were settled or were destroyed by the test; ``damaged``: the test damaged the file;
-    ``stopped``: the run has ended its session, so that the broker retains the numbers of every stream.
+    ``missing``: the test deleted it, and it is not restored yet; ``stopped``: the run ended its session, so that the
+    broker retains the numbers of every stream.
     """
 
     attempted: set[tuple[str, bytes]] = field(default_factory=set)
@@ -50,6 +51,7 @@ class StoreAccount:
     excused: dict[str, Ranges] = field(default_factory=dict)
     events: set[bytes] = field(default_factory=set)
     damaged: bool = False
+    missing: bool = False
     stopped: bool = False
     faults: list[str] = field(default_factory=list)
 
@@ -69,6 +71,8 @@ class StoreAccount:
                     if number >= since.get(stream, 1 << 60):
                         moved = row._replace(context=row.context._replace(epoch=epoch))
                         self.accepted[stream, number] = (row, moved)
+            case "missing", [missing]:
+                self.missing = missing
             case "closing", []:
                 self.stopped = True
             case "given up", [ranges]:
@@ -87,7 +91,7 @@ class StoreAccount:
 
     def is_owed(self, stream: str, number: int) -> bool:
         """Whether a row must be there, or its loss reported."""
-        return (stream, number) in self.accepted and number not in self.excused.get(stream, ())
+        return not self.missing and (stream, number) in self.accepted and number not in self.excused.get(stream, ())
 
     def _accepted(self, stream: str, rows: Iterable[Row], *, durable: bool, published: bool) -> None:
         for row in rows:

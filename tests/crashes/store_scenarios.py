@@ -91,6 +91,7 @@ SCENARIOS: Mapping[str, Callable[[Recorder], StoreRecording]] = {
     "begin epoch": _plain("begin_epoch"),
     "overflow": _plain("overflow"),
     "full disk": _plain("full"),
+    "deleted": _plain("deleted"),
     "migrate": _migrate,
     "rescue all": _rescue_all,
     "rescue most": _rescue_most,

@@ -25,7 +25,14 @@ from tests.support.mosquitto import until
 
 STREAMS = ("telemetry/a", "telemetry/b", "event/door-1")
 LIMITS = StoreLimits(
-    failure_grace_s=0.05, probe_s=0.05, max_probe_s=0.1, upkeep_s=0.05, retry_s=0.02, gap_s=0.0, settle_s=0.02
+    failure_grace_s=0.05,
+    disk_check_s=0.05,
+    probe_s=0.05,
+    max_probe_s=0.1,
+    upkeep_s=0.05,
+    retry_s=0.02,
+    gap_s=0.0,
+    settle_s=0.02,
 )
 ROOMY, TIGHT = 1 << 20, 208 << 10
 """Sizes of a store: no row has to go; some have."""
@@ -194,6 +201,21 @@ async def overflow(run: Run) -> None:
     await run.close()
 
 
+async def deleted(run: Run) -> None:
+    """Somebody deletes the file while it is open: it is restored from the open connection."""
+    await run.open()
+    await run.commits(6)
+    await run.settle_some()
+    path = run.folder / "store.db"
+    _shim.mark("missing", True)
+    path.unlink()
+    await until(path.exists)
+    await run.commits(1)  # by then, the check that found it has ended
+    _shim.mark("missing", False)
+    await run.commits(4)
+    await run.close()
+
+
 async def full(run: Run) -> None:
     """The disk fills up, and has room again."""
     await run.open()
@@ -225,6 +247,7 @@ WORKLOADS: Mapping[str, Callable[[Run], Awaitable[None]]] = {
     "evict": evict,
     "begin_epoch": begin_epoch,
     "overflow": overflow,
+    "deleted": deleted,
     "full": full,
     "continue": continue_,
 }

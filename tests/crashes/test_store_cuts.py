@@ -12,8 +12,8 @@ from tests.crashes.cuts import Tally, cuts, share_for
 from tests.crashes.store_cuts import Recorder, check_store
 from tests.crashes.store_scenarios import SCENARIOS
 
-STATES, MANY_STATES = 200, 7_700
-"""In each of the thirteen scenarios."""
+STATES, MANY_STATES = 200, 7_200
+"""In each of the fourteen scenarios."""
 _CONTROLS = ("append", "evict", "begin epoch", "overflow")
 
 
