@@ -132,7 +132,9 @@ class Supervisor:
         finally:
             left_s = max(0.3, deadline_s - asyncio.get_running_loop().time())
             if not await store.close(left_s):
-                line = _("{n} readings were neither written to disk nor delivered").format(n=store.unwritten)
+                line = _("the disk did not respond; the last readings may not have been written")
+                if store.unwritten:
+                    line = _("{n} readings were neither written to disk nor delivered").format(n=store.unwritten)
                 _log.error(line, extra=log_extra(LogCode.ROWS_LEFT))
 
     def _runtime(self, store: Store, now: clock.Clock, boot_id: str, parts: UpdateParts) -> Runtime:

@@ -2,16 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from agent.base.codes import LogCode, log_extra
+from agent.base.events import rows_lost
 from agent.base.i18n import _
 from agent.delivery import context, wire
 from agent.delivery.connection import ConnectionLost, Message
 from agent.delivery.context import DeliveryContext
+from agent.delivery.policies.retained_streams import RetainedStreams
 from agent.delivery.scheduler import Delivery
+from agent.store.unsettled_rows import LOST_EPOCH
 
 _log = logging.getLogger(__name__)
 
@@ -101,6 +104,7 @@ class Session:
         self._retained_streams = b""
         self._last_streams = b""
         self._streams_due_s = 0.0
+        self._streams_epoch = ""
         link.on_ack = self._on_ack
         link.on_message = self._on_message
 
@@ -131,7 +135,9 @@ class Session:
         self._state = self._identity.state(self._store.epoch, online=True, reason="start")
         # Once the state is acknowledged, the broker's retained messages have arrived too: it answers in order.
         await self._publish_retained(lost, topics.state, self._state)
-        if self._first and self._is_ahead(self._retained_streams):
+        retained = RetainedStreams.parse(self._retained_streams) if self._first else RetainedStreams()
+        self._report_lost(retained)
+        if retained.is_ahead(self._store.epoch, self._store.accounts):
             _log.warning(
                 _("the broker has newer sequence numbers than the store; starting a new epoch"),
                 extra=log_extra(LogCode.NEW_EPOCH),
@@ -192,31 +198,27 @@ class Session:
             line = _("the broker refuses {topic} (reason 0x{code:02x}): check its ACL").format(topic=topic, code=code)
             _log.error(line, extra=log_extra(LogCode.PUBLISH_REFUSED))
 
-    def _is_ahead(self, retained: bytes) -> bool:
-        """Return whether the broker has seen numbers of this epoch that the store has not assigned."""
-        try:
-            message = wire.decode(retained)
-        except wire.WireError:
-            return False
-        numbers = message.get("streams")
-        if message.get("ep") != self._store.epoch or not isinstance(numbers, Mapping):
-            return False
-        for name, entry in numbers.items():
-            account = self._store.accounts.get(name)
-            following = entry.get("next") if isinstance(entry, Mapping) else None
-            if isinstance(following, int) and following > (account.next if account else 1):
-                return True
-        return False
+    def _report_lost(self, retained: RetainedStreams) -> None:
+        """Report the rows that only the memory of a crashed agent held, as far as they were announced."""
+        if retained.epoch == self._store.recall(LOST_EPOCH):
+            return
+        lost = list(retained.lost(self._store.accounts))
+        for rows in lost:
+            self._store.announce(rows_lost(*rows, "memory"))
+        if lost:
+            self._store.remember(LOST_EPOCH, retained.epoch)
 
     def _streams(self) -> bytes:
         self._last_streams = self._identity.streams(self._store.epoch, self._store.accounts)
-        self._streams_due_s = self._now_s() + self._timings.streams_s
+        self._streams_due_s, self._streams_epoch = self._now_s() + self._timings.streams_s, self._store.epoch
         return self._last_streams
 
     def _publish_streams_if_due(self) -> None:
-        if self._now_s() >= self._streams_due_s and self._delivery.window.has_room(late=False):
+        if (
+            self._now_s() >= self._streams_due_s or self._streams_epoch != self._store.epoch
+        ) and self._delivery.window.has_room(late=False):
             before = self._last_streams
-            if wire.decode(self._streams())["streams"] != wire.decode(before)["streams"]:
+            if _numbers(self._streams()) != _numbers(before):
                 self._publisher.announce(self._identity.topics.streams, self._last_streams, retain=True)
 
     def _answer(self) -> None:
@@ -286,3 +288,8 @@ class Session:
             # A late Will, or somebody else: correct the retained state.
             self._repeat_from_s = self._now_s() + self._timings.repeat_state_s
             self._publisher.announce(self._identity.topics.state, self._state, retain=True)
+
+
+def _numbers(streams: bytes) -> tuple[object, object]:
+    message = wire.decode(streams)
+    return message["ep"], message["streams"]

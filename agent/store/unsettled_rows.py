@@ -10,6 +10,10 @@ RowRanges = list[tuple[str, str, int, int]]
 """Rows by stream, epoch, first number and the number after the last."""
 
 
+LOST_EPOCH = "lost.epoch"
+"""The property with the last epoch of memory whose lost rows were reported."""
+
+
 def unsettled_rows(accounts: Mapping[str, StreamAccount]) -> RowRanges:
     """Return everything that is not settled."""
     return [

@@ -10,7 +10,7 @@ from agent.base.reading import AGENT, Reading, event, missing, packed
 from agent.store.commit import Range
 from agent.store.io.database import Database
 from agent.store.io.databases import Databases
-from agent.store.unsettled_rows import RowRanges, merged_rows, parse_row_ranges
+from agent.store.unsettled_rows import LOST_EPOCH, RowRanges, merged_rows, parse_row_ranges
 
 UNWRITTEN_KEY = "unwritten"
 """The property that lists rows of memory while they are being written to the file: their accounts come first."""
@@ -38,6 +38,8 @@ class LostRows:
         if databases.memory is None:
             gone = self._find(databases.active)
             commit.properties = {UNWRITTEN_KEY: ""} if databases.active.property(UNWRITTEN_KEY) else {}
+        if self.unwritten:
+            commit.properties = {**commit.properties, LOST_EPOCH: self.unwritten[-1][1]}
         reported = [rows_lost(*rows, "memory") for rows in self.unwritten]
         reported += [rows_lost(*rows, "corrupt") for rows in self.missing]
         commit.readings = [Reading(event(AGENT), commit.now, "", packed(row), urgent=True) for row in reported]

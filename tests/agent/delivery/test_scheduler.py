@@ -217,6 +217,6 @@ async def test_a_batch_that_is_just_full_does_not_wait(bench: Bench) -> None:
 async def test_rows_that_are_too_old_to_be_live_hide_no_fresh_one_behind_them(bench: Bench) -> None:
     old = bench.store.put(AIR, bench.settings.max_rows + 50, age_s=2 * LIVE_MS / 1000)
     fresh = bench.store.put(AIR, 5)
-    bench.lane.fresh(AIR, old.start, bench.clock.mono_ms(), bench.clock.now_s)
+    bench.lane.add_committed(AIR, old.start, bench.clock.mono_ms(), bench.clock.now_s)
     live = [one for one in await bench.send() if not one.late]
     assert [number for one in live for number in one.numbers] == list(fresh)

@@ -115,6 +115,48 @@ async def test_streams_that_are_not_ahead_or_make_no_sense_begin_no_epoch(bench:
     assert bench.store.announced == []
 
 
+async def test_rows_that_only_the_memory_of_a_crashed_agent_held_are_reported(bench: Bench) -> None:
+    bench.store.put(AIR, 2)
+    numbers = {
+        "telemetry/air-1": {"first": 3, "lo": 5, "next": 9},
+        "telemetry/unknown": {"first": 1, "lo": 1, "next": 9},
+    }
+    session = bench.begin(first=True)
+    bench.link.on_message(Message(TOPICS.streams, wire.streams("cccccccc", 1, numbers), True))
+    bench.task = asyncio.create_task(session.run(lambda: None))
+    await until(lambda: session.introduced)
+    (row,) = bench.store.announced
+    assert row == {
+        "ev": "rows_lost",
+        "sev": "warn",
+        "stream": AIR,
+        "ep": "cccccccc",
+        "from": 5,
+        "to": 8,
+        "n": 4,
+        "why": "memory",
+    }
+    bench.task.cancel()
+    session = bench.begin(first=True)
+    bench.link.on_message(Message(TOPICS.streams, wire.streams("cccccccc", 1, numbers), True))
+    bench.task = asyncio.create_task(session.run(lambda: None))
+    await until(lambda: session.introduced)
+    assert len(bench.store.announced) == 1, "they were reported before"
+
+
+async def test_a_new_epoch_is_announced_at_once(bench: Bench) -> None:
+    bench.store.put(AIR, 2)
+    await bench.start()
+
+    def epochs() -> list[str]:
+        return [wire.decode(sent.payload)["ep"] for sent in bench.link.sent if sent.topic == TOPICS.streams]
+
+    assert epochs() == ["aaaaaaaa"]
+    await bench.store.begin_epoch("not_durable")
+    bench.wake.set()
+    await until(lambda: epochs() == ["aaaaaaaa", "bbbbbbbb"])
+
+
 async def test_a_topic_that_the_broker_refuses_is_logged_and_the_session_goes_on(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -76,32 +76,32 @@ def test_what_is_under_way_is_known_by_its_numbers() -> None:
 def test_in_lockstep_one_message_is_under_way_at_a_time() -> None:
     window = Window(65_535, careful=False)
     window.lockstep = True
-    assert window.room(late=False)
-    window.sent(1, flight())
-    assert not window.room(late=False)
+    assert window.has_room(late=False)
+    window.add(1, flight())
+    assert not window.has_room(late=False)
     window.lockstep = False
-    assert window.room(late=False)
+    assert window.has_room(late=False)
 
 
 def test_the_first_window_is_64_kib_and_late_messages_have_half_of_it() -> None:
     window = Window(65_535, careful=False)
-    window.sent(1, flight(size=32_767))
-    assert window.room(late=True)
-    window.sent(2, flight(size=1))
-    assert not window.room(late=True)
-    window.sent(3, flight(size=32_767))
-    assert window.room(late=False)
-    window.sent(4, flight(size=1))
-    assert not window.room(late=False)
+    window.add(1, flight(size=32_767))
+    assert window.has_room(late=True)
+    window.add(2, flight(size=1))
+    assert not window.has_room(late=True)
+    window.add(3, flight(size=32_767))
+    assert window.has_room(late=False)
+    window.add(4, flight(size=1))
+    assert not window.has_room(late=False)
 
 
 def test_what_was_passed_over_left_before_another_one_that_was_acknowledged() -> None:
     window = Window(65_535, careful=False)
     for mid in (1, 2, 3):
-        window.sent(mid, flight(start=2 * mid, at_s=mid / 10))
-    assert window.passed_over(before_s=9.0) == [], "nothing was acknowledged"
-    window.acknowledged(2)
-    assert window.passed_over(before_s=0.1) == [], "it did not leave before that"
-    assert [one.start for one in window.passed_over(before_s=9.0)] == [2]
+        window.add(mid, flight(start=2 * mid, at_s=mid / 10))
+    assert window.pop_skipped(before_s=9.0) == [], "nothing was acknowledged"
+    window.acknowledge(2)
+    assert window.pop_skipped(before_s=0.1) == [], "it did not leave before that"
+    assert [one.start for one in window.pop_skipped(before_s=9.0)] == [2]
     assert [one.start for one in window.unacknowledged()] == [6]
-    assert list(window.under_way["telemetry/a"]) == [(6, 8)]
+    assert list(window.in_flight["telemetry/a"]) == [(6, 8)]
