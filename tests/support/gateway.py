@@ -61,6 +61,7 @@ async def gateway(
     wait: float = 1.0,
     timings: DeliveryTimings | None = None,
     backoff: Backoff | None = None,
+    ca_file: str = "",
 ) -> AsyncIterator[Running]:
     """Run it; at the end it says goodbye. ``described``: the name of the field in its ``meta``; ``wait``: the factor of
     its waits between two connections."""
@@ -69,7 +70,9 @@ async def gateway(
     store = await Store.open(folder / "store.db", 1 << 24, 0.0, BID, "", now)
     described_by = Description({"count-1": {"driver": "x", "fields": {described: {}}}}, {}, {})
     await store.describe(described_by.meta_hash, described_by.sensors)
-    config = Config(Gateway("pos-1", "checkpoint", "security"), Broker(url, keepalive_s=keepalive_s), publish)
+    config = Config(
+        Gateway("pos-1", "checkpoint", "security"), Broker(url, keepalive_s=keepalive_s, ca_file=ca_file), publish
+    )
     presence = GatewayIdentity(TOPICS, described_by, "0.0.0", BID, now)
 
     async def connect(url: str, will: Will, five: bool, guess: bool) -> mqtt.MqttConnection:

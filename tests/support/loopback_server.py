@@ -1,20 +1,22 @@
 """A TCP server of a test, on a free loopback port and in the test's own event loop."""
 
 import asyncio
+import ssl
 from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Self
 
 
 class LoopbackServer(ABC):
-    """``async with`` it; ``port`` is where it listens. Connections end with it."""
+    """``async with`` it; ``port`` is where it listens. Connections end with it. ``tls``: for TLS in place of TCP."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.port = 0
+        self._tls = tls
         self._connections: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -4,6 +4,7 @@ Written after the OASIS specifications of MQTT 5.0 and 3.1.1, as far as the agen
 """
 
 import asyncio
+import ssl
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -106,8 +107,9 @@ class ScriptedBroker(LoopbackServer):
         refuse_in_own_version: bool = True,
         hang_up_on_others: bool = False,
         ack_delay_s: float = 0.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(tls)
         self.answer = answer
         self.retained: dict[str, bytes] = {}
         self.sessions: list[Session] = []
@@ -130,7 +132,7 @@ class ScriptedBroker(LoopbackServer):
 
     @property
     def url(self) -> str:
-        return f"mqtt://127.0.0.1:{self.port}"
+        return f"{'mqtts' if self._tls else 'mqtt'}://127.0.0.1:{self.port}"
 
     def published(self) -> list[Publish]:
         """Everything that came, over all sessions."""

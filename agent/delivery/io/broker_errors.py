@@ -6,9 +6,11 @@ import ssl
 from paho.mqtt.reasoncodes import ReasonCode
 
 from agent.base.i18n import _
-from agent.delivery.connection import ConnectionLost, ConnectionRefusedByBroker, UnsupportedVersion
+from agent.delivery.connection import ConnectionLost, ConnectionRefusedByBroker, Limits, UnsupportedVersion
 
 _UNSUPPORTED_VERSION = 0x84
+_MIN_PACKET_BYTES = 1024
+"""A broker that accepts less cannot be used: most rows would have to be given up as too large."""
 
 
 def refusal(code: ReasonCode) -> ConnectionLost:
@@ -22,6 +24,19 @@ def refusal(code: ReasonCode) -> ConnectionLost:
     if code.value in (0x85, 0x8A):
         return ConnectionRefusedByBroker(_("the broker refused this gateway: {reason}").format(reason=code))
     return ConnectionLost(_("the broker is not ready: {reason}").format(reason=code))
+
+
+def unusable_limits(maximum_qos: int, limits: Limits) -> ConnectionLost | None:
+    """Return the error for a broker that accepted the connection, but with limits that no reading fits into."""
+    if maximum_qos < 1:
+        return ConnectionRefusedByBroker(_("the broker does not support QoS 1"))
+    if limits.packet_bytes < _MIN_PACKET_BYTES:
+        return ConnectionRefusedByBroker(
+            _("the broker accepts messages of at most {count} bytes; at least {min} are needed").format(
+                count=limits.packet_bytes, min=_MIN_PACKET_BYTES
+            )
+        )
+    return None
 
 
 def text_of(error: Exception) -> str:

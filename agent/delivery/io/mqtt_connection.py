@@ -20,7 +20,7 @@ from agent.base.display import one_line
 from agent.base.guard import guarded, unexpected
 from agent.base.i18n import _
 from agent.delivery.connection import ConnectionLost, Limits, Message, NoConnack, SessionTakenOver
-from agent.delivery.io.broker_errors import refusal
+from agent.delivery.io.broker_errors import refusal, unusable_limits
 from agent.delivery.io.mqtt_socket import BoundedSocket
 from agent.delivery.policies.mqtt_packets import OVERSIZED_TOPIC, PacketFilter
 
@@ -32,6 +32,11 @@ MAX_INCOMING_BYTES = 262_144
 """The longest packet accepted: announced to the broker on MQTT 5, and enforced before buffering on both versions."""
 _MAX_TURN_READS = 16
 """Reads in one turn of the event loop: a broker that sends without end must not starve other tasks."""
+_PROTOCOL_ERROR = 0x82
+"""The code with which paho reports a packet that it cannot parse."""
+_MAX_UNSENT = 1000
+"""Packets that may wait to be sent. The window bounds the agent's own messages, so the others are acknowledgements for
+a broker that sends without reading."""
 
 
 class BoundedClient(Client):
@@ -42,6 +47,14 @@ class BoundedClient(Client):
     def _create_socket(self) -> Any:
         sock: Any = super()._create_socket()
         return BoundedSocket(sock, self.packets)
+
+    def set_ping_interval(self, seconds: int) -> None:
+        """Send a ping after so many seconds without a packet, whatever keepalive the broker has asked for."""
+        self._keepalive = seconds
+
+    def unsent(self) -> int:
+        """Return the number of packets that wait to be sent."""
+        return len(self._out_packet)
 
 
 class MqttConnection:
@@ -177,6 +190,8 @@ class MqttConnection:
             for _unused in range(_MAX_TURN_READS):
                 self._client.loop_read()
                 self._report_oversized()
+                if self._client.unsent() > _MAX_UNSENT:
+                    self._break(ConnectionLost(_("the broker sends without reading the acknowledgements")))
                 if self._socket is None or not self._socket.pending():
                     return
         except Exception as error:  # noqa: BLE001 - the guard: paho raises anything for a malformed packet
@@ -211,13 +226,20 @@ class MqttConnection:
         if code.is_failure:
             self._break(refusal(code))
             return
+        if self._connected.done():
+            self._break(ConnectionLost(_("the broker sent data that is not MQTT")))
+            return
         if self.mqtt5:
             self.limits = Limits(
                 getattr(properties, "ReceiveMaximum", 65_535), getattr(properties, "MaximumPacketSize", 268_435_455)
             )
-            self.keepalive_s = getattr(properties, "ServerKeepAlive", self.keepalive_s)
-        if not self._connected.done():
-            self._connected.set_result(None)
+            if (unusable := unusable_limits(getattr(properties, "MaximumQoS", 2), self.limits)) is not None:
+                self._break(unusable)
+                return
+            # 0 means none, but a half-open link must be detected; pinging more often than asked for is allowed.
+            self.keepalive_s = min(getattr(properties, "ServerKeepAlive", 0) or self.keepalive_s, self.keepalive_s)
+            self._client.set_ping_interval(self.keepalive_s)
+        self._connected.set_result(None)
 
     def _on_disconnect(self, client: Client, userdata: Any, flags: Any, code: ReasonCode, properties: Any) -> None:
         if flags.is_disconnect_packet_from_server and code.value == 0x8E:
@@ -225,9 +247,11 @@ class MqttConnection:
         elif flags.is_disconnect_packet_from_server:
             self._break(ConnectionLost(_("the broker ended the session: {reason}").format(reason=code)))
         else:
-            kind = ConnectionLost if self._connected.done() else NoConnack
+            connected = self._connected.done()
+            kind = ConnectionLost if connected else NoConnack
+            malformed = self._packets.broken or (connected and code.value == _PROTOCOL_ERROR)
             not_mqtt = _("the broker sent data that is not MQTT")
-            self._break(kind(not_mqtt if self._packets.broken else _("the broker closed the connection")))
+            self._break(kind(not_mqtt if malformed else _("the broker closed the connection")))
 
     def _on_publish(self, client: Client, userdata: Any, mid: int, code: ReasonCode, properties: Any) -> None:
         self.on_ack(mid, code.value if code.is_failure else 0)

@@ -1,6 +1,6 @@
 """Filters incoming MQTT packets before they are buffered: oversized messages are skipped. No I/O.
 
-Source: OASIS MQTT 3.1.1 and 5.0, sections 2 (fixed header) and 3.3 (PUBLISH).
+Source: OASIS MQTT 3.1.1 and 5.0, sections 2 (fixed header), 3.3 (PUBLISH) and 4.13 (handling errors).
 """
 
 from typing import NamedTuple
@@ -9,7 +9,11 @@ OVERSIZED_TOPIC = "$gardu/oversized"
 """Topic of the empty message that replaces a skipped one, so that it is acknowledged. No subscription of the agent
 matches a topic that begins with $."""
 
-_PUBLISH = 3
+_CONNACK, _PUBLISH, _PUBACK, _SUBACK, _PINGRESP, _DISCONNECT = 2, 3, 4, 9, 13, 14
+_EXPECTED = frozenset((_CONNACK, _PUBLISH, _PUBACK, _SUBACK, _PINGRESP))
+_EXPECTED_MQTT5 = _EXPECTED | {_DISCONNECT}
+"""All that a broker may send to the agent, which publishes and subscribes with QoS 1, never unsubscribes and uses no
+enhanced authentication. The client library would also accept PUBCOMP as an acknowledgement, and answer PINGREQ."""
 _MAX_HEADER_BYTES = 5
 
 
@@ -33,6 +37,7 @@ class PacketFilter:
     def __init__(self, max_bytes: int, mqtt5: bool) -> None:
         self._max_bytes = max_bytes
         self._mqtt5 = mqtt5
+        self._expected = _EXPECTED_MQTT5 if mqtt5 else _EXPECTED
         self._head = bytearray()
         self._remaining = 0
         self._prefix = bytearray()
@@ -66,6 +71,8 @@ class PacketFilter:
         """Process one byte of a fixed header: type and flags, then the length in groups of seven bits."""
         self._head.append(byte)
         if len(self._head) == 1:
+            if byte >> 4 not in self._expected:
+                raise MalformedPacket("type")
             return
         if byte & 0x80:
             if len(self._head) == _MAX_HEADER_BYTES:
@@ -76,7 +83,7 @@ class PacketFilter:
         # The agent subscribes with QoS 1, so it never receives a higher one.
         is_publish = self._head[0] >> 4 == _PUBLISH
         if (is_publish and self._qos() > 1) or (self._skipping and not is_publish):
-            raise MalformedPacket("type")
+            raise MalformedPacket("QoS or size")
         self._remaining = length
         if self._skipping:
             self._prefix.clear()
