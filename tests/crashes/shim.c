@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #define MAX_FILES 4096
+#define JOURNAL_FD 900 /* out of the way, and below the usual limit of 1,024 open files */
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 static char root[PATH_MAX];
@@ -63,7 +64,7 @@ static void unsupported(const char *name) { record('!', name, strlen(name), NULL
 
 int crash_begin(const char *directory, const char *file) {
     int fd = REAL(open64)(file, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-    journal = fcntl(fd, F_DUPFD_CLOEXEC, MAX_FILES / 2);
+    journal = fcntl(fd, F_DUPFD_CLOEXEC, JOURNAL_FD);
     REAL(close)(fd);
     strcpy(root, directory);
     root_length = strlen(root);
