@@ -93,7 +93,8 @@ class ScriptedBroker(LoopbackServer):
     """``answer`` may be changed while it runs; ``retained`` is what it keeps; ``sessions`` what has happened.
 
     ``deaf``: take connections and say nothing; ``answer_pings``: a False makes the link half open.
-    ``ack_delay_s``: so late comes each PUBACK. ``deny``: close each new connection at once.
+    ``ack_delay_s``: so late comes each PUBACK. ``deny``: close each new connection at once. ``session_present``: what
+    the CONNACK says of it, right or wrong.
     """
 
     def __init__(
@@ -118,6 +119,7 @@ class ScriptedBroker(LoopbackServer):
         self.deny = False
         self.answer_pings = answer_pings
         self.answer_subscriptions = True
+        self.session_present = False
         self._versions = versions
         self._limits = dict(limits or {})
         self._refuse_in_own_version = refuse_in_own_version
@@ -176,7 +178,7 @@ class ScriptedBroker(LoopbackServer):
                 session.send(CONNACK, bytes((0, UNSUPPORTED, 0)) if own else bytes((0, 1)))
             return
         self.sessions.append(session)
-        session.send(CONNACK, b"\0\0" + (self._told_limits() if session.version == 5 else b""))
+        session.send(CONNACK, bytes((self.session_present, 0)) + (self._told_limits() if session.version == 5 else b""))
         try:
             while True:
                 kind, body, size = await read_packet(reader)
