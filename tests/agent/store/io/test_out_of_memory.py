@@ -21,8 +21,17 @@ from agent.store.limits import StoreLimits
 from tests.agent.store.store_fakes import NOW, A, B
 from tests.crashes.cuts import fast_folder
 
+# A process that ends leaves its files open. Since 3.13 Python warns of that.
+pytestmark = pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
+
 _STORE = str(Path("agent", "store"))
 _MAX_BYTES = 1 << 20
+
+
+@pytest.fixture(autouse=True)
+def _leave_nothing_open() -> Iterator[None]:
+    yield
+    gc.collect()
 
 
 class OutOfMemory:
