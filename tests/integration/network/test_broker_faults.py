@@ -1,7 +1,6 @@
 """What a broker does wrong, over every kind of connection: nothing is lost, and nothing is freed wrongly."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -122,32 +121,3 @@ async def test_b13_a_row_at_which_the_broker_closes_holds_up_no_other(tmp_path: 
         (event,) = broker.events("rows_lost")
         assert (event["stream"], event["from"], event["n"], event["why"]) == (COUNT, 14, 1, "rejected")
         assert set(values(broker)) >= {*range(41)} - {13}
-
-
-async def test_b21_a_flood_on_its_topics_keeps_the_gateway_from_nothing(tmp_path: Path, kind: Kind) -> None:
-    """Retained garbage of 10 MB, then 10,000 messages in a second. Processor time is measured: the cores are shared."""
-    async with kind.broker() as broker, kind.gateway(tmp_path, broker.port) as running:
-        broker.retained[TOPICS.streams] = bytes(10_000_000)
-        await until(lambda: bool(broker.sessions))
-        turns_s: list[float] = []
-        watching = asyncio.create_task(watch_turns(turns_s))
-        for number in range(100):
-            for _ in range(100):
-                broker.sessions[-1].publish(TOPICS.state.encode(), b'{"v":1,"online":true,"gen":1}', number + 1)
-            running.measure("count-1", number)
-            await asyncio.sleep(0.01)
-        await running.settled()
-        await until(lambda: len(broker.sessions[-1].acknowledged) == 10_000)
-        watching.cancel()
-        turns_s.sort()
-        assert turns_s[len(turns_s) * 99 // 100] < 0.1
-        assert values(broker) == list(range(100))
-        assert len(broker.sessions) == 1
-
-
-async def watch_turns(turns_s: list[float]) -> None:
-    """Processor time that passes between two turns of the event loop."""
-    while True:
-        before_s = time.thread_time()
-        await asyncio.sleep(0)
-        turns_s.append(time.thread_time() - before_s)
