@@ -1,4 +1,4 @@
-"""``docs/faults.md`` names every fault once, and only tests that exist."""
+"""``docs/faults.md`` names every fault once; it and ``docs/promises.md`` name only tests that exist."""
 
 import ast
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "faults.md").read_text("utf-8")
+PROMISES = (ROOT / "docs" / "promises.md").read_text("utf-8")
 FAULTS = {"A": 21, "B": 24, "C": 9, "D": 19, "E": 20, "F": 11, "G": 8}
 VERDICTS = ("tested", "reasoning", "accepted")
 ROWS = re.findall(r"^\| ([A-Z]\d\d) \| (.+?) \| (\w+) \| (.+) \|$", PAGE, re.MULTILINE)
@@ -47,3 +48,19 @@ def test_every_test_that_is_named_exists() -> None:
     assert PAGE.count("::test_") == len(named)
     missing = [f"{file}::{name}" for file, name in named if name not in functions(ROOT / "tests" / file)]
     assert missing == []
+
+
+def test_every_promise_names_a_test_that_exists() -> None:
+    promises = re.findall(r"^\| [A-Z].+ \| (.+) \|$", PROMISES, re.MULTILINE)
+    assert len(promises) > 5
+    named = [re.findall(r"`([\w/]+\.py)`", promise) or promise for promise in promises]
+    assert [names for names in named if isinstance(names, str) and not names.startswith("the same tests")] == []
+    files = re.findall(r"`([\w/]+/test_\w+\.py)`", PROMISES)
+    assert [name for name in files if not (ROOT / "tests" / name).is_file()] == []
+
+
+def test_every_source_of_the_comparison_is_listed_and_used() -> None:
+    table, sources = PROMISES.split("\n## Comparison\n")[1].split("\nSources, ")
+    used = {int(number) for number in re.findall(r"\[(\d+)\]", table)}
+    listed = [int(number) for number in re.findall(r"^(\d+)\. ", sources, re.MULTILINE)]
+    assert listed == sorted(used) == list(range(1, len(listed) + 1))
