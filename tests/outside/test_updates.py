@@ -79,6 +79,14 @@ async def test_32_a_polled_sensor_without_a_pause_is_refused(city: City, interva
     assert (status, "sensor.load.interval_s" in err) == (1, True)
 
 
+async def test_two_hundred_sensors_without_a_pause_are_refused_and_nothing_restarts(city: City) -> None:
+    city.push(1, *(LOAD | {"id": f"load-{number}", "interval_s": 0.001} for number in range(200)))
+    report = await city.report(1, "rejected")
+    assert (report["cause"]["code"], report["cause"]["path"]) == ("schema", "sensor.load-0.interval_s")
+    assert report["running"]["version"] == 0
+    await city.samples()
+
+
 async def test_33_a_configuration_cannot_harvest_the_password(city: City) -> None:
     await city.agent.stop()
     secret = city.folder / "password"
