@@ -11,7 +11,8 @@ from tests.support.gateway import Running, gateway
 from tests.support.pki import Issued
 from tests.support.scripted_broker import ScriptedBroker
 
-QUICK = DeliveryTimings(ack_s=0.5, pause_s=0.2)
+QUICK = DeliveryTimings(ack_s=2.0, pause_s=0.2)
+"""Two seconds are enough for a handshake beside five other tests."""
 
 
 @dataclass(frozen=True, slots=True)
